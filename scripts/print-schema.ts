@@ -1,0 +1,4 @@
+import { writeFile } from 'node:fs/promises';
+import { printSchema } from '../src/graphql/schema.ts';
+
+await writeFile(new URL('../schema.graphql', import.meta.url), printSchema());

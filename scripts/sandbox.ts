@@ -1,0 +1,15 @@
+import { systemClock } from '../src/clock.ts';
+import { startSandbox } from '../src/sandbox/sandbox.ts';
+
+const port = Number(process.env['PORT'] ?? 4001);
+const sandbox = await startSandbox({ clock: systemClock, port });
+process.stdout.write(`The sandbox listens. For a gateway that uses it as it would use a tenant:
+
+PARTICIPANT_SERVICE_URL=${sandbox.url.origin}
+PARTICIPANT_SERVICE_TENANT_ID=${sandbox.tenantId}
+TOKEN_CLIENT_ID=${sandbox.credentials.clientId}
+TOKEN_CLIENT_SECRET=${sandbox.credentials.clientSecret}
+`);
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => void sandbox.close().then(() => process.exit(0)));
+}

@@ -1,0 +1,177 @@
+import { readFile } from 'node:fs/promises';
+import type { Clock } from './clock.ts';
+import { EXAMPLE_OPERATIONS } from './graphql/example-operations.ts';
+import { createGraphQLHandler } from './graphql/yoga.ts';
+import { createFrontDoor } from './http/front-door.ts';
+import { createGraphiQL } from './http/graphiql.ts';
+import type { Log } from './log.ts';
+import { createNetwork } from './network/exchange.ts';
+import { createBatchStatusCache } from './participants/batch-status-cache.ts';
+import { createParticipantClient } from './participants/client.ts';
+import type { ParticipantServiceSettings, Settings } from './settings.ts';
+import { createClientCredentialsGrant } from './tokens/client-credentials-grant.ts';
+import { fixedSecret, secretFromFile } from './tokens/client-secret.ts';
+import { OS1_TOKEN_PATH } from './tokens/os1-dialect.ts';
+import { createTokenCache } from './tokens/token-cache.ts';
+
+/** The path of the GraphQL endpoint. */
+export const GRAPHQL_PATH = '/graphql';
+
+/** Everything under way is ended by then. */
+const SHUTDOWN_LIMIT_MS = 9_000;
+
+export interface GatewayDependencies {
+  settings: Settings;
+  clock: Clock;
+  log: Log;
+}
+
+/** The whole gateway, not yet listening. */
+export interface Gateway {
+  /** Resolves to the origin that it listens on. Rejects when the address cannot be had. */
+  listen(): Promise<URL>;
+  /**
+   * Ends without dropping a request, within 10 s: see `FrontDoor.drain`. `noticeMs` is for how long
+   * requests are still taken, by default SHUTDOWN_DELAY_MS.
+   */
+  close(noticeMs?: number): Promise<void>;
+}
+
+/** Builds the rooms and hands each what it needs. Starts the sandbox when no Participant Service is set. */
+export async function createGateway({
+  settings,
+  clock,
+  log,
+}: GatewayDependencies): Promise<Gateway> {
+  const sandbox = settings.participantService ? undefined : await sandboxService(clock);
+  const service = settings.participantService ?? sandbox?.service;
+  if (service === undefined) throw new Error('there is no Participant Service to ask');
+
+  const date = () => clock.date();
+  const statusNetwork = createNetwork({
+    clock,
+    maxConnections: settings.upstreamMaxConnections,
+    timeoutMs: settings.upstreamTimeoutMs,
+    maxBodyBytes: settings.upstreamMaxBodyBytes,
+  });
+  // Connections of their own: a hanging upstream must not keep a token from being renewed.
+  const tokenNetwork = createNetwork({
+    clock,
+    maxConnections: 2,
+    timeoutMs: settings.upstreamTimeoutMs,
+    maxBodyBytes: 64 * 1024,
+  });
+
+  const { token } = service;
+  const tokens = createTokenCache({
+    clock,
+    log,
+    random: Math.random,
+    grant: createClientCredentialsGrant({
+      exchange: tokenNetwork.exchange,
+      dialect: token.grant,
+      source: token.source ?? { endpoint: os1Endpoint(service.url) },
+      clientId: token.clientId,
+      clientSecret:
+        'value' in token.clientSecret
+          ? fixedSecret(token.clientSecret.value)
+          : secretFromFile(token.clientSecret.file, (path) => readFile(path, 'utf8')),
+      clientAuthentication: token.clientAuthentication,
+      audience: token.audience,
+      scope: token.scope,
+      date,
+    }),
+  });
+  const client = createParticipantClient({
+    exchange: statusNetwork.exchange,
+    tokens,
+    baseUrl: service.url,
+    tenantId: service.tenantId,
+    tokenHeader: token.header,
+    finishedStatuses: settings.finishedStatuses,
+    date,
+  });
+  const cache = createBatchStatusCache({
+    client,
+    clock,
+    tenantId: service.tenantId,
+    ttlMs: settings.statusTtlMs,
+    finishedTtlMs: settings.statusFinishedTtlMs,
+  });
+  const graphql = createGraphQLHandler({
+    endpoint: GRAPHQL_PATH,
+    cache,
+    participantTypes: settings.participantTypes,
+    introspection: settings.introspection,
+    errorDetail: settings.errorDetail,
+    log,
+  });
+  const frontDoor = createFrontDoor({
+    endpoint: GRAPHQL_PATH,
+    graphql,
+    graphiql: settings.graphiql
+      ? createGraphiQL({
+          endpoint: GRAPHQL_PATH,
+          title: 'participant-gateway',
+          tabs: EXAMPLE_OPERATIONS,
+        })
+      : undefined,
+    readiness: {
+      // Until the first token the credentials are unproven. Later, a token endpoint that is down is
+      // an error to tell callers, not a reason to take every instance out of service.
+      token: {
+        missing() {
+          if (tokens.state() !== 'none yet') return undefined;
+          tokens.prime();
+          return 'no access token yet';
+        },
+      },
+    },
+    clock,
+    log,
+    deadlineMs: settings.requestDeadlineMs,
+  });
+
+  return {
+    async listen() {
+      const origin = await frontDoor.listen(settings.host, settings.port);
+      tokens.prime();
+      return origin;
+    },
+    async close(noticeMs = settings.shutdownDelayMs) {
+      await frontDoor.drain(noticeMs, SHUTDOWN_LIMIT_MS);
+      await Promise.all([statusNetwork.close(), tokenNetwork.close(), sandbox?.close()]);
+    },
+  };
+}
+
+function os1Endpoint(base: URL): URL {
+  const endpoint = new URL(base);
+  endpoint.pathname = base.pathname.replace(/\/+$/, '') + OS1_TOKEN_PATH;
+  return endpoint;
+}
+
+/** Loaded only where it is used. */
+async function sandboxService(
+  clock: Clock,
+): Promise<{ service: ParticipantServiceSettings; close(): Promise<void> }> {
+  const { startSandbox } = await import('./sandbox/sandbox.ts');
+  const sandbox = await startSandbox({ clock, port: 0 });
+  return {
+    close: () => sandbox.close(),
+    service: {
+      url: sandbox.url,
+      tenantId: sandbox.tenantId,
+      token: {
+        grant: 'os1',
+        clientId: sandbox.credentials.clientId,
+        clientSecret: { value: sandbox.credentials.clientSecret },
+        source: undefined,
+        clientAuthentication: 'client_secret_basic',
+        audience: undefined,
+        scope: undefined,
+        header: 'X-COREOS-ACCESS',
+      },
+    },
+  };
+}

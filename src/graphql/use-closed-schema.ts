@@ -1,0 +1,17 @@
+import { NoSchemaIntrospectionCustomRule, validate } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
+
+/**
+ * For INTROSPECTION=off: the schema cannot be read, and error messages do not suggest names from it
+ * ("Did you mean …?"), which would tell it piece by piece.
+ */
+export function useClosedSchema(): Plugin {
+  return {
+    onValidate({ addValidationRule, setValidationFn }) {
+      addValidationRule(NoSchemaIntrospectionCustomRule);
+      const withoutSuggestions: typeof validate = (schema, document, rules, options) =>
+        validate(schema, document, rules, { ...options, hideSuggestions: true });
+      setValidationFn(withoutSuggestions);
+    },
+  };
+}

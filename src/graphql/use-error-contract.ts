@@ -1,0 +1,51 @@
+import { type ExecutionResult, type GraphQLError, getOperationAST } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
+import type { Log } from '../log.ts';
+import type { RequestScope } from './context.ts';
+import { type ErrorDetail, rootCause, toGraphQLError } from './to-graphql-error.ts';
+
+export interface ErrorContractOptions {
+  log: Log;
+  errorDetail: ErrorDetail;
+}
+
+/**
+ * Holds every answer to the error contract, whichever step of the pipeline an error comes from:
+ * each has a code of the closed set and a requestId (that of the failing upstream call, else of this
+ * request). What was masked is logged with its cause. Also notes the codes and the operation's name
+ * in the request's report.
+ */
+export function useErrorContract(
+  options: ErrorContractOptions,
+): Plugin<RequestScope, RequestScope> {
+  return {
+    onExecute({ args, context }) {
+      const operation = getOperationAST(args.document, args.operationName);
+      context.report.operationName = operation?.name?.value ?? null;
+    },
+    onResultProcess({ result, setResult, serverContext }) {
+      // Batches and incremental delivery are off, so there is one result.
+      if (Array.isArray(result) || Symbol.asyncIterator in result) return;
+      if (result.errors) setResult(presentErrors(result, result.errors, serverContext, options));
+    },
+  };
+}
+
+function presentErrors(
+  result: ExecutionResult,
+  errors: readonly GraphQLError[],
+  { requestId, report }: RequestScope,
+  { log, errorDetail }: ErrorContractOptions,
+): ExecutionResult {
+  const presented = errors.map((error) => {
+    const shown = toGraphQLError(error, errorDetail);
+    shown.extensions['requestId'] ??= requestId;
+    const code = String(shown.extensions['code']);
+    report.errorCodes.push(code);
+    if (code === 'INTERNAL_SERVER_ERROR') {
+      log.error({ requestId, path: shown.path, err: rootCause(shown) }, 'masked error');
+    }
+    return shown;
+  });
+  return { ...result, errors: presented };
+}

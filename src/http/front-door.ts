@@ -1,0 +1,127 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Clock } from '../clock.ts';
+import type { GraphQLHandler } from '../graphql/yoga.ts';
+import type { Log } from '../log.ts';
+import { GRAPHIQL_ASSETS_PATH, type GraphiQL } from './graphiql.ts';
+import { type ReadinessChecks, readinessOf } from './probes.ts';
+import { beginRequestScope } from './request-scope.ts';
+
+export interface FrontDoorOptions {
+  endpoint: string;
+  graphql: GraphQLHandler;
+  /** Undefined: GraphiQL is off. */
+  graphiql: GraphiQL | undefined;
+  readiness: ReadinessChecks;
+  clock: Clock;
+  log: Log;
+  deadlineMs: number;
+}
+
+/** The one HTTP server of the gateway: GraphQL, GraphiQL, `/livez` and `/readyz`. */
+export interface FrontDoor {
+  /** Resolves to the server's origin. Rejects when the address cannot be had. */
+  listen(host: string, port: number): Promise<URL>;
+  /**
+   * Ends without dropping a request. For `noticeMs` the server still takes requests, but `/readyz`
+   * says 503 and every answer closes its connection, so that balancers and clients go elsewhere.
+   * Then it takes no more, lets those under way finish, and cuts off what is left after `limitMs` in
+   * all.
+   */
+  drain(noticeMs: number, limitMs: number): Promise<void>;
+}
+
+export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
+  const { endpoint, graphql, graphiql, clock, log } = options;
+  let draining = false;
+  const underWay = new Set<ServerResponse>();
+  const readiness: ReadinessChecks = {
+    ...options.readiness,
+    server: { missing: () => (draining ? 'shutting down' : undefined) },
+  };
+
+  async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = pathOf(request);
+    const reads = request.method === 'GET' || request.method === 'HEAD';
+    if (path === endpoint) {
+      if (graphiql && reads && acceptsHtml(request)) return graphiql.servePage(response);
+      return graphql(request, response, beginRequestScope(request, response, options));
+    }
+    if (path === '/livez' && reads) return sendJson(response, 200, { status: 'alive' });
+    if (path === '/readyz' && reads) {
+      const state = readinessOf(readiness);
+      return sendJson(response, state.status === 'ready' ? 200 : 503, state);
+    }
+    if (path === '/' && reads && graphiql) {
+      response.writeHead(302, { location: endpoint }).end();
+      return;
+    }
+    if (path.startsWith(GRAPHIQL_ASSETS_PATH) && reads && graphiql) {
+      if (await graphiql.serveAsset(path, request, response)) return;
+    }
+    sendJson(response, 404, {
+      error: `There is nothing here. GraphQL is at ${endpoint}, probes are at /livez and /readyz.`,
+    });
+  }
+
+  const server = createServer((request, response) => {
+    underWay.add(response);
+    response.once('close', () => underWay.delete(response));
+    if (draining) response.setHeader('connection', 'close');
+    route(request, response).catch((error: unknown) => {
+      log.error({ err: error }, 'request handler failed');
+      if (response.headersSent) response.destroy();
+      else sendJson(response, 500, { error: 'Something went wrong in the gateway.' });
+    });
+  });
+
+  return {
+    listen: (host, port) =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(port, host, () => {
+          server.off('error', reject);
+          resolve(originOf(server.address(), host));
+        });
+      }),
+    async drain(noticeMs, limitMs) {
+      draining = true;
+      for (const response of underWay) {
+        if (!response.headersSent) response.setHeader('connection', 'close');
+      }
+      if (noticeMs > 0) await new Promise<void>((resolve) => void clock.after(noticeMs, resolve));
+      const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
+      const cancelLimit = clock.after(limitMs - noticeMs, () => {
+        log.warn({ requests: underWay.size }, 'requests cut off: they did not finish in time');
+        server.closeAllConnections();
+      });
+      await closed;
+      cancelLimit();
+    },
+  };
+}
+
+function pathOf(request: IncomingMessage): string {
+  const target = request.url ?? '/';
+  const end = target.indexOf('?');
+  return end === -1 ? target : target.slice(0, end);
+}
+
+function acceptsHtml(request: IncomingMessage): boolean {
+  return request.headers.accept?.includes('text/html') ?? false;
+}
+
+function sendJson(response: ServerResponse, status: number, body: object): void {
+  const text = `${JSON.stringify(body)}\n`;
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+  });
+  response.end(text);
+}
+
+function originOf(address: AddressInfo | string | null, host: string): URL {
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return new URL(`http://${host.includes(':') ? `[${host}]` : host}:${port}`);
+}

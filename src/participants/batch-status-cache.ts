@@ -1,0 +1,106 @@
+import { LRUCache } from 'lru-cache';
+import { untilAborted } from '../abort.ts';
+import type { Clock } from '../clock.ts';
+import type { BatchKey } from './batch-key.ts';
+import type { BatchStatus } from './batch-status.ts';
+import type { ParticipantClient } from './client.ts';
+
+/** On whose behalf a status is wanted. */
+export interface Caller {
+  /** Aborts when the caller is gone, or its time is up. */
+  readonly signal: AbortSignal;
+  /** Called for every request that is sent upstream because of this caller. */
+  onUpstreamCall(): void;
+}
+
+export interface BatchStatusCacheOptions {
+  client: ParticipantClient;
+  clock: Clock;
+  tenantId: string;
+  /** How long a copy of an unfinished batch's status may be served; 0: never. */
+  ttlMs: number;
+  /** The same for a finished batch. */
+  finishedTtlMs: number;
+}
+
+/**
+ * Statuses for the whole process: at most one upstream call under way per key, and a short-lived
+ * copy of what it answered.
+ */
+export interface BatchStatusCache {
+  /**
+   * A copy that may still be served, or the answer of the call that is under way, or of a new one.
+   * Rejects as the client does, or with the reason of the caller's signal. Failures are not kept. A
+   * caller that leaves does not end what others wait for; when the last one leaves, the call is
+   * aborted.
+   */
+  get(key: BatchKey, caller: Caller): Promise<BatchStatus>;
+}
+
+/** Bounds of the copies: in number, and in characters of the answers that they came from. */
+const MAX_COPIES = 10_000;
+const MAX_COPIES_SIZE = 64 * 1024 * 1024;
+
+interface Flight {
+  readonly answer: Promise<BatchStatus>;
+  readonly abort: AbortController;
+  waiting: number;
+}
+
+export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchStatusCache {
+  const { client, clock, tenantId, ttlMs, finishedTtlMs } = options;
+  const flights = new Map<string, Flight>();
+  const copies = new LRUCache<string, BatchStatus>({
+    max: MAX_COPIES,
+    maxSize: MAX_COPIES_SIZE,
+    sizeCalculation: ({ size }) => size + 1,
+    perf: clock,
+    ttlResolution: 0,
+  });
+
+  function keep(id: string, status: BatchStatus): void {
+    const ttl = status.finished ? finishedTtlMs : ttlMs;
+    if (ttl > 0) copies.set(id, status, { ttl });
+  }
+
+  function begin(id: string, key: BatchKey, onCall: () => void): Flight {
+    const abort = new AbortController();
+    const answer = client.getBatchStatus(key, abort.signal, onCall);
+    const flight: Flight = { answer, abort, waiting: 0 };
+    flights.set(id, flight);
+    answer.then(
+      (status) => {
+        forget(id, flight);
+        keep(id, status);
+      },
+      // Those who wait for it are told; nothing is kept.
+      () => forget(id, flight),
+    );
+    return flight;
+  }
+
+  function forget(id: string, flight: Flight): void {
+    if (flights.get(id) === flight) flights.delete(id);
+  }
+
+  return {
+    async get(key, caller) {
+      const id = JSON.stringify([tenantId, key.participantType, key.batchId]);
+      const copy = copies.get(id);
+      if (copy !== undefined) return copy;
+      caller.signal.throwIfAborted();
+      const flight = flights.get(id) ?? begin(id, key, () => caller.onUpstreamCall());
+      flight.waiting += 1;
+      try {
+        return await untilAborted(flight.answer, caller.signal);
+      } finally {
+        flight.waiting -= 1;
+        if (flight.waiting === 0 && flights.get(id) === flight) {
+          // Whoever comes now begins anew, rather than join a call that is being aborted.
+          forget(id, flight);
+          flight.abort.abort();
+        }
+      }
+    },
+  };
+}

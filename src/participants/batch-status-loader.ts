@@ -1,0 +1,32 @@
+import DataLoader from 'dataloader';
+import { type BatchKey, toEntityId } from './batch-key.ts';
+import type { BatchStatus } from './batch-status.ts';
+import type { BatchStatusCache, Caller } from './batch-status-cache.ts';
+
+/** Statuses within one request: equal keys are asked for once, different keys go out together. */
+export type BatchStatusLoader = DataLoader<BatchKey, BatchStatus, string>;
+
+/**
+ * One for each request, never shared between two. The upstream has no bulk endpoint, so the batch
+ * function fans out, bounded by the connections of the upstream's pool; a key that fails is an Error
+ * in its place and leaves the others alone.
+ */
+export function createBatchStatusLoader(
+  cache: BatchStatusCache,
+  caller: Caller,
+): BatchStatusLoader {
+  return new DataLoader<BatchKey, BatchStatus, string>(
+    async (keys) => {
+      const results = await Promise.allSettled(keys.map((key) => cache.get(key, caller)));
+      return results.map((result) =>
+        result.status === 'fulfilled' ? result.value : toError(result.reason),
+      );
+    },
+    { cacheKeyFn: toEntityId },
+  );
+}
+
+/** An abort's reason can be anything; DataLoader tells a failure by its being an Error. */
+function toError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error('the request was aborted', { cause: reason });
+}

@@ -1,0 +1,68 @@
+import type { JsonValue, UpstreamEcho } from './envelope.ts';
+
+/**
+ * What went wrong between the gateway and the Participant Service, in the gateway's words:
+ * - `invalid-request`: 400
+ * - `unauthenticated`: 401, still after one renewed token; or the token endpoint refuses the credentials
+ * - `forbidden`: 403
+ * - `not-found`: 404
+ * - `rejected`: any other 4xx
+ * - `rate-limited`: 429
+ * - `timeout`: 408, 504, or one of the gateway's own time limits
+ * - `unavailable`: any other 5xx, or no connection
+ * - `bad-response`: an answer that is not the documented envelope, too large, cut off, a redirect
+ * - `token-unavailable`: no token to ask with: the token endpoint is down, or answers nonsense
+ */
+export type UpstreamErrorKind =
+  | 'invalid-request'
+  | 'unauthenticated'
+  | 'forbidden'
+  | 'not-found'
+  | 'rejected'
+  | 'rate-limited'
+  | 'timeout'
+  | 'unavailable'
+  | 'bad-response'
+  | 'token-unavailable';
+
+/** What the upstream itself said, as far as it said anything. */
+export interface UpstreamReport {
+  /** The HTTP status. */
+  status: number;
+  /** `error.code`: 12 digits (4 service, 4 method, 4 unique); null when it gave none. */
+  code: string | null;
+  description: string | null;
+  additionalInfo: JsonValue;
+  /** Its echo of the request; null when it gave none. */
+  request: UpstreamEcho | null;
+}
+
+export interface UpstreamErrorDetails {
+  /** The X-COREOS-REQUEST-ID of the failing call. */
+  requestId: string;
+  /** Milliseconds until another try makes sense, when somebody said so. */
+  retryAfterMs?: number | undefined;
+  upstream?: UpstreamReport | undefined;
+}
+
+/** A status that could not be fetched. The message is fit for the client. */
+export class UpstreamError extends Error {
+  override readonly name = 'UpstreamError';
+  readonly kind: UpstreamErrorKind;
+  readonly requestId: string;
+  readonly retryAfterMs: number | undefined;
+  readonly upstream: UpstreamReport | undefined;
+
+  constructor(kind: UpstreamErrorKind, message: string, details: UpstreamErrorDetails) {
+    super(message);
+    this.kind = kind;
+    this.requestId = details.requestId;
+    this.retryAfterMs = details.retryAfterMs;
+    this.upstream = details.upstream;
+  }
+}
+
+/** An argument that is refused before anybody is asked. The message says what is taken. */
+export class InvalidArgumentError extends Error {
+  override readonly name = 'InvalidArgumentError';
+}

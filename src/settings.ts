@@ -1,0 +1,399 @@
+import { z } from 'zod';
+
+/** What the gateway runs with. Read once, from the environment; see {@link parseSettings}. */
+export interface Settings {
+  host: string;
+  port: number;
+  /** Undefined: the embedded sandbox stands for it. */
+  participantService: ParticipantServiceSettings | undefined;
+  participantTypes: ReadonlySet<string>;
+  upstreamTimeoutMs: number;
+  requestDeadlineMs: number;
+  upstreamMaxConnections: number;
+  upstreamMaxBodyBytes: number;
+  statusTtlMs: number;
+  statusFinishedTtlMs: number;
+  /** In upper case. */
+  finishedStatuses: ReadonlySet<string>;
+  errorDetail: 'public' | 'full';
+  graphiql: boolean;
+  introspection: boolean;
+  logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+  /** Undefined: pretty on a terminal, else json. */
+  logFormat: 'pretty' | 'json' | undefined;
+  shutdownDelayMs: number;
+}
+
+export interface ParticipantServiceSettings {
+  url: URL;
+  tenantId: string;
+  token: TokenSettings;
+}
+
+export interface TokenSettings {
+  grant: 'os1' | 'oauth2';
+  clientId: string;
+  clientSecret: { value: string } | { file: string };
+  /** Undefined: the platform's own endpoint, at the tenant's address. */
+  source: { endpoint: URL } | { issuer: URL } | undefined;
+  clientAuthentication: 'client_secret_basic' | 'client_secret_post';
+  audience: string | undefined;
+  scope: string | undefined;
+  header: 'X-COREOS-ACCESS' | 'Authorization';
+}
+
+/** What is told of one environment variable. */
+export interface VariableInfo {
+  /** What it takes, for whoever got it wrong. */
+  takes: string;
+  /** One line for `.env.example` and the README. */
+  meaning: string;
+  /** Its default as it would be written; undefined when it has none. */
+  fallback?: string;
+  /** Its value is never shown. */
+  secret?: true;
+}
+
+const infos = z.registry<VariableInfo>();
+
+function optional<T>(schema: z.ZodType<T, string>, info: VariableInfo) {
+  return schema.optional().register(infos, info);
+}
+
+function withDefault<T>(fallback: string, schema: z.ZodType<T, string>, info: VariableInfo) {
+  return schema.prefault(fallback).register(infos, { ...info, fallback });
+}
+
+function integer(min: number, max: number): z.ZodType<number, string> {
+  return z
+    .string()
+    .regex(/^\d{1,12}$/)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max);
+}
+
+const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
+
+/** `localhost`, 127.0.0.0/8 and ::1: where nobody can listen in. */
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
+const safeUrl = z
+  .string()
+  .refine((value) => URL.canParse(value))
+  .transform((value) => new URL(value))
+  .refine(
+    ({ protocol, hostname }) =>
+      protocol === 'https:' || (protocol === 'http:' && LOOPBACK.test(hostname)),
+  )
+  .refine(({ username, password, search, hash }) => !username && !password && !search && !hash);
+const SAFE_URL =
+  'an https:// URL (http:// on loopback only) without credentials, query and fragment';
+
+function listOf(item: RegExp): z.ZodType<string[], string> {
+  return z
+    .string()
+    .transform((value) =>
+      value
+        .split(',')
+        .map((text) => text.trim())
+        .filter((text) => text !== ''),
+    )
+    .refine((items) => items.length > 0 && items.every((text) => item.test(text)));
+}
+
+const TIME_LIMIT = 'milliseconds, 1 to 600000';
+const COPY_LIFETIME = 'milliseconds, 0 to 86400000';
+
+/** Every setting, in the order in which they are documented. */
+const environmentSchema = z.object({
+  HOST: withDefault('127.0.0.1', z.string().regex(/^[\w.:-]{1,253}$/), {
+    takes: 'an IP address or a host name of this machine',
+    meaning: 'Address to listen on.',
+  }),
+  PORT: withDefault('4000', integer(0, 65_535), {
+    takes: 'a whole number from 0 to 65535',
+    meaning: 'Port to listen on; 0 picks a free one.',
+  }),
+  PARTICIPANT_SERVICE_URL: optional(safeUrl, {
+    takes: SAFE_URL,
+    meaning: "The tenant's address, `https://{tenantSubdomain}`; empty: the embedded sandbox.",
+  }),
+  PARTICIPANT_SERVICE_TENANT_ID: optional(
+    z.string().regex(/^[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?$/),
+    {
+      takes: '1 to 256 characters of ASCII, no control characters',
+      meaning: "The tenant's id (`X-COREOS-TID`). Required with PARTICIPANT_SERVICE_URL.",
+    },
+  ),
+  PARTICIPANT_TYPES: optional(listOf(/^(?!\.{1,2}$)[^/\\\p{Cc}]{1,128}$/u), {
+    takes: 'plural names of participant types, separated by commas',
+    meaning: 'The participant types that may be asked for; empty: any.',
+  }),
+  TOKEN_GRANT: withDefault('os1', z.enum(['os1', 'oauth2']), {
+    takes: 'os1 or oauth2',
+    meaning:
+      "How access tokens are asked for: the platform's own way, or RFC 6749 client credentials.",
+  }),
+  TOKEN_CLIENT_ID: optional(z.string().max(1024), {
+    takes: 'up to 1024 characters',
+    meaning: "The gateway's client id. Required with PARTICIPANT_SERVICE_URL.",
+  }),
+  TOKEN_CLIENT_SECRET: optional(z.string().max(4096), {
+    takes: 'up to 4096 characters',
+    meaning:
+      'Its secret. This or TOKEN_CLIENT_SECRET_FILE is required with PARTICIPANT_SERVICE_URL.',
+    secret: true,
+  }),
+  TOKEN_CLIENT_SECRET_FILE: optional(z.string(), {
+    takes: 'the path of a file that can be read',
+    meaning: 'A file that holds the secret; it is read anew when the credentials are refused.',
+  }),
+  TOKEN_URL: optional(safeUrl, {
+    takes: SAFE_URL,
+    meaning: "The token endpoint; empty with os1: the platform's, at the tenant's address.",
+  }),
+  TOKEN_ISSUER: optional(safeUrl, {
+    takes: `${SAFE_URL}, with TOKEN_GRANT=oauth2`,
+    meaning: 'The issuer whose metadata name the token endpoint, instead of TOKEN_URL.',
+  }),
+  TOKEN_CLIENT_AUTH: withDefault(
+    'client_secret_basic',
+    z.enum(['client_secret_basic', 'client_secret_post']),
+    {
+      takes: 'client_secret_basic or client_secret_post',
+      meaning: 'How the secret is sent with oauth2.',
+    },
+  ),
+  TOKEN_AUDIENCE: optional(z.string().max(1024), {
+    takes: 'up to 1024 characters',
+    meaning: 'Sent as the audience when set.',
+  }),
+  TOKEN_SCOPE: optional(z.string().max(1024), {
+    takes: 'up to 1024 characters',
+    meaning: 'Sent as the scope with oauth2, when set.',
+  }),
+  TOKEN_HEADER: optional(z.enum(['X-COREOS-ACCESS', 'Authorization']), {
+    takes: 'X-COREOS-ACCESS or Authorization',
+    meaning:
+      'The header that carries the token; empty: X-COREOS-ACCESS with os1, Authorization with oauth2.',
+  }),
+  UPSTREAM_TIMEOUT_MS: withDefault('2000', integer(1, 600_000), {
+    takes: TIME_LIMIT,
+    meaning: 'Time limit of one call to the upstream, in milliseconds.',
+  }),
+  REQUEST_DEADLINE_MS: withDefault('5000', integer(1, 600_000), {
+    takes: TIME_LIMIT,
+    meaning: 'Time limit of everything that one GraphQL request waits for, in milliseconds.',
+  }),
+  UPSTREAM_MAX_CONNECTIONS: withDefault('64', integer(1, 10_000), {
+    takes: 'a whole number from 1 to 10000',
+    meaning: 'Connections to the upstream, and so the bound on concurrent calls.',
+  }),
+  UPSTREAM_MAX_BODY_BYTES: withDefault('1048576', integer(1024, 268_435_456), {
+    takes: 'bytes, 1024 to 268435456',
+    meaning: 'The longest answer that is read from the upstream, in bytes.',
+  }),
+  STATUS_TTL_MS: withDefault('1000', integer(0, 86_400_000), {
+    takes: COPY_LIFETIME,
+    meaning:
+      "How long a copy of an unfinished batch's status is served, in milliseconds; 0: never.",
+  }),
+  STATUS_FINISHED_TTL_MS: withDefault('30000', integer(0, 86_400_000), {
+    takes: COPY_LIFETIME,
+    meaning: 'The same for a finished batch.',
+  }),
+  FINISHED_STATUSES: withDefault(
+    'SUCCESS,PARTIAL_SUCCESS,FAILED,COMPLETED,CANCELLED',
+    listOf(/^\P{Cc}+$/u),
+    {
+      takes: 'statuses, separated by commas',
+      meaning: 'The statuses in which a batch is finished; compared without case.',
+    },
+  ),
+  ERROR_DETAIL: optional(z.enum(['public', 'full']), {
+    takes: 'public or full',
+    meaning:
+      "`full` shows the upstream's echo of the request in errors; empty: full on the sandbox, else public.",
+  }),
+  GRAPHIQL: optional(onOff, {
+    takes: 'on or off',
+    meaning: 'GraphiQL at /graphql; empty: on, unless NODE_ENV is production.',
+  }),
+  INTROSPECTION: optional(onOff, {
+    takes: 'on or off',
+    meaning:
+      'Whether the schema can be read over GraphQL; empty: on, unless NODE_ENV is production.',
+  }),
+  LOG_LEVEL: withDefault(
+    'info',
+    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    {
+      takes: 'trace, debug, info, warn, error, fatal or silent',
+      meaning: 'The least important entries that are logged.',
+    },
+  ),
+  LOG_FORMAT: optional(z.enum(['pretty', 'json']), {
+    takes: 'pretty or json',
+    meaning: 'How log entries are written; empty: pretty on a terminal, else json.',
+  }),
+  SHUTDOWN_DELAY_MS: withDefault('1000', integer(0, 8_000), {
+    takes: 'milliseconds, 0 to 8000',
+    meaning: 'How long requests are still taken after SIGTERM, so that a balancer can notice.',
+  }),
+});
+
+type Name = keyof typeof environmentSchema.shape;
+type Values = z.output<typeof environmentSchema>;
+
+function isName(text: unknown): text is Name {
+  return typeof text === 'string' && Object.hasOwn(environmentSchema.shape, text);
+}
+
+const NAMES = Object.keys(environmentSchema.shape).filter(isName);
+
+function infoOf(name: Name): VariableInfo {
+  const info = infos.get(environmentSchema.shape[name]);
+  if (info === undefined) throw new Error(`${name} is not described`);
+  return info;
+}
+
+/** Every environment variable that the gateway reads, for the documents and their test. */
+export const VARIABLES: readonly (VariableInfo & { name: string })[] = NAMES.map((name) => ({
+  name,
+  ...infoOf(name),
+}));
+
+/** Faulty settings, all of them in one message. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError';
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the settings. A variable that is empty counts as not set; `canRead` tells whether a file can
+ * be read. Throws a {@link SettingsError} that names every faulty variable, what it got (never a
+ * secret), and what it takes.
+ */
+export function parseSettings(
+  environment: Environment,
+  canRead: (path: string) => boolean,
+): Settings {
+  const given = Object.fromEntries(
+    NAMES.map((name) => [name, environment[name]]).filter(
+      ([, text]) => text !== undefined && text !== '',
+    ),
+  );
+  const parsed = environmentSchema.safeParse(given);
+  const faults = new Map<Name, string>();
+  for (const { path } of parsed.error?.issues ?? []) {
+    const name = path[0];
+    if (isName(name)) faults.set(name, describeValue(name, given[name]));
+  }
+  for (const [name, problem] of faultyCombinations(given, canRead)) {
+    if (!faults.has(name)) faults.set(name, problem);
+  }
+  if (parsed.success && faults.size === 0) {
+    return toSettings(parsed.data, environment['NODE_ENV'] === 'production');
+  }
+  const lines = NAMES.filter((name) => faults.has(name)).map(
+    (name) => `  ${name} ${faults.get(name)}; it takes ${infoOf(name).takes}`,
+  );
+  throw new SettingsError(`The settings are faulty:\n${lines.join('\n')}`);
+}
+
+function describeValue(name: Name, text: string | undefined = ''): string {
+  if (infoOf(name).secret) return `is not valid (${text.length} characters, not shown)`;
+  const shown = text.length > 60 ? `${text.slice(0, 60)}…` : text;
+  // A password can be part of a URL.
+  return `is ${JSON.stringify(shown.replace(/\/\/[^/@]*@/, '//[redacted]@'))}`;
+}
+
+type Given = Readonly<Partial<Record<string, string>>>;
+
+/** What is wrong not in one variable, but between them. */
+function faultyCombinations(
+  given: Given,
+  canRead: (path: string) => boolean,
+): [name: Name, problem: string][] {
+  const faults: [Name, string][] = [];
+  const file = given['TOKEN_CLIENT_SECRET_FILE'];
+  if (given['TOKEN_CLIENT_SECRET'] !== undefined && file !== undefined) {
+    faults.push([
+      'TOKEN_CLIENT_SECRET',
+      'is set together with TOKEN_CLIENT_SECRET_FILE: one of them',
+    ]);
+  }
+  if (file !== undefined && !canRead(file)) {
+    faults.push(['TOKEN_CLIENT_SECRET_FILE', `is ${JSON.stringify(file)}, which cannot be read`]);
+  }
+  const issuer = given['TOKEN_ISSUER'] !== undefined;
+  const oauth2 = given['TOKEN_GRANT'] === 'oauth2';
+  if (issuer && !oauth2) faults.push(['TOKEN_ISSUER', 'is set without TOKEN_GRANT=oauth2']);
+  if (issuer && given['TOKEN_URL'] !== undefined) {
+    faults.push(['TOKEN_URL', 'is set together with TOKEN_ISSUER: one of them']);
+  }
+
+  const required: Name[] = ['PARTICIPANT_SERVICE_TENANT_ID', 'TOKEN_CLIENT_ID'];
+  if (file === undefined) required.push('TOKEN_CLIENT_SECRET');
+  if (oauth2 && !issuer) required.push('TOKEN_URL');
+  if (given['PARTICIPANT_SERVICE_URL'] !== undefined) {
+    for (const name of required) {
+      if (given[name] === undefined) faults.push([name, 'is missing']);
+    }
+    return faults;
+  }
+  // Somebody means a real tenant: do not serve them the sandbox's answers.
+  const meant = NAMES.find(
+    (name) => given[name] !== undefined && /^(TOKEN_|PARTICIPANT_SERVICE_)/.test(name),
+  );
+  if (meant !== undefined) {
+    faults.push(['PARTICIPANT_SERVICE_URL', `is missing, although ${meant} is set`]);
+  }
+  return faults;
+}
+
+function toSettings(values: Values, production: boolean): Settings {
+  const url = values.PARTICIPANT_SERVICE_URL;
+  return {
+    host: values.HOST,
+    port: values.PORT,
+    participantService:
+      url === undefined
+        ? undefined
+        : {
+            url,
+            tenantId: values.PARTICIPANT_SERVICE_TENANT_ID ?? '',
+            token: toTokenSettings(values),
+          },
+    participantTypes: new Set(values.PARTICIPANT_TYPES),
+    upstreamTimeoutMs: values.UPSTREAM_TIMEOUT_MS,
+    requestDeadlineMs: values.REQUEST_DEADLINE_MS,
+    upstreamMaxConnections: values.UPSTREAM_MAX_CONNECTIONS,
+    upstreamMaxBodyBytes: values.UPSTREAM_MAX_BODY_BYTES,
+    statusTtlMs: values.STATUS_TTL_MS,
+    statusFinishedTtlMs: values.STATUS_FINISHED_TTL_MS,
+    finishedStatuses: new Set(values.FINISHED_STATUSES.map((status) => status.toUpperCase())),
+    errorDetail: values.ERROR_DETAIL ?? (url === undefined ? 'full' : 'public'),
+    graphiql: values.GRAPHIQL ?? !production,
+    introspection: values.INTROSPECTION ?? !production,
+    logLevel: values.LOG_LEVEL,
+    logFormat: values.LOG_FORMAT,
+    shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
+  };
+}
+
+function toTokenSettings(values: Values): TokenSettings {
+  const { TOKEN_GRANT: grant, TOKEN_ISSUER: issuer, TOKEN_URL: endpoint } = values;
+  const file = values.TOKEN_CLIENT_SECRET_FILE;
+  return {
+    grant,
+    clientId: values.TOKEN_CLIENT_ID ?? '',
+    clientSecret: file === undefined ? { value: values.TOKEN_CLIENT_SECRET ?? '' } : { file },
+    source: issuer ? { issuer } : endpoint && { endpoint },
+    clientAuthentication: values.TOKEN_CLIENT_AUTH,
+    audience: values.TOKEN_AUDIENCE,
+    scope: values.TOKEN_SCOPE,
+    header: values.TOKEN_HEADER ?? (grant === 'os1' ? 'X-COREOS-ACCESS' : 'Authorization'),
+  };
+}

@@ -1,0 +1,79 @@
+import { type Clock, systemClock } from '../../src/clock.ts';
+import { createGateway } from '../../src/gateway.ts';
+import { createLog } from '../../src/log.ts';
+import { type Environment, parseSettings } from '../../src/settings.ts';
+import type { ScriptedUpstream } from './scripted-upstream.ts';
+
+/** An answer of the GraphQL endpoint. */
+export interface GraphQLAnswer {
+  status: number;
+  body: unknown;
+}
+
+/** A whole gateway on a loopback port, as its users meet it. */
+export interface TestGateway extends AsyncDisposable {
+  url: URL;
+  endpoint: URL;
+  /** Sends a query as a frontend does. */
+  query(query: string, variables?: object, signal?: AbortSignal): Promise<GraphQLAnswer>;
+  /** Every log entry so far, as it was written. */
+  logLines: string[];
+}
+
+export interface TestGatewayOptions {
+  environment?: Environment;
+  /** Given: the gateway uses it; else its own sandbox. */
+  upstream?: ScriptedUpstream;
+  clock?: Clock;
+}
+
+export const CLIENT_SECRET = 'canary-client-secret';
+
+/** The settings that point a gateway at an upstream of a test. */
+export function environmentFor(upstream: URL): Environment {
+  return {
+    PARTICIPANT_SERVICE_URL: upstream.origin,
+    PARTICIPANT_SERVICE_TENANT_ID: 'tenant-1',
+    TOKEN_CLIENT_ID: 'gateway',
+    TOKEN_CLIENT_SECRET: CLIENT_SECRET,
+  };
+}
+
+export async function startTestGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
+  const { environment = {}, upstream, clock = systemClock } = options;
+  const logLines: string[] = [];
+  const settings = parseSettings(
+    {
+      PORT: '0',
+      LOG_LEVEL: 'trace',
+      ...(upstream ? environmentFor(upstream.url) : {}),
+      ...environment,
+    },
+    () => true,
+  );
+  const log = createLog(settings.logLevel, { write: (line) => void logLines.push(line) });
+  const gateway = await createGateway({ settings, clock, log });
+  const url = await gateway.listen();
+  const endpoint = new URL('/graphql', url);
+
+  return {
+    url,
+    endpoint,
+    logLines,
+    async query(query, variables, signal) {
+      const response = await fetch(endpoint, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ query, variables }),
+        ...(signal ? { signal } : {}),
+      });
+      return { status: response.status, body: await response.json() };
+    },
+    [Symbol.asyncDispose]: () => gateway.close(0),
+  };
+}
+
+/** The query that most tests send. */
+export const STATUS_QUERY = `query Status($participantType: String!, $batchId: ID) {
+  batchStatus(participantType: $participantType, batchId: $batchId) { id status }
+}`;
