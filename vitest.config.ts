@@ -1,10 +1,15 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
+  resolve: {
+    // Vite would load graphql's ES modules for our code, and Node its CommonJS for our
+    // dependencies: two copies, whose errors and types are foreign to each other. Node's it is.
+    alias: [{ find: /^graphql$/, replacement: fileURLToPath(import.meta.resolve('graphql')) }],
+  },
   test: {
     include: ['test/**/*.test.ts'],
     setupFiles: ['test/support/no-outside-calls.ts'],
-    environment: 'node',
     testTimeout: 15_000,
   },
 });

@@ -92,6 +92,8 @@ export function createNetwork(options: NetworkOptions): Network {
           body: request.body ?? null,
           signal: abort.signal,
         });
+        // A body that is given up emits an error besides the one that is thrown here.
+        response.body.on('error', () => {});
         const encoding = response.headers['content-encoding'];
         if (encoding !== undefined && encoding !== 'identity') {
           response.body.destroy();

@@ -1,0 +1,135 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { startScriptedUpstream } from './support/scripted-upstream.ts';
+import { STATUS_QUERY, startTestGateway } from './support/test-gateway.ts';
+
+const bodies: [name: string, body: string][] = [
+  ['HTML', '<!doctype html><p>Sign in</p>'],
+  ['no body', ''],
+  ['cut JSON', '{"data":{"status":"SUC'],
+  ['JSON null', 'null'],
+  ['a JSON string', '"data"'],
+  ['an array', '[{"data":{}}]'],
+  ['no data', '{"request":{}}'],
+  ['data that is null', '{"data":null}'],
+  ['data that is an array', '{"data":[]}'],
+  ['data that is a string', '{"data":"SUCCESS"}'],
+  ['a request that is a string', '{"data":{},"request":"GET /"}'],
+  ['a uri that is a number', '{"data":{},"request":{"uri":7}}'],
+  ['a __proto__ member', '{"data":{"__proto__":{"status":"SUCCESS"}}}'],
+  ['an escaped __proto__ member', '{"data":{"a":{"\\u005f_proto__":{"b":1}}}}'],
+  ['a constructor.prototype member', '{"data":{"constructor":{"prototype":{"b":1}}}}'],
+  ['two documents', '{"data":{}}{"data":{}}'],
+];
+
+for (const [name, body] of bodies) {
+  test(`31: 200 with ${name} is UPSTREAM_BAD_RESPONSE`, async () => {
+    await using upstream = await startScriptedUpstream();
+    await using gateway = await startTestGateway({ upstream });
+    upstream.onStatus = () => ({ body });
+    expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual({
+      status: 200,
+      body: {
+        data: { batchStatus: null },
+        errors: [
+          {
+            message:
+              'The Participant Service answered something that is not its documented envelope.',
+            locations: [{ line: 2, column: 3 }],
+            path: ['batchStatus'],
+            extensions: {
+              code: 'UPSTREAM_BAD_RESPONSE',
+              retryable: true,
+              requestId: expect.any(String),
+              upstream: { status: 200, code: null, description: null, additionalInfo: null },
+            },
+          },
+        ],
+      },
+    });
+  });
+}
+
+test('31: a body in an encoding that was not asked for is UPSTREAM_BAD_RESPONSE', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({ upstream });
+  upstream.onStatus = () => ({ headers: { 'content-encoding': 'gzip' }, body: { data: {} } });
+  const { body } = await gateway.query(STATUS_QUERY, { participantType: 'vehicles' });
+  expect(body).toHaveProperty('errors.0.extensions.code', 'UPSTREAM_BAD_RESPONSE');
+});
+
+test('31: another 2xx counts as 200 if its body has data', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({ upstream });
+  upstream.onStatus = () => ({ status: 202, body: { Data: { status: 'QUEUED' } } });
+  expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual({
+    status: 200,
+    body: { data: { batchStatus: { id: 'vehicles', status: 'QUEUED' } } },
+  });
+});
+
+test('31: a body of the largest size is taken, one more byte is not', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({
+    upstream,
+    environment: { UPSTREAM_MAX_BODY_BYTES: '2048', STATUS_TTL_MS: '0' },
+  });
+  const filled = (bytes: number) => {
+    const frame = '{"data":{"filler":""}}';
+    return frame.replace('""', `"${'x'.repeat(bytes - frame.length)}"`);
+  };
+  const ask = async (bytes: number) => {
+    upstream.onStatus = () => ({ body: filled(bytes) });
+    return (await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).body;
+  };
+
+  expect(await ask(2_048)).toEqual({ data: { batchStatus: { id: 'vehicles', status: null } } });
+  expect(await ask(2_049)).toHaveProperty('errors.0.extensions.code', 'UPSTREAM_BAD_RESPONSE');
+});
+
+/** Bodies near the documented envelope, and anything else. */
+const anyBody = fc.oneof(
+  fc.string(),
+  fc.json(),
+  fc
+    .record(
+      {
+        data: fc.oneof(fc.jsonValue(), fc.dictionary(fc.string(), fc.jsonValue())),
+        error: fc.jsonValue(),
+        request: fc.jsonValue(),
+      },
+      { requiredKeys: [] },
+    )
+    .map((body) => JSON.stringify(body)),
+  fc
+    .record({
+      status: fc.jsonValue(),
+      totalCount: fc.oneof(fc.double(), fc.integer(), fc.jsonValue()),
+      successCount: fc.oneof(fc.double(), fc.integer(), fc.jsonValue()),
+      failureCount: fc.oneof(fc.double(), fc.integer(), fc.jsonValue()),
+    })
+    .map((data) => JSON.stringify({ data })),
+);
+const anyStatus = fc.oneof(
+  fc.constantFrom(200, 201, 202, 299, 400, 401, 403, 404, 408, 429, 500, 503, 504),
+  fc.integer({ min: 200, max: 599 }).filter((status) => ![204, 205, 304].includes(status)),
+);
+
+test('31: no body and no status whatever makes an INTERNAL_SERVER_ERROR', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({ upstream, environment: { STATUS_TTL_MS: '0' } });
+  const query = `{ batchStatus(participantType: "vehicles") {
+    id status finished totalCount successCount failureCount progress data
+    dataAt(pointer: "/status") request { uri method queryString body } fetchedAt
+  } }`;
+
+  await fc.assert(
+    fc.asyncProperty(anyStatus, anyBody, async (status, body) => {
+      upstream.onStatus = () => ({ status, body });
+      const answer = await gateway.query(query);
+      expect(answer.status).toBe(200);
+      expect(JSON.stringify(answer.body)).not.toContain('INTERNAL_SERVER_ERROR');
+    }),
+    { numRuns: 300 },
+  );
+});
