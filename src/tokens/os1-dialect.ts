@@ -5,7 +5,7 @@ import type { ExchangeRequest, ExchangeResponse } from '../network/exchange.ts';
 export const OS1_TOKEN_PATH = '/core/api/v1/aaa/auth/client-credentials';
 
 const tokenAnswer = z.object({
-  data: z.object({ accessToken: z.string(), expiresIn: z.unknown() }),
+  data: z.object({ accessToken: z.string(), expiresIn: z.unknown().optional() }),
 });
 
 /**
