@@ -11,5 +11,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     setupFiles: ['test/support/no-outside-calls.ts'],
     testTimeout: 15_000,
+    // It warns that keys and storage are made up, which in tests they are.
+    onConsoleLog: (line) => (line.startsWith('oidc-provider WARNING') ? false : undefined),
   },
 });

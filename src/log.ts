@@ -41,6 +41,7 @@ export function createLog(level: LogLevel, destination: DestinationStream): Log 
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
+      serializers: { err: describeError },
       formatters: { level: (label) => ({ level: label }) },
       redact: {
         paths: [0, 1, 2].flatMap((depth) => SECRET_FIELDS.map((field) => redactPath(depth, field))),
@@ -49,6 +50,21 @@ export function createLog(level: LogLevel, destination: DestinationStream): Log 
     },
     destination,
   );
+}
+
+interface ErrorDescription {
+  name: string;
+  message: string;
+  stack: string | undefined;
+  cause?: ErrorDescription;
+}
+
+/** Nothing else that hangs on an error: libraries put answers, headers and tokens there. */
+function describeError(error: unknown): ErrorDescription {
+  if (!(error instanceof Error))
+    return { name: typeof error, message: 'not an Error', stack: undefined };
+  const { name, message, stack, cause } = error;
+  return { name, message, stack, ...(cause === undefined ? {} : { cause: describeError(cause) }) };
 }
 
 /** Lines for a person at a terminal. Loaded only where one sits. */

@@ -1,6 +1,8 @@
 import { printSubgraphSchema } from '@apollo/subgraph';
-import type { GraphQLSchema } from 'graphql';
+import { type GraphQLSchema, getNamedType, isUnionType } from 'graphql';
+import { InvalidArgumentError } from '../participants/errors.ts';
 import { builder } from './builder.ts';
+import type { GatewayContext } from './context.ts';
 import './batch-status.ts';
 
 /**
@@ -11,7 +13,39 @@ const FEDERATION_SPEC = 'https://specs.apollo.dev/federation/v2.0';
 
 /** The schema as a Federation 2 subgraph, with `_service` and `_entities`. */
 export function createSchema(): GraphQLSchema {
-  return builder.toSubGraphSchema({ linkUrl: FEDERATION_SPEC, federationDirectives: ['@key'] });
+  const schema = builder.toSubGraphSchema({
+    linkUrl: FEDERATION_SPEC,
+    federationDirectives: ['@key'],
+  });
+  resolveEntitiesApart(schema);
+  return schema;
+}
+
+/**
+ * Federation's own resolver of `_entities` fails as a whole when one reference cannot be resolved,
+ * and then nobody handles the rejections of the others, which ends the process. Here each reference
+ * is resolved on its own: a bad one is null, with its error at its place.
+ */
+function resolveEntitiesApart(schema: GraphQLSchema): void {
+  const field = schema.getQueryType()?.getFields()['_entities'];
+  const resolveAll = field?.resolve;
+  if (field === undefined || resolveAll === undefined)
+    throw new Error('there is no _entities field');
+  const entities = getNamedType(field.type);
+  const isEntity = (name: unknown) =>
+    isUnionType(entities) && entities.getTypes().some((type) => type.name === name);
+
+  field.resolve = (source, { representations }, context: GatewayContext, info) =>
+    representations.map(async (reference: unknown) => {
+      const isObject = typeof reference === 'object' && reference !== null;
+      if (!isObject || !('__typename' in reference) || !isEntity(reference.__typename)) {
+        throw new InvalidArgumentError(
+          'A reference takes the __typename of an entity: BatchStatus.',
+        );
+      }
+      const resolved = await resolveAll(source, { representations: [reference] }, context, info);
+      return Array.isArray(resolved) ? resolved[0] : null;
+    });
 }
 
 /** The subgraph's SDL, as `schema.graphql` holds it and `_service` answers it. */

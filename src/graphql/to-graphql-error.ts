@@ -52,7 +52,12 @@ export function toGraphQLError(error: unknown, detail: ErrorDetail): GraphQLErro
   ) {
     const { http } = error.extensions;
     const code = http?.status === 413 ? 'PAYLOAD_TOO_LARGE' : 'BAD_USER_INPUT';
-    return present(error, error.message, { ...codeExtensions(code), ...(http ? { http } : {}) });
+    return present(error, error.message, {
+      ...codeExtensions(code),
+      // With `spec`, Yoga answers 200 to clients that take application/json: GraphQL over HTTP asks
+      // that of a document that is not valid. What is no request at all is 400 for everybody.
+      ...(http ? { http: { ...http, spec: error.locations !== undefined } } : {}),
+    });
   }
   return present(
     error,

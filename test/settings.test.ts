@@ -1,0 +1,229 @@
+import { readFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { type Environment, parseSettings, SettingsError, VARIABLES } from '../src/settings.ts';
+
+const ANY_FILE = () => true;
+const TENANT: Environment = {
+  PARTICIPANT_SERVICE_URL: 'https://tenant.example',
+  PARTICIPANT_SERVICE_TENANT_ID: 'tenant-1',
+  TOKEN_CLIENT_ID: 'gateway',
+  TOKEN_CLIENT_SECRET: 'canary-secret',
+};
+
+/** The message of faulty settings, line by line, without its heading. */
+function faultsOf(
+  environment: Environment,
+  canRead: (path: string) => boolean = ANY_FILE,
+): string[] {
+  try {
+    parseSettings(environment, canRead);
+    return [];
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    const [heading, ...lines] = error.message.split('\n');
+    expect(heading).toBe('The settings are faulty:');
+    return lines.map((line) => line.trim());
+  }
+}
+
+test('with nothing set, the gateway runs on the sandbox with the documented defaults', () => {
+  expect(parseSettings({}, ANY_FILE)).toEqual({
+    host: '127.0.0.1',
+    port: 4000,
+    participantService: undefined,
+    participantTypes: new Set(),
+    upstreamTimeoutMs: 2_000,
+    requestDeadlineMs: 5_000,
+    upstreamMaxConnections: 64,
+    upstreamMaxBodyBytes: 1_048_576,
+    statusTtlMs: 1_000,
+    statusFinishedTtlMs: 30_000,
+    finishedStatuses: new Set(['SUCCESS', 'PARTIAL_SUCCESS', 'FAILED', 'COMPLETED', 'CANCELLED']),
+    errorDetail: 'full',
+    graphiql: true,
+    introspection: true,
+    logLevel: 'info',
+    logFormat: undefined,
+    shutdownDelayMs: 1_000,
+  });
+});
+
+test('a real tenant needs four settings; the rest follows from the grant', () => {
+  expect(parseSettings(TENANT, ANY_FILE)).toMatchObject({
+    errorDetail: 'public',
+    participantService: {
+      url: new URL('https://tenant.example'),
+      tenantId: 'tenant-1',
+      token: {
+        grant: 'os1',
+        clientId: 'gateway',
+        clientSecret: { value: 'canary-secret' },
+        source: undefined,
+        clientAuthentication: 'client_secret_basic',
+        audience: undefined,
+        scope: undefined,
+        header: 'X-COREOS-ACCESS',
+      },
+    },
+  });
+  const oauth2 = { ...TENANT, TOKEN_GRANT: 'oauth2', TOKEN_ISSUER: 'https://issuer.example' };
+  expect(parseSettings(oauth2, ANY_FILE).participantService?.token).toMatchObject({
+    source: { issuer: new URL('https://issuer.example') },
+    header: 'Authorization',
+  });
+});
+
+test('with NODE_ENV=production, GraphiQL and introspection are off unless they are switched on', () => {
+  expect(parseSettings({ NODE_ENV: 'production' }, ANY_FILE)).toMatchObject({
+    graphiql: false,
+    introspection: false,
+  });
+  expect(
+    parseSettings({ NODE_ENV: 'production', GRAPHIQL: 'on', INTROSPECTION: 'on' }, ANY_FILE),
+  ).toMatchObject({ graphiql: true, introspection: true });
+});
+
+test('an empty variable counts as not set', () => {
+  expect(parseSettings({ PORT: '', PARTICIPANT_SERVICE_URL: '', GRAPHIQL: '' }, ANY_FILE)).toEqual(
+    parseSettings({}, ANY_FILE),
+  );
+});
+
+test('64: every setting faulty at once: one message names each, what it got and what it takes', () => {
+  const long = 'x'.repeat(5_000);
+  const faulty: Environment = {
+    HOST: 'not a host',
+    PORT: '65536',
+    PARTICIPANT_SERVICE_URL: 'http://tenant.example',
+    PARTICIPANT_SERVICE_TENANT_ID: 'a\nb',
+    PARTICIPANT_TYPES: 'vehicles,../x',
+    TOKEN_GRANT: 'password',
+    TOKEN_CLIENT_ID: long,
+    TOKEN_CLIENT_SECRET: `canary${long}`,
+    TOKEN_CLIENT_SECRET_FILE: '/no/such/file',
+    TOKEN_URL: 'https://user:canary@issuer.example/token',
+    TOKEN_ISSUER: 'issuer',
+    TOKEN_CLIENT_AUTH: 'none',
+    TOKEN_AUDIENCE: long,
+    TOKEN_SCOPE: long,
+    TOKEN_HEADER: 'Cookie',
+    UPSTREAM_TIMEOUT_MS: '0',
+    REQUEST_DEADLINE_MS: '5s',
+    UPSTREAM_MAX_CONNECTIONS: '-1',
+    UPSTREAM_MAX_BODY_BYTES: '1e6',
+    STATUS_TTL_MS: '86400001',
+    STATUS_FINISHED_TTL_MS: '1.5',
+    FINISHED_STATUSES: ',',
+    ERROR_DETAIL: 'all',
+    GRAPHIQL: 'yes',
+    INTROSPECTION: '1',
+    LOG_LEVEL: 'loud',
+    LOG_FORMAT: 'xml',
+    SHUTDOWN_DELAY_MS: '9000',
+  };
+  expect(Object.keys(faulty)).toEqual(VARIABLES.map(({ name }) => name));
+
+  const faults = faultsOf(faulty, () => false);
+  expect(faults.map((line) => line.split(' ')[0])).toEqual(Object.keys(faulty));
+  expect(faults.map((line) => line.slice(line.indexOf(' ') + 1))).toEqual(
+    VARIABLES.map(({ takes }) =>
+      expect.stringMatching(new RegExp(`; it takes ${escapeRegExp(takes)}$`)),
+    ),
+  );
+  expect(faults[1]).toBe('PORT is "65536"; it takes a whole number from 0 to 65535');
+  expect(faults[7]).toBe(
+    'TOKEN_CLIENT_SECRET is not valid (5006 characters, not shown); it takes up to 4096 characters',
+  );
+  expect(faults.join('\n')).not.toContain('canary');
+});
+
+const combinations: [name: string, environment: Environment, faults: string[]][] = [
+  [
+    'a tenant without anything else',
+    { PARTICIPANT_SERVICE_URL: 'https://tenant.example' },
+    [
+      'PARTICIPANT_SERVICE_TENANT_ID is missing; it takes 1 to 256 characters of ASCII, no control characters',
+      'TOKEN_CLIENT_ID is missing; it takes up to 1024 characters',
+      'TOKEN_CLIENT_SECRET is missing; it takes up to 4096 characters',
+    ],
+  ],
+  [
+    'credentials without a tenant',
+    { ...TENANT, PARTICIPANT_SERVICE_URL: '' },
+    [
+      'PARTICIPANT_SERVICE_URL is missing, although PARTICIPANT_SERVICE_TENANT_ID is set; it takes an https:// URL (http:// on loopback only) without credentials, query and fragment',
+    ],
+  ],
+  [
+    'a secret and a file with the secret',
+    { ...TENANT, TOKEN_CLIENT_SECRET_FILE: '/run/secret' },
+    [
+      'TOKEN_CLIENT_SECRET is set together with TOKEN_CLIENT_SECRET_FILE: one of them; it takes up to 4096 characters',
+    ],
+  ],
+  [
+    'oauth2 without a token endpoint',
+    { ...TENANT, TOKEN_GRANT: 'oauth2' },
+    [
+      'TOKEN_URL is missing; it takes an https:// URL (http:// on loopback only) without credentials, query and fragment',
+    ],
+  ],
+  [
+    'an issuer with os1',
+    { ...TENANT, TOKEN_ISSUER: 'https://issuer.example' },
+    [
+      'TOKEN_ISSUER is set without TOKEN_GRANT=oauth2; it takes an https:// URL (http:// on loopback only) without credentials, query and fragment, with TOKEN_GRANT=oauth2',
+    ],
+  ],
+];
+
+for (const [name, environment, faults] of combinations) {
+  test(`64: ${name} is refused`, () => {
+    expect(faultsOf(environment)).toEqual(faults);
+  });
+}
+
+test('plain HTTP is taken on loopback only', () => {
+  const urls = [
+    'http://localhost:1',
+    'http://127.0.0.1:1',
+    'http://[::1]:1',
+    'https://x.example/a',
+  ];
+  for (const url of urls) expect(faultsOf({ ...TENANT, PARTICIPANT_SERVICE_URL: url })).toEqual([]);
+  const refused = [
+    'http://127.0.0.1.evil.example',
+    'http://0.0.0.0',
+    'ftp://localhost',
+    'localhost',
+  ];
+  for (const url of refused) {
+    expect(faultsOf({ ...TENANT, PARTICIPANT_SERVICE_URL: url })).toHaveLength(1);
+  }
+});
+
+test('.env.example lists every setting with its default and meaning, in order', async () => {
+  const example = await readFile(new URL('../.env.example', import.meta.url), 'utf8');
+  const listed = example
+    .split('\n\n')
+    .map((block) => block.trim().split('\n'))
+    .filter((lines) => /^#?\w+=/.test(lines.at(-1) ?? ''));
+  expect(listed).toEqual(
+    VARIABLES.map(({ name, meaning, fallback }) => [`# ${meaning}`, `#${name}=${fallback ?? ''}`]),
+  );
+});
+
+test("the README's table lists every setting with its default and meaning, in order", async () => {
+  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
+  const rows = readme.split('\n').filter((line) => /^\| `[A-Z_]+` \|/.test(line));
+  expect(rows).toEqual(
+    VARIABLES.map(
+      ({ name, meaning, fallback }) =>
+        `| \`${name}\` | ${fallback ? `\`${fallback}\`` : ''} | ${meaning} |`,
+    ),
+  );
+});
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}

@@ -1,0 +1,54 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+/** A program of the project, run as its users run it. */
+export interface RunningProgram extends AsyncDisposable {
+  process: ChildProcess;
+  output(): string;
+  /** Resolves with the first match in the output. Rejects when the program ends without one. */
+  printed(pattern: RegExp): Promise<RegExpExecArray>;
+  /** Resolves to the exit code; null when a signal ended it. */
+  exited: Promise<number | null>;
+}
+
+export function runProgram(path: string, environment: Record<string, string>): RunningProgram {
+  const child = spawn(process.execPath, [path], {
+    cwd: fileURLToPath(new URL('../..', import.meta.url)),
+    env: { PATH: process.env['PATH'] ?? '', ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  const changed = new Set<() => void>();
+  const append = (chunk: Buffer) => {
+    output += chunk.toString();
+    for (const check of changed) check();
+  };
+  child.stdout.on('data', append);
+  child.stderr.on('data', append);
+  const exited = once(child, 'exit').then(([code]: unknown[]) =>
+    typeof code === 'number' ? code : null,
+  );
+
+  return {
+    process: child,
+    output: () => output,
+    exited,
+    printed: (pattern) =>
+      new Promise((resolve, reject) => {
+        const check = () => {
+          const match = pattern.exec(output);
+          if (match === null) return;
+          changed.delete(check);
+          resolve(match);
+        };
+        changed.add(check);
+        check();
+        void exited.then(() => reject(new Error(`the program ended; it printed: ${output}`)));
+      }),
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
