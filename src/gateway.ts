@@ -113,7 +113,7 @@ export async function createGateway({
       ? createGraphiQL({
           endpoint: GRAPHQL_PATH,
           title: 'participant-gateway',
-          tabs: EXAMPLE_OPERATIONS,
+          operations: EXAMPLE_OPERATIONS,
         })
       : undefined,
     readiness: {

@@ -1,9 +1,12 @@
-/** The operations that GraphiQL opens with. They are for the sandbox; on a real tenant they show the way. */
-export const EXAMPLE_OPERATIONS: readonly { query: string; variables: string }[] = [
-  {
-    query: `# A batch that runs: press the play button a few times and watch it grow.
-query RunningBatch($participantType: String!, $batchId: ID) {
-  batchStatus(participantType: $participantType, batchId: $batchId) {
+/** The operations that GraphiQL opens with, a tab each. They are for the sandbox; on a real tenant they show the way. */
+export const EXAMPLE_OPERATIONS: readonly string[] = [
+  `# A batch that runs.
+# Press the play button a few times: it grows for a minute.
+query RunningBatch {
+  batchStatus(
+    participantType: "vehicles"
+    batchId: "batch-running"
+  ) {
     id
     status
     finished
@@ -15,23 +18,26 @@ query RunningBatch($participantType: String!, $batchId: ID) {
   }
 }
 `,
-    variables: `{
-  "participantType": "vehicles",
-  "batchId": "batch-running"
-}
-`,
-  },
-  {
-    query: `# Several batches in one query. One fails: the others come all the same.
+  `# Several batches in one query.
+# One fails: the others come all the same.
 query SeveralBatches {
-  finished: batchStatus(participantType: "vehicles", batchId: "batch-finished") {
+  done: batchStatus(
+    participantType: "vehicles"
+    batchId: "batch-finished"
+  ) {
     ...Summary
   }
-  partial: batchStatus(participantType: "drivers", batchId: "batch-partial") {
+  partial: batchStatus(
+    participantType: "drivers"
+    batchId: "batch-partial"
+  ) {
     ...Summary
     firstFailure: dataAt(pointer: "/failureDetails/0")
   }
-  unknown: batchStatus(participantType: "operators", batchId: "no-such-batch") {
+  unknown: batchStatus(
+    participantType: "operators"
+    batchId: "no-such-batch"
+  ) {
     ...Summary
   }
 }
@@ -43,21 +49,17 @@ fragment Summary on BatchStatus {
   failureCount
 }
 `,
-    variables: '',
-  },
-  {
-    query: `# An error: extensions.code is for programs, extensions.upstream says what the
-# Participant Service said. Try fault-400, fault-401, fault-429, fault-timeout, …
-query Fault($batchId: ID!) {
-  batchStatus(participantType: "vehicles", batchId: $batchId) {
+  `# An error: extensions.code is for programs,
+# extensions.upstream is what the upstream said.
+# Try fault-400, fault-401, fault-429, fault-timeout, …
+query Fault {
+  batchStatus(
+    participantType: "vehicles"
+    batchId: "fault-404"
+  ) {
     id
     status
   }
 }
 `,
-    variables: `{
-  "batchId": "fault-404"
-}
-`,
-  },
 ];

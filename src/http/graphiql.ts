@@ -3,18 +3,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 
-/** A tab that GraphiQL opens with. */
-export interface GraphiQLTab {
-  query: string;
-  /** JSON. */
-  variables?: string;
-}
-
 export interface GraphiQLOptions {
   /** Path of the GraphQL endpoint. */
   endpoint: string;
   title: string;
-  tabs: readonly GraphiQLTab[];
+  /** The operations that it opens with, a tab each, for who has not been there before. */
+  operations: readonly string[];
 }
 
 /** GraphiQL, served whole by the gateway: a browser behind a firewall needs no other host. */
@@ -34,8 +28,12 @@ interface Asset {
   zipped: Buffer;
 }
 
-export function createGraphiQL({ endpoint, title, tabs }: GraphiQLOptions): GraphiQL {
-  const page = renderPage(title, { endpoint, title, defaultTabs: tabs });
+export function createGraphiQL({ endpoint, title, operations }: GraphiQLOptions): GraphiQL {
+  const page = renderPage(title, {
+    endpoint,
+    title,
+    defaultTabs: operations.map((query) => ({ query })),
+  });
   // The files are nine megabytes of code: nothing is loaded before somebody opens the page.
   let assets: Promise<Map<string, Asset>> | undefined;
 

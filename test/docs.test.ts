@@ -1,0 +1,58 @@
+import { access, readFile } from 'node:fs/promises';
+import { parse, validate } from 'graphql';
+import { expect, test } from 'vitest';
+import { ERROR_CODES } from '../src/graphql/error-codes.ts';
+import { createSchema } from '../src/graphql/schema.ts';
+
+const ROOT = new URL('../', import.meta.url);
+const DOCUMENTS = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  'docs/architecture.md',
+  'docs/errors.md',
+];
+
+function read(path: string): Promise<string> {
+  return readFile(new URL(path, ROOT), 'utf8');
+}
+
+for (const path of ['README.md', 'docs/errors.md']) {
+  test(`the table of error codes in ${path} is the set in the code, in order`, async () => {
+    const rows = (await read(path))
+      .split('\n')
+      .filter((line) => /^\| `[A-Z_]+` \| (yes|no) \|/.test(line));
+    expect(rows).toEqual(
+      Object.entries(ERROR_CODES).map(
+        ([code, { retryable, cause }]) =>
+          `| \`${code}\` | ${retryable ? 'yes' : 'no'} | ${cause} |`,
+      ),
+    );
+  });
+}
+
+test('the operations in the documents are valid', async () => {
+  const schema = createSchema();
+  const texts = await Promise.all(DOCUMENTS.map(read));
+  const operations = texts.flatMap((text) =>
+    [...text.matchAll(/```graphql\n(.*?)```/gs)].map(([, operation = '']) => operation),
+  );
+  expect(operations).toHaveLength(1);
+  expect(operations.flatMap((operation) => validate(schema, parse(operation)))).toEqual([]);
+});
+
+test('the links between the documents lead somewhere', async () => {
+  for (const path of DOCUMENTS) {
+    const links = [...(await read(path)).matchAll(/\]\((?!https?:)([^)#]+)/g)];
+    for (const [, link = ''] of links) await access(new URL(link, new URL(path, ROOT)));
+  }
+});
+
+test('the files that the architecture names exist', async () => {
+  const named = [
+    ...(await read('docs/architecture.md')).matchAll(/`((?:src\/)?[a-z]+\/[a-z0-9/-]*(?:\.ts)?)`/g),
+  ];
+  const paths = named.map(([, path = '']) => (path.startsWith('src/') ? path : `src/${path}`));
+  expect(paths.length).toBeGreaterThan(15);
+  for (const path of paths) await access(new URL(path, ROOT));
+});
