@@ -1,27 +1,7 @@
 import { expect, test } from 'vitest';
 import { ECHO, type ScriptedAnswer, startScriptedUpstream } from './support/scripted-upstream.ts';
 import { TestClock } from './support/test-clock.ts';
-import { STATUS_QUERY, startTestGateway } from './support/test-gateway.ts';
-
-const UUID = expect.stringMatching(/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/);
-
-/** The whole answer to STATUS_QUERY when its field fails. */
-function failure(message: string, extensions: object) {
-  return {
-    status: 200,
-    body: {
-      data: { batchStatus: null },
-      errors: [
-        {
-          message,
-          locations: [{ line: 2, column: 3 }],
-          path: ['batchStatus'],
-          extensions: { requestId: UUID, ...extensions },
-        },
-      ],
-    },
-  };
-}
+import { STATUS_QUERY, startTestGateway, statusFailure, UUID } from './support/test-gateway.ts';
 
 const NO_ENVELOPE = { code: null, description: null, additionalInfo: null, request: null };
 
@@ -133,7 +113,7 @@ for (const [fault, message, extensions] of sandboxFaults) {
     await using gateway = await startTestGateway({ environment: { ERROR_DETAIL: 'public' } });
     expect(
       await gateway.query(STATUS_QUERY, { participantType: 'vehicles', batchId: fault }),
-    ).toEqual(failure(message, extensions));
+    ).toEqual(statusFailure(message, extensions));
   });
 }
 
@@ -151,7 +131,9 @@ for (const [fault, message, extensions] of badResponses) {
     await using gateway = await startTestGateway();
     expect(
       await gateway.query(STATUS_QUERY, { participantType: 'vehicles', batchId: fault }),
-    ).toEqual(failure(message, { code: 'UPSTREAM_BAD_RESPONSE', retryable: true, ...extensions }));
+    ).toEqual(
+      statusFailure(message, { code: 'UPSTREAM_BAD_RESPONSE', retryable: true, ...extensions }),
+    );
   });
 }
 
@@ -161,7 +143,7 @@ test('30: fault-reset of the sandbox, and an upstream that is not there, are una
   await using gateway = await startTestGateway({ upstream });
   await gateway.query(STATUS_QUERY, { participantType: 'vehicles' });
   await upstream[Symbol.asyncDispose]();
-  const unavailable = failure('The Participant Service cannot be reached.', {
+  const unavailable = statusFailure('The Participant Service cannot be reached.', {
     code: 'UPSTREAM_UNAVAILABLE',
     retryable: true,
   });
@@ -184,7 +166,7 @@ test('30: a call without an answer ends at the time limit of the attempt', async
   clock.advance(2_000);
 
   expect(await answer).toEqual(
-    failure('The Participant Service did not answer in time.', {
+    statusFailure('The Participant Service did not answer in time.', {
       code: 'UPSTREAM_TIMEOUT',
       retryable: true,
     }),
@@ -206,7 +188,7 @@ test('30: an answer that trickles ends at the same time limit', async () => {
   clock.advance(2_000);
 
   expect(await answer).toEqual(
-    failure('The Participant Service did not answer in time.', {
+    statusFailure('The Participant Service did not answer in time.', {
       code: 'UPSTREAM_TIMEOUT',
       retryable: true,
     }),
@@ -262,7 +244,7 @@ for (const [status, code, retryable] of statuses) {
     await using gateway = await startTestGateway({ upstream });
     upstream.onStatus = () => ({ status, body: '<h1>no</h1>' });
     expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual(
-      failure(`The Participant Service answered ${status} without saying why.`, {
+      statusFailure(`The Participant Service answered ${status} without saying why.`, {
         code,
         retryable,
         upstream: { status, ...NO_ENVELOPE, request: undefined },
@@ -278,7 +260,7 @@ test('30: a redirect is not followed, and the token goes nowhere', async () => {
   upstream.onStatus = () => ({ status: 302, headers: { location: elsewhere.url.href } });
 
   expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual(
-    failure(
+    statusFailure(
       'The Participant Service answered with a redirect, which the gateway does not follow.',
       {
         code: 'UPSTREAM_BAD_RESPONSE',
@@ -299,7 +281,7 @@ for (const additionalInfo of infos) {
     const error = { code: '101100000001', description: 'No.', additionalInfo };
     upstream.onStatus = () => ({ status: 400, body: { error, request: ECHO } });
     expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual(
-      failure('No.', {
+      statusFailure('No.', {
         code: 'BAD_USER_INPUT',
         retryable: false,
         upstream: { status: 400, ...error },
@@ -363,7 +345,7 @@ for (const [name, answer, report, message] of envelopes) {
     });
     upstream.onStatus = () => answer;
     expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual(
-      failure(message, { code: 'NOT_FOUND', retryable: false, upstream: report }),
+      statusFailure(message, { code: 'NOT_FOUND', retryable: false, upstream: report }),
     );
   });
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { Environment } from '../src/settings.ts';
 import { PROVIDER_SECRET, startOpenIdProvider } from './support/openid-provider.ts';
 import { startScriptedUpstream } from './support/scripted-upstream.ts';
-import { STATUS_QUERY, startTestGateway } from './support/test-gateway.ts';
+import { STATUS_QUERY, startTestGateway, statusFailure } from './support/test-gateway.ts';
 
 const SUCCESS = {
   status: 200,
@@ -64,26 +64,17 @@ for (const [name, settingsFor, lookUps] of sources) {
       });
       const answer = await gateway.query(STATUS_QUERY, { participantType: 'vehicles' });
 
-      expect(answer).toEqual({
-        status: 200,
-        body: {
-          data: { batchStatus: null },
-          errors: [
-            {
-              message: expect.stringMatching(
-                /^The gateway could not identify itself: the token endpoint refused the credentials \(401( invalid_client)?\)\.$/,
-              ),
-              locations: [{ line: 2, column: 3 }],
-              path: ['batchStatus'],
-              extensions: {
-                code: 'UPSTREAM_UNAUTHENTICATED',
-                retryable: false,
-                requestId: expect.any(String),
-              },
-            },
-          ],
-        },
-      });
+      expect(answer).toEqual(
+        statusFailure(
+          expect.stringMatching(
+            /^The gateway could not identify itself: the token endpoint refused the credentials \(401( invalid_client)?\)\.$/,
+          ),
+          {
+            code: 'UPSTREAM_UNAUTHENTICATED',
+            retryable: false,
+          },
+        ),
+      );
       expect(upstream.statusCalls).toEqual([]);
       expect(JSON.stringify([answer, gateway.logLines])).not.toContain('canary-wrong-secret');
     });
@@ -104,12 +95,12 @@ test('a scope that the provider does not grant is UPSTREAM_UNAUTHENTICATED, with
       TOKEN_URL: `${provider.issuer.origin}/token`,
     },
   });
-  const { body } = await gateway.query(STATUS_QUERY, { participantType: 'vehicles' });
-  expect(body).toHaveProperty(
-    'errors.0.message',
-    'The gateway could not identify itself: the token endpoint refused the credentials (400 invalid_scope).',
+  expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual(
+    statusFailure(
+      'The gateway could not identify itself: the token endpoint refused the credentials (400 invalid_scope).',
+      { code: 'UPSTREAM_UNAUTHENTICATED', retryable: false },
+    ),
   );
-  expect(body).toHaveProperty('errors.0.extensions.code', 'UPSTREAM_UNAUTHENTICATED');
 });
 
 test('an issuer that is not there is TOKEN_UNAVAILABLE', async () => {
@@ -120,12 +111,13 @@ test('an issuer that is not there is TOKEN_UNAVAILABLE', async () => {
     upstream,
     environment: { TOKEN_GRANT: 'oauth2', TOKEN_ISSUER: provider.issuer.origin },
   });
-  const { body } = await gateway.query(STATUS_QUERY, { participantType: 'vehicles' });
-  expect(body).toHaveProperty(
-    'errors.0.message',
-    'The gateway has no access token: the token endpoint cannot be reached.',
+  expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual(
+    statusFailure('The gateway has no access token: the token endpoint cannot be reached.', {
+      code: 'TOKEN_UNAVAILABLE',
+      retryable: true,
+      retryAfterMs: expect.any(Number),
+    }),
   );
-  expect(body).toHaveProperty('errors.0.extensions.code', 'TOKEN_UNAVAILABLE');
 });
 
 test('44: a token that is not a bearer token is refused', async () => {
@@ -137,10 +129,11 @@ test('44: a token that is not a bearer token is refused', async () => {
     upstream,
     environment: { TOKEN_GRANT: 'oauth2', TOKEN_URL: `${upstream.url.origin}/token` },
   });
-  const { body } = await gateway.query(STATUS_QUERY, { participantType: 'vehicles' });
-  expect(body).toHaveProperty(
-    'errors.0.message',
-    "The gateway has no access token: the token endpoint's answer makes no sense: the token type is not Bearer.",
+  expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual(
+    statusFailure(
+      "The gateway has no access token: the token endpoint's answer makes no sense: the token type is not Bearer.",
+      { code: 'TOKEN_UNAVAILABLE', retryable: true, retryAfterMs: expect.any(Number) },
+    ),
   );
 });
 

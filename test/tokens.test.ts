@@ -8,7 +8,7 @@ import { TokenError } from '../src/tokens/errors.ts';
 import { type AccessToken, createTokenCache } from '../src/tokens/token-cache.ts';
 import { type ScriptedAnswer, startScriptedUpstream } from './support/scripted-upstream.ts';
 import { TestClock } from './support/test-clock.ts';
-import { STATUS_QUERY, startTestGateway } from './support/test-gateway.ts';
+import { STATUS_QUERY, startTestGateway, statusFailure } from './support/test-gateway.ts';
 
 const never = new AbortController().signal;
 
@@ -145,25 +145,14 @@ test('42: an upstream that refuses every token is asked twice, never in a loop',
   const error = { code: '100100110003', description: 'Who are you?', additionalInfo: {} };
   upstream.onStatus = () => ({ status: 401, body: { error } });
 
-  expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual({
-    status: 200,
-    body: {
-      data: { batchStatus: null },
-      errors: [
-        {
-          message: 'Who are you?',
-          locations: [{ line: 2, column: 3 }],
-          path: ['batchStatus'],
-          extensions: {
-            code: 'UPSTREAM_UNAUTHENTICATED',
-            retryable: false,
-            requestId: upstream.statusCalls[1]?.headers['x-coreos-request-id'],
-            upstream: { status: 401, ...error },
-          },
-        },
-      ],
-    },
-  });
+  expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual(
+    statusFailure('Who are you?', {
+      code: 'UPSTREAM_UNAUTHENTICATED',
+      retryable: false,
+      requestId: upstream.statusCalls[1]?.headers['x-coreos-request-id'],
+      upstream: { status: 401, ...error },
+    }),
+  );
   expect(upstream.statusCalls).toHaveLength(2);
   expect(upstream.tokenCalls).toHaveLength(2);
 });
@@ -228,26 +217,10 @@ test('43: a token endpoint that is down is TOKEN_UNAVAILABLE, and no upstream ca
   await using upstream = await startScriptedUpstream();
   upstream.onToken = () => ({ status: 503, headers: { 'retry-after': '3' } });
   await using gateway = await startTestGateway({ upstream, clock });
-  const failure = {
-    status: 200,
-    body: {
-      data: { batchStatus: null },
-      errors: [
-        {
-          message:
-            "The gateway has no access token: the token endpoint's answer has the status 503.",
-          locations: [{ line: 2, column: 3 }],
-          path: ['batchStatus'],
-          extensions: {
-            code: 'TOKEN_UNAVAILABLE',
-            retryable: true,
-            retryAfterMs: 3_000,
-            requestId: expect.any(String),
-          },
-        },
-      ],
-    },
-  };
+  const failure = statusFailure(
+    "The gateway has no access token: the token endpoint's answer has the status 503.",
+    { code: 'TOKEN_UNAVAILABLE', retryable: true, retryAfterMs: 3_000 },
+  );
 
   expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual(failure);
   expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual(failure);
@@ -353,25 +326,16 @@ test('45: refused credentials are UPSTREAM_UNAUTHENTICATED, without a storm on t
   const ask = () => gateway.query(STATUS_QUERY, { participantType: 'vehicles' });
 
   const answers = await Promise.all(Array.from({ length: 50 }, ask));
-  expect(answers[0]).toEqual({
-    status: 200,
-    body: {
-      data: { batchStatus: null },
-      errors: [
-        {
-          message:
-            'The gateway could not identify itself: the token endpoint refused the credentials (401 invalid_client).',
-          locations: [{ line: 2, column: 3 }],
-          path: ['batchStatus'],
-          extensions: {
-            code: 'UPSTREAM_UNAUTHENTICATED',
-            retryable: false,
-            requestId: upstream.tokenCalls[0]?.headers['x-coreos-request-id'],
-          },
-        },
-      ],
-    },
-  });
+  expect(answers[0]).toEqual(
+    statusFailure(
+      'The gateway could not identify itself: the token endpoint refused the credentials (401 invalid_client).',
+      {
+        code: 'UPSTREAM_UNAUTHENTICATED',
+        retryable: false,
+        requestId: upstream.tokenCalls[0]?.headers['x-coreos-request-id'],
+      },
+    ),
+  );
   expect(upstream.tokenCalls).toHaveLength(1);
   clock.advance(600);
   await ask();

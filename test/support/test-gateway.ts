@@ -1,3 +1,4 @@
+import { expect } from 'vitest';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { createGateway } from '../../src/gateway.ts';
 import { createLog } from '../../src/log.ts';
@@ -77,3 +78,24 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
 export const STATUS_QUERY = `query Status($participantType: String!, $batchId: ID) {
   batchStatus(participantType: $participantType, batchId: $batchId) { id status }
 }`;
+
+/** A request id that the gateway made. */
+export const UUID = expect.stringMatching(/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/);
+
+/** The whole answer to STATUS_QUERY when its field fails. */
+export function statusFailure(message: string, extensions: object) {
+  return {
+    status: 200,
+    body: {
+      data: { batchStatus: null },
+      errors: [
+        {
+          message,
+          locations: [{ line: 2, column: 3 }],
+          path: ['batchStatus'],
+          extensions: { requestId: UUID, ...extensions },
+        },
+      ],
+    },
+  };
+}
