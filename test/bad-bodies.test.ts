@@ -19,6 +19,7 @@ const bodies: [name: string, body: string][] = [
   ['a __proto__ member', '{"data":{"__proto__":{"status":"SUCCESS"}}}'],
   ['an escaped __proto__ member', '{"data":{"a":{"\\u005f_proto__":{"b":1}}}}'],
   ['a constructor.prototype member', '{"data":{"constructor":{"prototype":{"b":1}}}}'],
+  ['data nested 200,000 deep', `{"data":{"a":${'['.repeat(200_000)}${']'.repeat(200_000)}}}`],
   ['two documents', '{"data":{}}{"data":{}}'],
 ];
 

@@ -88,13 +88,26 @@ export function decodeErrorEnvelope(body: string): ErrorEnvelope | undefined {
   };
 }
 
+/** No status is nested like that; JSON.stringify overflows the stack some thousand levels down. */
+const MAX_NESTING = 200;
+
 /** Refuses `__proto__` and `constructor.prototype` members, which JSON.parse would let through. */
 function parseJson(body: string): unknown {
   try {
-    return parseSafely(body);
+    const value: unknown = parseSafely(body);
+    return isNestedDeeper(value, MAX_NESTING) ? undefined : value;
   } catch {
     return undefined;
   }
+}
+
+function isNestedDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (levels === 0) return true;
+  for (const member of Object.values(value)) {
+    if (isNestedDeeper(member, levels - 1)) return true;
+  }
+  return false;
 }
 
 export function isJsonObject(value: unknown): value is JsonObject {
