@@ -130,7 +130,7 @@ test('a failure is not kept: the next request asks again', async () => {
 
 test('39: a client that goes away does not cancel what another request waits for', async () => {
   await using upstream = await startScriptedUpstream();
-  await using gateway = await startTestGateway({ upstream });
+  await using gateway = await startTestGateway({ upstream, clock: new TestClock() });
   const { release, script } = heldAnswer();
   upstream.onStatus = script;
   const leaving = new AbortController();
@@ -156,7 +156,7 @@ test('39: a client that goes away does not cancel what another request waits for
 
 test('39: when the last client goes away, the upstream call is aborted, and the next request begins anew', async () => {
   await using upstream = await startScriptedUpstream();
-  await using gateway = await startTestGateway({ upstream });
+  await using gateway = await startTestGateway({ upstream, clock: new TestClock() });
   upstream.onStatus = () => undefined;
   const leaving = new AbortController();
   const gone = gateway.query(STATUS_QUERY, B1, leaving.signal);
