@@ -1,8 +1,14 @@
 import { systemClock } from '../src/clock.ts';
 import { startSandbox } from '../src/sandbox/sandbox.ts';
 
-const port = Number(process.env['PORT'] ?? 4001);
-const sandbox = await startSandbox({ clock: systemClock, port });
+const port = process.env['PORT'] || '4001';
+const sandbox = await startSandbox({ clock: systemClock, port: Number(port) }).catch(
+  (error: unknown) => {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    process.stderr.write(`The sandbox cannot listen on PORT ${port} (${code}): take another.\n`);
+    process.exit(1);
+  },
+);
 process.stdout.write(`The sandbox listens. For a gateway that uses it as it would use a tenant:
 
 PARTICIPANT_SERVICE_URL=${sandbox.url.origin}

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 /** A program of the project, run as its users run it. */
@@ -13,8 +14,10 @@ export interface RunningProgram extends AsyncDisposable {
 }
 
 export function runProgram(path: string, environment: Record<string, string>): RunningProgram {
-  const child = spawn(process.execPath, [path], {
-    cwd: fileURLToPath(new URL('../..', import.meta.url)),
+  const program = fileURLToPath(new URL(`../../${path}`, import.meta.url));
+  const child = spawn(process.execPath, [program], {
+    // Not the project's folder, where a developer may have a .env.
+    cwd: tmpdir(),
     env: { PATH: process.env['PATH'] ?? '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
