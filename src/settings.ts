@@ -222,7 +222,7 @@ const environmentSchema = z.object({
   INTROSPECTION: optional(onOff, {
     takes: 'on or off',
     meaning:
-      'Whether the schema can be read over GraphQL; empty: on, unless NODE_ENV is production.',
+      'Whether introspection is answered (`_service`, for routers, always is); empty: on, unless NODE_ENV is production.',
   }),
   LOG_LEVEL: withDefault(
     'info',
@@ -304,9 +304,14 @@ export function parseSettings(
 
 function describeValue(name: Name, text: string | undefined = ''): string {
   if (infoOf(name).secret) return `is not valid (${text.length} characters, not shown)`;
-  const shown = text.length > 60 ? `${text.slice(0, 60)}…` : text;
-  // A password can be part of a URL.
-  return `is ${JSON.stringify(shown.replace(/\/\/[^/@]*@/, '//[redacted]@'))}`;
+  const shown = /_(URL|ISSUER)$/.test(name) ? withoutCredentials(text) : text;
+  return `is ${JSON.stringify(shown.length > 60 ? `${shown.slice(0, 60)}…` : shown)}`;
+}
+
+/** A URL can carry a password or a token: of one that does, only its beginning is shown. */
+function withoutCredentials(text: string): string {
+  const [, scheme = ''] = /^([a-z][a-z0-9+.-]{0,20}:(?:\/\/)?)/i.exec(text) ?? [];
+  return /[@?#]/.test(text) ? `${scheme}[not shown]` : text;
 }
 
 type Given = Readonly<Partial<Record<string, string>>>;
@@ -345,7 +350,11 @@ function faultyCombinations(
   }
   // Somebody means a real tenant: do not serve them the sandbox's answers.
   const meant = NAMES.find(
-    (name) => given[name] !== undefined && /^(TOKEN_|PARTICIPANT_SERVICE_)/.test(name),
+    (name) =>
+      given[name] !== undefined &&
+      /^(PARTICIPANT_SERVICE_TENANT_ID|TOKEN_(CLIENT_ID|CLIENT_SECRET|CLIENT_SECRET_FILE|URL|ISSUER))$/.test(
+        name,
+      ),
   );
   if (meant !== undefined) {
     faults.push(['PARTICIPANT_SERVICE_URL', `is missing, although ${meant} is set`]);

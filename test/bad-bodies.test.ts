@@ -49,6 +49,46 @@ test('31: a body in an encoding that was not asked for is UPSTREAM_BAD_RESPONSE'
   expect(body).toHaveProperty('errors.0.extensions.code', 'UPSTREAM_BAD_RESPONSE');
 });
 
+const cutAnswers: [name: string, head: string][] = [
+  ['content-length', 'content-length: 500'],
+  ['chunks', 'transfer-encoding: chunked'],
+];
+
+for (const [name, head] of cutAnswers) {
+  test(`31: an answer by ${name} whose connection ends before it is UPSTREAM_BAD_RESPONSE`, async () => {
+    await using upstream = await startScriptedUpstream();
+    await using gateway = await startTestGateway({ upstream });
+    upstream.onStatus = (_call, response) => {
+      response.socket?.end(`HTTP/1.1 200 OK\r\n${head}\r\n\r\n5\r\n{"dat\r\n`);
+      return undefined;
+    };
+    expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual(
+      statusFailure('The Participant Service answered something that cannot be read.', {
+        code: 'UPSTREAM_BAD_RESPONSE',
+        retryable: true,
+      }),
+    );
+  });
+}
+
+test('28: a connection that is reset within the answer is UPSTREAM_UNAVAILABLE', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({ upstream });
+  upstream.onStatus = (_call, response) => {
+    const { socket } = response;
+    socket?.write('HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{"dat', () => {
+      socket.resetAndDestroy();
+    });
+    return undefined;
+  };
+  expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual(
+    statusFailure('The Participant Service cannot be reached.', {
+      code: 'UPSTREAM_UNAVAILABLE',
+      retryable: true,
+    }),
+  );
+});
+
 test('31: another 2xx counts as 200 if its body has data', async () => {
   await using upstream = await startScriptedUpstream();
   await using gateway = await startTestGateway({ upstream });

@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { expect, test } from 'vitest';
 import { startScriptedUpstream } from './support/scripted-upstream.ts';
 import { TestClock } from './support/test-clock.ts';
@@ -64,6 +65,17 @@ test('a path that does not exist says where things are', async () => {
       error: 'There is nothing here. GraphQL is at /graphql, probes are at /livez and /readyz.',
     },
   });
+});
+
+test('a malformed Host header is 400', async () => {
+  await using gateway = await startTestGateway();
+  const status = await new Promise((resolve, reject) => {
+    const headers = { host: '[', accept: 'application/json' };
+    request(gateway.endpoint, { headers }, (response) => resolve(response.resume().statusCode))
+      .on('error', reject)
+      .end();
+  });
+  expect(status).toBe(400);
 });
 
 test('a browser at / is sent to GraphiQL', async () => {

@@ -135,6 +135,20 @@ test('a body over 64 KiB is PAYLOAD_TOO_LARGE (413), with or without content-len
   });
 });
 
+test('a document nested too deep, and parameters that are not JSON, are 400', async () => {
+  await using gateway = await startTestGateway();
+  const deep = { status: 400, body: refusal('The document is nested too deep.') };
+  expect(await post(gateway, JSON.stringify({ query: '{a'.repeat(20_000) }))).toEqual(deep);
+  expect(await post(gateway, JSON.stringify({ query: `{a(b:${'['.repeat(20_000)}` }))).toEqual(
+    deep,
+  );
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+  expect(await post(gateway, 'query={__typename}&variables=x', form)).toEqual({
+    status: 400,
+    body: refusal('A parameter is not valid JSON.'),
+  });
+});
+
 test('another media type is 415', async () => {
   await using gateway = await startTestGateway();
   const answer = await post(gateway, '<query/>', { 'content-type': 'application/xml' });

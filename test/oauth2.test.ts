@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Environment } from '../src/settings.ts';
+import { createClientCredentialsGrant } from '../src/tokens/client-credentials-grant.ts';
+import { fixedSecret } from '../src/tokens/client-secret.ts';
 import { PROVIDER_SECRET, startOpenIdProvider } from './support/openid-provider.ts';
 import { startScriptedUpstream } from './support/scripted-upstream.ts';
 import { STATUS_QUERY, startTestGateway, statusFailure } from './support/test-gateway.ts';
@@ -117,6 +119,50 @@ test('an issuer that is not there is TOKEN_UNAVAILABLE', async () => {
       retryable: true,
       retryAfterMs: expect.any(Number),
     }),
+  );
+});
+
+test("an issuer's metadata that name a token endpoint without TLS get no credentials", async () => {
+  const requests: string[] = [];
+  const grant = createClientCredentialsGrant({
+    exchange: async ({ method, url }) => {
+      requests.push(`${method} ${url.href}`);
+      const metadata = {
+        issuer: 'https://issuer.example',
+        token_endpoint: 'http://issuer.example/token',
+      };
+      return {
+        status: 200,
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(metadata),
+      };
+    },
+    dialect: 'oauth2',
+    source: { issuer: new URL('https://issuer.example') },
+    clientId: 'gateway',
+    clientSecret: fixedSecret(PROVIDER_SECRET),
+    clientAuthentication: 'client_secret_post',
+    audience: undefined,
+    scope: undefined,
+    date: () => new Date(),
+  });
+
+  await expect(grant()).rejects.toMatchObject({ kind: 'unavailable' });
+  expect(requests).toEqual(['GET https://issuer.example/.well-known/openid-configuration']);
+});
+
+test("403 for an issuer's metadata is no refusal of credentials, which were not sent", async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.onStatus = () => ({ status: 403, body: { error: 'access_denied' } });
+  await using gateway = await startTestGateway({
+    upstream,
+    environment: { TOKEN_GRANT: 'oauth2', TOKEN_ISSUER: upstream.url.origin },
+  });
+  expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual(
+    statusFailure(
+      "The gateway has no access token: the token endpoint's answer has the status 403.",
+      { code: 'TOKEN_UNAVAILABLE', retryable: true, retryAfterMs: expect.any(Number) },
+    ),
   );
 });
 

@@ -54,6 +54,18 @@ test('a gateway can be pointed at npm run sandbox by what that prints', async ()
   expect(await sandbox.exited).toBe(0);
 });
 
+test('no request ends the sandbox', async () => {
+  await using sandbox = runProgram('scripts/sandbox.ts', { PORT: '0' });
+  const [, url = ''] = await sandbox.printed(/PARTICIPANT_SERVICE_URL=(\S+)/);
+  await new Promise<void>((resolve) => {
+    const { hostname, port } = new URL(url);
+    request({ hostname, port, path: '//' }, (response) => response.resume().on('end', resolve))
+      .on('error', () => resolve())
+      .end();
+  });
+  expect((await fetch(url)).status).toBe(404);
+});
+
 test('61: SIGTERM under load: not ready, what is under way is answered, later requests, too, exit 0', async () => {
   await using upstream = await startScriptedUpstream();
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -183,6 +183,21 @@ for (const [name, environment, faults] of combinations) {
   });
 }
 
+test('64: what stands in a faulty URL besides its scheme is not shown when it may be a secret', () => {
+  const urls = [
+    `https://user:canary${'x'.repeat(80)}@tenant.example`,
+    'https://u:can/ary@h',
+    'https://x.example/t?client_secret=canary',
+    'ftp:user:canary@host',
+  ];
+  for (const url of urls) {
+    const [fault] = faultsOf({ ...TENANT, PARTICIPANT_SERVICE_URL: url });
+    expect(fault).toMatch(
+      /^PARTICIPANT_SERVICE_URL is "(https:\/\/|ftp:)\[not shown\]"; it takes /,
+    );
+  }
+});
+
 test('plain HTTP is taken on loopback only', () => {
   const urls = [
     'http://localhost:1',

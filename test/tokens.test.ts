@@ -161,10 +161,10 @@ test('42: while every token is refused, token calls do not follow the rate of th
   const { cache, clock, script, get } = scriptedCache();
   const refuse = async (token: AccessToken) => (await cache.replace(token, never))?.value;
   for (let round = 0; round < 100; round += 1) await refuse(await cache.get(never));
-  expect(script.calls).toBe(1 + 5);
-  expect(await get()).toBe('t-6');
-  clock.advance(10_000);
-  expect(await refuse(await cache.get(never))).toBe('t-7');
+  expect(script.calls).toBe(1 + 20);
+  expect(await get()).toBe('t-21');
+  clock.advance(2_000);
+  expect(await refuse(await cache.get(never))).toBe('t-22');
   expect(await refuse(await cache.get(never))).toBeUndefined();
 });
 
@@ -201,6 +201,19 @@ test('43: while the endpoint is down, the valid token serves on; after its end c
   clock.advance(30_000);
   script.answer = (granted) => Promise.resolve(granted);
   expect(await get()).toBe(`t-${script.calls}`);
+});
+
+test('43: a refusal while the endpoint is down does not take away the token that serves the others', async () => {
+  const { cache, clock, script, get } = scriptedCache();
+  const token = await cache.get(never);
+  script.answer = () => Promise.reject(unavailable(3_000_000));
+  await expect(cache.replace(token, never)).rejects.toMatchObject({ kind: 'unavailable' });
+  expect(await get()).toBe('t-1');
+  expect(await cache.replace(token, never)).toBeUndefined();
+  expect(script.calls).toBe(2);
+  clock.advance(60_000);
+  script.answer = (granted) => Promise.resolve(granted);
+  expect((await cache.replace(token, never))?.value).toBe('t-3');
 });
 
 test("43: the endpoint's own Retry-After is waited for when it is longer", async () => {

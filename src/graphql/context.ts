@@ -1,5 +1,10 @@
 import type { BatchStatusLoader } from '../participants/batch-status-loader.ts';
 
+/** The reason of a request's signal when its client went away. */
+export class ClientGoneError extends Error {
+  override readonly name = 'ClientGoneError';
+}
+
 /** What the front door knows of a request when it hands it on. */
 export interface RequestScope {
   /** The id of this request, in its log line and in the answer's `x-request-id`. */

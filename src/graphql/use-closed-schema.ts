@@ -2,7 +2,8 @@ import { NoSchemaIntrospectionCustomRule, validate } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 
 /**
- * For INTROSPECTION=off: the schema cannot be read, and error messages do not suggest names from it
+ * For INTROSPECTION=off: introspection is refused (`_service`, by which routers fetch the SDL, is
+ * not touched), and error messages do not suggest names from it
  * ("Did you mean …?"), which would tell it piece by piece.
  */
 export function useClosedSchema(): Plugin {

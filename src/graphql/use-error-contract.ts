@@ -1,7 +1,7 @@
 import { type ExecutionResult, type GraphQLError, getOperationAST } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Log } from '../log.ts';
-import type { RequestScope } from './context.ts';
+import { ClientGoneError, type RequestScope } from './context.ts';
 import { type ErrorDetail, rootCause, toGraphQLError } from './to-graphql-error.ts';
 
 export interface ErrorContractOptions {
@@ -34,16 +34,19 @@ export function useErrorContract(
 function presentErrors(
   result: ExecutionResult,
   errors: readonly GraphQLError[],
-  { requestId, report }: RequestScope,
+  { requestId, report, signal }: RequestScope,
   { log, errorDetail }: ErrorContractOptions,
 ): ExecutionResult {
   const presented = errors.map((error) => {
     const shown = toGraphQLError(error, errorDetail);
     shown.extensions['requestId'] ??= requestId;
+    const cause = rootCause(shown);
+    // The client is gone: nobody reads this answer, and nothing is wrong with the gateway.
+    if (cause instanceof ClientGoneError && cause === signal.reason) return shown;
     const code = String(shown.extensions['code']);
     report.errorCodes.push(code);
     if (code === 'INTERNAL_SERVER_ERROR') {
-      log.error({ requestId, path: shown.path, err: rootCause(shown) }, 'masked error');
+      log.error({ requestId, path: shown.path, err: cause }, 'masked error');
     }
     return shown;
   });

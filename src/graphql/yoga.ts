@@ -8,6 +8,7 @@ import { createSchema } from './schema.ts';
 import { type ErrorDetail, toGraphQLError } from './to-graphql-error.ts';
 import { useClosedSchema } from './use-closed-schema.ts';
 import { useErrorContract } from './use-error-contract.ts';
+import { useReadableRequests } from './use-readable-requests.ts';
 
 /** Answers one HTTP request for GraphQL. Never rejects for what a client sends. */
 export type GraphQLHandler = (
@@ -48,6 +49,7 @@ export function createGraphQLHandler(options: GraphQLHandlerOptions): GraphQLHan
       }),
     }),
     plugins: [
+      useReadableRequests(),
       useErrorContract({ log, errorDetail }),
       ...(introspection ? [] : [useClosedSchema()]),
     ],

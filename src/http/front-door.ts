@@ -18,6 +18,13 @@ export interface FrontDoorOptions {
   deadlineMs: number;
 }
 
+/** A client that sends its request slower than this is cut off: it must not hold a socket, or the drain. */
+const TIME_LIMITS = {
+  headersTimeout: 8_000,
+  requestTimeout: 8_000,
+  connectionsCheckingInterval: 1_000,
+};
+
 /** The one HTTP server of the gateway: GraphQL, GraphiQL, `/livez` and `/readyz`. */
 export interface FrontDoor {
   /** Resolves to the server's origin. Rejects when the address cannot be had. */
@@ -41,6 +48,9 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
   };
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!URL.canParse(`http://${request.headers.host ?? ''}`)) {
+      return sendJson(response, 400, { error: 'The Host header is missing or malformed.' });
+    }
     const path = pathOf(request);
     const reads = request.method === 'GET' || request.method === 'HEAD';
     if (path === endpoint) {
@@ -64,7 +74,7 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
     });
   }
 
-  const server = createServer((request, response) => {
+  const server = createServer(TIME_LIMITS, (request, response) => {
     underWay.add(response);
     response.once('close', () => underWay.delete(response));
     if (draining) response.setHeader('connection', 'close');

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock.ts';
-import type { RequestScope } from '../graphql/context.ts';
+import { ClientGoneError, type RequestScope } from '../graphql/context.ts';
 import type { Log } from '../log.ts';
 import { UpstreamError } from '../participants/errors.ts';
 
@@ -41,7 +41,7 @@ export function beginRequestScope(
   response.once('close', () => {
     cancelDeadline();
     const answered = response.writableFinished;
-    if (!answered) abort.abort();
+    if (!answered) abort.abort(new ClientGoneError('the client went away'));
     const { operationName, errorCodes, upstreamCalls } = scope.report;
     log.info(
       {

@@ -29,7 +29,7 @@ export type Exchange = (request: ExchangeRequest, signal: AbortSignal) => Promis
  * - `unreachable`: name not found, refused, reset before or within the answer
  * - `timeout`: the time limit of one exchange passed
  * - `too-large`: the body is longer than allowed
- * - `malformed`: not HTTP, or encoded in a way that was not asked for
+ * - `malformed`: not HTTP, ended before its end, or encoded in a way that was not asked for
  */
 export type NetworkErrorKind = 'unreachable' | 'timeout' | 'too-large' | 'malformed';
 
@@ -80,6 +80,7 @@ export function createNetwork(options: NetworkOptions): Network {
       const abort = new AbortController();
       const giveUp = () => abort.abort(signal.reason);
       signal.addEventListener('abort', giveUp, { once: true });
+      let begun = false;
       const cancelTimer = clock.after(timeoutMs, () =>
         abort.abort(new NetworkError('timeout', `no whole answer within ${timeoutMs} ms`)),
       );
@@ -92,10 +93,11 @@ export function createNetwork(options: NetworkOptions): Network {
           body: request.body ?? null,
           signal: abort.signal,
         });
+        begun = true;
         // A body that is given up emits an error besides the one that is thrown here.
         response.body.on('error', () => {});
         const encoding = response.headers['content-encoding'];
-        if (encoding !== undefined && encoding !== 'identity') {
+        if (encoding && String(encoding).toLowerCase() !== 'identity') {
           response.body.destroy();
           throw new NetworkError(
             'malformed',
@@ -105,7 +107,7 @@ export function createNetwork(options: NetworkOptions): Network {
         const body = await readBounded(response.body, maxBodyBytes);
         return { status: response.statusCode, headers: response.headers, body };
       } catch (error) {
-        throw abort.signal.aborted ? abort.signal.reason : toNetworkError(error);
+        throw abort.signal.aborted ? abort.signal.reason : toNetworkError(error, begun);
       } finally {
         cancelTimer();
         signal.removeEventListener('abort', giveUp);
@@ -129,7 +131,8 @@ async function readBounded(body: AsyncIterable<Buffer>, maxBytes: number): Promi
   return Buffer.concat(chunks, length).toString('utf8');
 }
 
-function toNetworkError(error: unknown): NetworkError {
+/** `begun`: the head of the answer is there. */
+function toNetworkError(error: unknown, begun: boolean): NetworkError {
   if (error instanceof NetworkError) return error;
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
   if (error instanceof errors.ConnectTimeoutError) {
@@ -142,6 +145,9 @@ function toNetworkError(error: unknown): NetworkError {
   ) {
     // Not passed on as the cause: a parser error carries bytes of the answer.
     return new NetworkError('malformed', `the answer is not HTTP (${code})`);
+  }
+  if (begun && error instanceof errors.SocketError) {
+    return new NetworkError('malformed', 'the answer was cut off: the server ended the connection');
   }
   return new NetworkError('unreachable', `the connection failed (${code})`, { cause: error });
 }

@@ -97,7 +97,21 @@ const SHORTEST_SECRET = 16;
 
 /** A server that quotes the token in its answer must not make us hand it on. */
 function withoutToken(body: string, { value }: AccessToken): string {
-  return value.length < SHORTEST_SECRET ? body : body.replaceAll(value, '[redacted]');
+  if (value.length < SHORTEST_SECRET) return body;
+  return unescaped(body)
+    .replaceAll(JSON.stringify(value).slice(1, -1), '[redacted]')
+    .replaceAll(encodeURIComponent(value), '[redacted]');
+}
+
+/** The same JSON with no more escapes than needed: some serialisers write "/" or "+" as escapes. */
+function unescaped(body: string): string {
+  if (!body.includes('\\')) return body;
+  try {
+    return JSON.stringify(JSON.parse(body));
+  } catch {
+    // Not JSON, or nested so deep that it is refused anyway: nothing of it is handed on.
+    return '';
+  }
 }
 
 /** Path and query hold the caller's text percent-encoded, as one segment and one parameter. */

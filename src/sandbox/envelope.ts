@@ -2,11 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 /** The `request` member of every envelope. */
 export function echoOf(request: IncomingMessage): object {
-  const url = new URL(request.url ?? '/', 'http://sandbox');
+  const [uri, ...query] = (request.url ?? '/').split('?');
   return {
-    uri: url.pathname,
+    uri,
     method: request.method,
-    queryString: url.search.slice(1),
+    queryString: query.join('?'),
     body: {},
   };
 }

@@ -112,11 +112,7 @@ export async function startSandbox({ clock, port }: SandboxOptions): Promise<San
   }
 
   const server = createServer((request, response) => {
-    route(request, response).catch(() => {
-      if (!response.headersSent) {
-        sendError(request, response, 400, '101100110007', 'The request cannot be read.');
-      }
-    });
+    route(request, response).catch(() => response.destroy());
   });
   const url = await new Promise<URL>((resolve, reject) => {
     server.once('error', reject);

@@ -63,11 +63,10 @@ export function createClientCredentialsGrant(options: ClientCredentialsOptions):
       metadata ??= await lookUpMetadata(options, call.fetch);
       const configuration = new openid.Configuration(metadata, clientId, undefined, authentication);
       configuration[openid.customFetch] = dialect === 'os1' ? call.os1Fetch : call.fetch;
-      // The settings allow plain HTTP on loopback only; openid-client would forbid it there, too.
-      openid.allowInsecureRequests(configuration);
+      if (isPlainLoopback(metadata.token_endpoint)) openid.allowInsecureRequests(configuration);
       return decodeGrant(await openid.clientCredentialsGrant(configuration, parameters), requestId);
     } catch (error) {
-      throw toTokenError(error, call.lastResponse(), requestId, options.date());
+      throw toTokenError(error, call.outcome(), requestId, options.date());
     }
   }
 
@@ -118,18 +117,27 @@ async function lookUpMetadata(
   }
   const configuration = await openid.discovery(source.issuer, clientId, undefined, openid.None(), {
     [openid.customFetch]: fetch,
-    execute: source.issuer.protocol === 'http:' ? [openid.allowInsecureRequests] : [],
+    execute: isPlainLoopback(source.issuer.href) ? [openid.allowInsecureRequests] : [],
   });
   return configuration.serverMetadata();
+}
+
+/** Plain HTTP is for loopback; elsewhere openid-client refuses it, also where an issuer's metadata ask for it. */
+function isPlainLoopback(url: string | undefined): boolean {
+  if (url === undefined || !URL.canParse(url)) return false;
+  const { protocol, hostname } = new URL(url);
+  return protocol === 'http:' && /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname);
 }
 
 /** openid-client's fetch over our exchange, which remembers what the server answered last. */
 function recordedFetch({ exchange }: ClientCredentialsOptions, requestId: string) {
   let last: ExchangeResponse | undefined;
+  let tokenAsked = false;
   const never = new AbortController().signal;
 
   const fetch: openid.CustomFetch = async (url, { method, headers, body }) => {
     last = undefined;
+    tokenAsked = method === 'POST';
     last = await exchange(
       {
         method: method === 'POST' ? 'POST' : 'GET',
@@ -143,11 +151,12 @@ function recordedFetch({ exchange }: ClientCredentialsOptions, requestId: string
   };
   const os1Fetch: openid.CustomFetch = async (url, { body }) => {
     last = undefined;
+    tokenAsked = true;
     const form = new URLSearchParams(String(body));
     last = await exchange(toOs1Request(form, new URL(url), requestId), never);
     return toFetchResponse(fromOs1Response(last));
   };
-  return { fetch, os1Fetch, lastResponse: () => last };
+  return { fetch, os1Fetch, outcome: () => ({ last, tokenAsked }) };
 }
 
 function toFetchResponse({ status, headers, body }: ExchangeResponse): Response {
@@ -168,7 +177,7 @@ function decodeGrant(answer: openid.TokenEndpointResponse, requestId: string): G
     });
   if (!/^[\x21-\x7e]+$/.test(value)) throw nonsense('the token is not one word of ASCII');
   if (type !== 'bearer') throw nonsense('the token type is not Bearer');
-  if (lifetime === 0) throw nonsense('the token is expired when issued');
+  if (lifetime !== undefined && lifetime < 1) throw nonsense('the token is expired when issued');
   const lifetimeMs = lifetime === undefined ? UNSTATED_LIFETIME_MS : lifetime * 1000;
   return { value, lifetimeMs: Math.min(lifetimeMs, LONGEST_LIFETIME_MS) };
 }
@@ -176,7 +185,7 @@ function decodeGrant(answer: openid.TokenEndpointResponse, requestId: string): G
 /** openid-client's errors carry the answer, token and all: nothing of them but an error code goes on. */
 function toTokenError(
   error: unknown,
-  last: ExchangeResponse | undefined,
+  { last, tokenAsked }: { last: ExchangeResponse | undefined; tokenAsked: boolean },
   requestId: string,
   now: Date,
 ): TokenError {
@@ -188,7 +197,9 @@ function toTokenError(
   const answeredError =
     error instanceof openid.ResponseBodyError ||
     error instanceof openid.WWWAuthenticateChallengeError;
-  if (status === 401 || status === 403 || (status === 400 && answeredError)) {
+  // A status alone can come from something in between; and an issuer's metadata ask for no credentials.
+  const refused = status === 401 || ((status === 400 || status === 403) && answeredError);
+  if (tokenAsked && refused) {
     const code = error instanceof openid.ResponseBodyError ? ` ${errorCode(error.error)}` : '';
     return new TokenError(
       'refused',

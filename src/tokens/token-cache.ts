@@ -31,8 +31,9 @@ export interface TokenCache {
   /**
    * What to use instead of `refused`, a token that the upstream did not accept: a newer one if there
    * is one, else a new one, asked for once for all who come with the same token. Where the upstream
-   * refuses every token, no new one helps: after 5 such renewals in a row there is one in 10 s, and
-   * in between the answer is undefined and the refused token is kept. Rejects like `get`.
+   * refuses every token, no new one helps: after 20 such renewals in a row there is one in 2 s, and
+   * in between, and while the endpoint is backed off from, the answer is undefined and the refused
+   * token is kept; also when the endpoint turns out to be down. Rejects like `get`.
    */
   replace(refused: AccessToken, signal: AbortSignal): Promise<AccessToken | undefined>;
   /** Asks for a token if there is none and none may not be asked for yet; does not wait for it. */
@@ -50,10 +51,12 @@ export interface TokenCacheOptions {
 
 const FIRST_BACKOFF_MS = 500;
 const LONGEST_BACKOFF_MS = 30_000;
+/** What an endpoint asks for by Retry-After is believed up to this. */
+const LONGEST_RETRY_AFTER_MS = 60_000;
 
 /** Renewals of refused tokens: so many at once, and one more for each interval that passes. */
-const REFUSAL_BURST = 5;
-const REFUSAL_INTERVAL_MS = 10_000;
+const REFUSAL_BURST = 20;
+const REFUSAL_INTERVAL_MS = 2_000;
 
 interface HeldToken extends AccessToken {
   /** From here on it is renewed in the background. */
@@ -109,7 +112,9 @@ export function createTokenCache({ grant, clock, log, random }: TokenCacheOption
       if (!(error instanceof TokenError)) throw error;
       failures += 1;
       lastFailure = error;
-      notBefore = clock.now() + Math.max(backoffMs(failures), error.retryAfterMs ?? 0);
+      notBefore =
+        clock.now() +
+        Math.max(backoffMs(failures), Math.min(error.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS));
       const failure = postponed(error);
       const { message: reason, requestId: tokenRequestId, retryAfterMs } = failure;
       log.warn({ reason, tokenRequestId, retryAfterMs, failures }, 'no access token');
@@ -158,9 +163,15 @@ export function createTokenCache({ grant, clock, log, random }: TokenCacheOption
     get,
     async replace(refused, signal) {
       if (refused !== held || usable() === undefined) return get(signal);
-      if (!takeRefusalAllowance()) return undefined;
+      if (!mayAsk() || !takeRefusalAllowance()) return undefined;
+      const doubted = held;
       held = undefined;
-      return get(signal);
+      const renewed = renew();
+      renewed.catch((error: unknown) => {
+        // One refusal must not take away a token that serves the others when there is no new one.
+        if (error instanceof TokenError && error.kind === 'unavailable') held ??= doubted;
+      });
+      return untilAborted(renewed, signal);
     },
     prime() {
       if (usable() === undefined) renewInBackground();
