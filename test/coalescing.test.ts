@@ -108,6 +108,21 @@ test('a copy serves other requests until its time is up: 1 s, 30 s for a finishe
   expect(await look('done')).toEqual(seen('SUCCESS', 4, '2026-01-31T12:00:30.001Z'));
 });
 
+test('keys that look alike when written one after the other are different keys', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({ upstream });
+  upstream.onStatus = ({ target }) => ({ body: { data: { status: target.split('/')[5] } } });
+  const ask = async (participantType: string, batchId: string | null) =>
+    (await gateway.query(STATUS_QUERY, { participantType, batchId })).body;
+
+  expect([await ask('a', 'bc'), await ask('ab', 'c'), await ask('abc', null)]).toEqual([
+    { data: { batchStatus: { id: 'a/bc', status: 'a' } } },
+    { data: { batchStatus: { id: 'ab/c', status: 'ab' } } },
+    { data: { batchStatus: { id: 'abc', status: 'abc' } } },
+  ]);
+  expect(upstream.statusCalls).toHaveLength(3);
+});
+
 test('STATUS_TTL_MS=0 keeps no copy', async () => {
   await using upstream = await startScriptedUpstream();
   await using gateway = await startTestGateway({ upstream, environment: { STATUS_TTL_MS: '0' } });

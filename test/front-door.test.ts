@@ -57,6 +57,27 @@ test('/readyz stays 200 when the token endpoint fails later: callers are told by
   });
 });
 
+test('61: what has not finished 9 s after the signal is cut off', async () => {
+  const clock = new TestClock();
+  await using upstream = await startScriptedUpstream();
+  const gateway = await startTestGateway({
+    upstream,
+    clock,
+    environment: { UPSTREAM_TIMEOUT_MS: '600000', REQUEST_DEADLINE_MS: '600000' },
+  });
+  upstream.onStatus = () => undefined;
+  const hanging = gateway.query(STATUS_QUERY, { participantType: 'vehicles' });
+  await upstream.statusCallCount(1);
+  const closed = gateway[Symbol.asyncDispose]();
+  clock.advance(8_999);
+  expect(gateway.logLines.join('')).not.toContain('cut off');
+  clock.advance(1);
+
+  await expect(hanging).rejects.toThrow('fetch failed');
+  await closed;
+  expect(gateway.logLines.join('')).toContain('requests cut off: they did not finish in time');
+});
+
 test('a path that does not exist says where things are', async () => {
   await using gateway = await startTestGateway();
   expect(await probe(gateway, '/graphq')).toEqual({

@@ -105,6 +105,33 @@ test('41: tokens of 5 s under load: no errors, one token call per lifetime', asy
   expect(issued).toBeLessThanOrEqual(12);
 });
 
+test('41: a hanging upstream that holds every connection does not keep the token from being renewed', async () => {
+  const clock = new TestClock();
+  await using upstream = await startScriptedUpstream();
+  upstream.onToken = () => ({ body: { data: { accessToken: 'token', expiresIn: 500 } } });
+  await using gateway = await startTestGateway({
+    upstream,
+    clock,
+    environment: {
+      UPSTREAM_MAX_CONNECTIONS: '1',
+      UPSTREAM_TIMEOUT_MS: '600000',
+      REQUEST_DEADLINE_MS: '600000',
+    },
+  });
+  await gateway.query(STATUS_QUERY, { participantType: 'vehicles', batchId: 'b-1' });
+  upstream.onStatus = () => undefined;
+  const leaving = new AbortController();
+  const hanging = gateway.query(STATUS_QUERY, { participantType: 'vehicles' }, leaving.signal);
+  await upstream.statusCallCount(2);
+  clock.advance(500_000);
+  const waiting = gateway.query(STATUS_QUERY, { participantType: 'drivers' }, leaving.signal);
+  await upstream.tokenCallCount(2);
+
+  leaving.abort();
+  await expect(hanging).rejects.toThrow('aborted');
+  await expect(waiting).rejects.toThrow('aborted');
+});
+
 test('42: a token refused once is renewed once, and the query succeeds', async () => {
   await using gateway = await startTestGateway();
   expect(

@@ -37,9 +37,12 @@ export interface BatchStatusCache {
   get(key: BatchKey, caller: Caller): Promise<BatchStatus>;
 }
 
-/** Bounds of the copies: in number, and in characters of the answers that they came from. */
+/**
+ * Bounds of the copies: in number, and in characters of the answers that they came from (parsed, they
+ * take several times that).
+ */
 const MAX_COPIES = 10_000;
-const MAX_COPIES_SIZE = 64 * 1024 * 1024;
+const MAX_COPIES_SIZE = 16 * 1024 * 1024;
 
 interface Flight {
   readonly answer: Promise<BatchStatus>;
