@@ -151,16 +151,16 @@ test("an issuer's metadata that name a token endpoint without TLS get no credent
   expect(requests).toEqual(['GET https://issuer.example/.well-known/openid-configuration']);
 });
 
-test("403 for an issuer's metadata is no refusal of credentials, which were not sent", async () => {
+test("401 for an issuer's metadata is no refusal of credentials, which were not sent", async () => {
   await using upstream = await startScriptedUpstream();
-  upstream.onStatus = () => ({ status: 403, body: { error: 'access_denied' } });
+  upstream.onStatus = () => ({ status: 401, body: { error: 'access_denied' } });
   await using gateway = await startTestGateway({
     upstream,
     environment: { TOKEN_GRANT: 'oauth2', TOKEN_ISSUER: upstream.url.origin },
   });
   expect(await gateway.query(STATUS_QUERY, { participantType: 'vehicles' })).toEqual(
     statusFailure(
-      "The gateway has no access token: the token endpoint's answer has the status 403.",
+      "The gateway has no access token: the token endpoint's answer has the status 401.",
       { code: 'TOKEN_UNAVAILABLE', retryable: true, retryAfterMs: expect.any(Number) },
     ),
   );
