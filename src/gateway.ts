@@ -6,6 +6,7 @@ import { createFrontDoor } from './http/front-door.ts';
 import { createGraphiQL } from './http/graphiql.ts';
 import type { Log } from './log.ts';
 import { createNetwork } from './network/exchange.ts';
+import { urlBelow } from './network/url-below.ts';
 import { createBatchStatusCache } from './participants/batch-status-cache.ts';
 import { createParticipantClient } from './participants/client.ts';
 import type { ParticipantServiceSettings, Settings } from './settings.ts';
@@ -70,7 +71,7 @@ export async function createGateway({
     grant: createClientCredentialsGrant({
       exchange: tokenNetwork.exchange,
       dialect: token.grant,
-      source: token.source ?? { endpoint: os1Endpoint(service.url) },
+      source: token.source ?? { endpoint: urlBelow(service.url, OS1_TOKEN_PATH) },
       clientId: token.clientId,
       clientSecret:
         'value' in token.clientSecret
@@ -143,12 +144,6 @@ export async function createGateway({
       await Promise.all([statusNetwork.close(), tokenNetwork.close(), sandbox?.close()]);
     },
   };
-}
-
-function os1Endpoint(base: URL): URL {
-  const endpoint = new URL(base);
-  endpoint.pathname = base.pathname.replace(/\/+$/, '') + OS1_TOKEN_PATH;
-  return endpoint;
 }
 
 /** Loaded only where it is used. */

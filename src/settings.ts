@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isPlainLoopback } from './loopback.ts';
 
 /** What the gateway runs with. Read once, from the environment; see {@link parseSettings}. */
 export interface Settings {
@@ -74,17 +75,11 @@ function integer(min: number, max: number): z.ZodType<number, string> {
 
 const onOff = z.enum(['on', 'off']).transform((value) => value === 'on');
 
-/** `localhost`, 127.0.0.0/8 and ::1: where nobody can listen in. */
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
-
 const safeUrl = z
   .string()
   .refine((value) => URL.canParse(value))
   .transform((value) => new URL(value))
-  .refine(
-    ({ protocol, hostname }) =>
-      protocol === 'https:' || (protocol === 'http:' && LOOPBACK.test(hostname)),
-  )
+  .refine((url) => url.protocol === 'https:' || isPlainLoopback(url))
   .refine(({ username, password, search, hash }) => !username && !password && !search && !hash);
 const SAFE_URL =
   'an https:// URL (http:// on loopback only) without credentials, query and fragment';

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Exchange, type ExchangeResponse, NetworkError } from '../network/exchange.ts';
 import { readRetryAfterMs } from '../network/retry-after.ts';
+import { urlBelow } from '../network/url-below.ts';
 import { TokenError } from '../tokens/errors.ts';
 import type { AccessToken, TokenCache } from '../tokens/token-cache.ts';
 import type { BatchKey } from './batch-key.ts';
@@ -116,9 +117,8 @@ function unescaped(body: string): string {
 
 /** Path and query hold the caller's text percent-encoded, as one segment and one parameter. */
 function batchStatusUrl(baseUrl: URL, { participantType, batchId }: BatchKey): URL {
-  const url = new URL(baseUrl);
-  const prefix = baseUrl.pathname.replace(/\/+$/, '');
-  url.pathname = `${prefix}/core/api/v2/participants/${encodeURIComponent(participantType)}/batch/status`;
+  const type = encodeURIComponent(participantType);
+  const url = urlBelow(baseUrl, `/core/api/v2/participants/${type}/batch/status`);
   url.search = batchId === null ? '' : `?batchId=${encodeURIComponent(batchId)}`;
   return url;
 }

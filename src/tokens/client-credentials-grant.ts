@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import * as openid from 'openid-client';
+import { isPlainLoopback } from '../loopback.ts';
 import type { Exchange, ExchangeResponse } from '../network/exchange.ts';
 import { readRetryAfterMs } from '../network/retry-after.ts';
 import type { ClientSecret } from './client-secret.ts';
@@ -63,7 +64,7 @@ export function createClientCredentialsGrant(options: ClientCredentialsOptions):
       metadata ??= await lookUpMetadata(options, call.fetch);
       const configuration = new openid.Configuration(metadata, clientId, undefined, authentication);
       configuration[openid.customFetch] = dialect === 'os1' ? call.os1Fetch : call.fetch;
-      if (isPlainLoopback(metadata.token_endpoint)) openid.allowInsecureRequests(configuration);
+      if (mayBePlain(metadata.token_endpoint)) openid.allowInsecureRequests(configuration);
       return decodeGrant(await openid.clientCredentialsGrant(configuration, parameters), requestId);
     } catch (error) {
       throw toTokenError(error, call.outcome(), requestId, options.date());
@@ -117,16 +118,14 @@ async function lookUpMetadata(
   }
   const configuration = await openid.discovery(source.issuer, clientId, undefined, openid.None(), {
     [openid.customFetch]: fetch,
-    execute: isPlainLoopback(source.issuer.href) ? [openid.allowInsecureRequests] : [],
+    execute: isPlainLoopback(source.issuer) ? [openid.allowInsecureRequests] : [],
   });
   return configuration.serverMetadata();
 }
 
-/** Plain HTTP is for loopback; elsewhere openid-client refuses it, also where an issuer's metadata ask for it. */
-function isPlainLoopback(url: string | undefined): boolean {
-  if (url === undefined || !URL.canParse(url)) return false;
-  const { protocol, hostname } = new URL(url);
-  return protocol === 'http:' && /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname);
+/** Elsewhere openid-client refuses plain HTTP, also where an issuer's metadata ask for it. */
+function mayBePlain(url: string | undefined): boolean {
+  return url !== undefined && URL.canParse(url) && isPlainLoopback(new URL(url));
 }
 
 /** openid-client's fetch over our exchange, which remembers what the server answered last. */
