@@ -103,6 +103,7 @@ export async function createGateway({
     endpoint: GRAPHQL_PATH,
     cache,
     participantTypes: settings.participantTypes,
+    federation: settings.federation,
     introspection: settings.introspection,
     errorDetail: settings.errorDetail,
     log,

@@ -18,6 +18,7 @@ export interface Settings {
   finishedStatuses: ReadonlySet<string>;
   errorDetail: 'public' | 'full';
   graphiql: boolean;
+  federation: boolean;
   introspection: boolean;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   /** Undefined: pretty on a terminal, else json. */
@@ -210,6 +211,11 @@ const environmentSchema = z.object({
     meaning:
       "`full` shows the upstream's echo of the request in errors; empty: full on the sandbox, else public.",
   }),
+  FEDERATION: withDefault('on', onOff, {
+    takes: 'on or off',
+    meaning:
+      'Whether the schema is a subgraph; off leaves `_entities` and `_service`, which routers ask for, out of it.',
+  }),
   GRAPHIQL: optional(onOff, {
     takes: 'on or off',
     meaning: 'GraphiQL at /graphql; empty: on, unless NODE_ENV is production.',
@@ -217,7 +223,7 @@ const environmentSchema = z.object({
   INTROSPECTION: optional(onOff, {
     takes: 'on or off',
     meaning:
-      'Whether introspection is answered (`_service`, for routers, always is); empty: on, unless NODE_ENV is production.',
+      'Whether introspection is answered (`_service`: see FEDERATION); empty: on, unless NODE_ENV is production.',
   }),
   LOG_LEVEL: withDefault(
     'info',
@@ -380,6 +386,7 @@ function toSettings(values: Values, production: boolean): Settings {
     finishedStatuses: new Set(values.FINISHED_STATUSES.map((status) => status.toUpperCase())),
     errorDetail: values.ERROR_DETAIL ?? (url === undefined ? 'full' : 'public'),
     graphiql: values.GRAPHIQL ?? !production,
+    federation: values.FEDERATION,
     introspection: values.INTROSPECTION ?? !production,
     logLevel: values.LOG_LEVEL,
     logFormat: values.LOG_FORMAT,

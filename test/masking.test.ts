@@ -19,6 +19,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
       endpoint: '/graphql',
       cache,
       participantTypes: new Set(),
+      federation: true,
       introspection: true,
       errorDetail: 'full',
       log,

@@ -12,21 +12,21 @@ import { expect, test } from 'vitest';
 import { EXAMPLE_OPERATIONS } from '../src/graphql/example-operations.ts';
 import { createSchema, printSchema } from '../src/graphql/schema.ts';
 import { startScriptedUpstream } from './support/scripted-upstream.ts';
-import { startTestGateway } from './support/test-gateway.ts';
+import { STATUS_QUERY, startTestGateway, UUID } from './support/test-gateway.ts';
 
 test('schema.graphql is what the code says; npm run schema writes it anew', async () => {
   const file = await readFile(new URL('../schema.graphql', import.meta.url), 'utf8');
   expect(printSchema()).toBe(file);
 });
 
-/** Coordinates of what has no description, but for what federation itself adds. */
+/** Coordinates of what has no description. */
 function undescribed(schema: GraphQLSchema): string[] {
   const missing: string[] = [];
   const note = (coordinate: string, element: { description?: string | null | undefined }) => {
     if (!element.description) missing.push(coordinate);
   };
   for (const type of Object.values(schema.getTypeMap())) {
-    if (type.name.startsWith('_') || type.name.startsWith('link__')) continue;
+    if (type.name.startsWith('__')) continue;
     note(type.name, type);
     if (isEnumType(type)) {
       for (const value of type.getValues()) note(`${type.name}.${value.name}`, value);
@@ -37,7 +37,6 @@ function undescribed(schema: GraphQLSchema): string[] {
     }
     if (isObjectType(type) || isInterfaceType(type)) {
       for (const field of Object.values(type.getFields())) {
-        if (field.name.startsWith('_')) continue;
         note(`${type.name}.${field.name}`, field);
         for (const arg of field.args) note(`${type.name}.${field.name}(${arg.name}:)`, arg);
       }
@@ -160,4 +159,71 @@ test('a reference to an unknown or impossible batch is null, with its error at i
     ]),
   });
   expect(body).toHaveProperty('errors.length', 6);
+});
+
+test('twenty references to ten batches are ten upstream calls', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({ upstream });
+  upstream.onStatus = ({ target }) => ({ body: { data: { status: target.split('=')[1] } } });
+  const ids = Array.from({ length: 10 }, (_, index) => `b-${index}`);
+  const references = ids.flatMap((batchId) => [
+    { __typename: 'BatchStatus', id: `vehicles/${batchId}` },
+    { __typename: 'BatchStatus', participantType: 'vehicles', batchId },
+  ]);
+
+  const { body } = await gateway.query(ENTITIES, { references });
+
+  expect(body).toEqual({
+    data: {
+      _entities: ids.flatMap((id) => [
+        { id: `vehicles/${id}`, status: id },
+        { id: `vehicles/${id}`, status: id },
+      ]),
+    },
+  });
+  expect(upstream.statusCalls.map(({ target }) => target.split('=')[1]).sort()).toEqual(ids);
+});
+
+test('FEDERATION=off leaves what routers ask for out of the schema, and nothing else', async () => {
+  await using gateway = await startTestGateway({ environment: { FEDERATION: 'off' } });
+  const unknown = (field: string, line: number, column: number) => ({
+    message: `Cannot query field "${field}" on type "Query".`,
+    locations: [{ line, column }],
+    extensions: { code: 'BAD_USER_INPUT', retryable: false, requestId: UUID },
+  });
+
+  expect(await gateway.query('{ _service { sdl } }')).toEqual({
+    status: 200,
+    body: { errors: [unknown('_service', 1, 3)] },
+  });
+  expect(await gateway.query('{ _entities(representations: []) { __typename } }')).toEqual({
+    status: 200,
+    body: { errors: [unknown('_entities', 1, 3)] },
+  });
+  const introspection = `{
+    any: __type(name: "_Any") { name }
+    entity: __type(name: "_Entity") { name }
+    service: __type(name: "_Service") { name }
+    query: __type(name: "Query") { fields { name } }
+  }`;
+  expect(await gateway.query(introspection)).toEqual({
+    status: 200,
+    body: {
+      data: {
+        any: null,
+        entity: null,
+        service: null,
+        query: { fields: [{ name: 'batchStatus' }] },
+      },
+    },
+  });
+  expect(
+    await gateway.query(STATUS_QUERY, {
+      participantType: 'vehicles',
+      batchId: 'batch-finished',
+    }),
+  ).toEqual({
+    status: 200,
+    body: { data: { batchStatus: { id: 'vehicles/batch-finished', status: 'SUCCESS' } } },
+  });
 });

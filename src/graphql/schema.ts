@@ -11,8 +11,13 @@ import './batch-status.ts';
  */
 const FEDERATION_SPEC = 'https://specs.apollo.dev/federation/v2.0';
 
-/** The schema as a Federation 2 subgraph, with `_service` and `_entities`. */
+/** The schema for frontends that ask the gateway itself: without `_service` and `_entities`. */
 export function createSchema(): GraphQLSchema {
+  return builder.toSchema();
+}
+
+/** The schema as a Federation 2 subgraph, with `_service` and `_entities`. */
+export function createSubgraphSchema(): GraphQLSchema {
   const schema = builder.toSubGraphSchema({
     linkUrl: FEDERATION_SPEC,
     federationDirectives: ['@key'],
@@ -50,5 +55,5 @@ function resolveEntitiesApart(schema: GraphQLSchema): void {
 
 /** The subgraph's SDL, as `schema.graphql` holds it and `_service` answers it. */
 export function printSchema(): string {
-  return `${printSubgraphSchema(createSchema()).trim()}\n`;
+  return `${printSubgraphSchema(createSubgraphSchema()).trim()}\n`;
 }

@@ -4,7 +4,7 @@ import type { Log } from '../log.ts';
 import type { BatchStatusCache } from '../participants/batch-status-cache.ts';
 import { createBatchStatusLoader } from '../participants/batch-status-loader.ts';
 import type { GatewayContext, RequestScope } from './context.ts';
-import { createSchema } from './schema.ts';
+import { createSchema, createSubgraphSchema } from './schema.ts';
 import { type ErrorDetail, toGraphQLError } from './to-graphql-error.ts';
 import { useClosedSchema } from './use-closed-schema.ts';
 import { useErrorContract } from './use-error-contract.ts';
@@ -21,6 +21,8 @@ export interface GraphQLHandlerOptions {
   endpoint: string;
   cache: BatchStatusCache;
   participantTypes: ReadonlySet<string>;
+  /** Whether routers may ask: `_service` and `_entities`. */
+  federation: boolean;
   introspection: boolean;
   errorDetail: ErrorDetail;
   log: Log;
@@ -31,10 +33,11 @@ const MAX_REQUEST_BYTES = 64 * 1024;
 
 /** GraphQL over HTTP: the schema behind Yoga, with everything off that the gateway does not offer. */
 export function createGraphQLHandler(options: GraphQLHandlerOptions): GraphQLHandler {
-  const { endpoint, cache, participantTypes, introspection, errorDetail, log } = options;
+  const { endpoint, cache, participantTypes, federation, introspection, errorDetail, log } =
+    options;
 
   const yoga = createYoga<RequestScope, GatewayContext>({
-    schema: createSchema(),
+    schema: federation ? createSubgraphSchema() : createSchema(),
     graphqlEndpoint: endpoint,
     context: (scope) => ({
       requestId: scope.requestId,
