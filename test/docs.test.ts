@@ -11,6 +11,7 @@ const DOCUMENTS = [
   'CHANGELOG.md',
   'docs/architecture.md',
   'docs/errors.md',
+  'examples/clients/README.md',
 ];
 
 function read(path: string): Promise<string> {

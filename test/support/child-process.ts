@@ -13,11 +13,18 @@ export interface RunningProgram extends AsyncDisposable {
   exited: Promise<number | null>;
 }
 
-export function runProgram(path: string, environment: Record<string, string>): RunningProgram {
+/**
+ * Runs a program of the project with the variables given and no others, in a folder that is not the
+ * project's, where a developer may have a `.env`.
+ */
+export function runProgram(
+  path: string,
+  environment: Record<string, string>,
+  cwd = tmpdir(),
+): RunningProgram {
   const program = fileURLToPath(new URL(`../../${path}`, import.meta.url));
   const child = spawn(process.execPath, [program], {
-    // Not the project's folder, where a developer may have a .env.
-    cwd: tmpdir(),
+    cwd,
     env: { PATH: process.env['PATH'] ?? '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

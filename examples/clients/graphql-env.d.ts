@@ -1,0 +1,40 @@
+/* eslint-disable */
+/* prettier-ignore */
+
+export type introspection_types = {
+    'BatchStatus': { kind: 'OBJECT'; name: 'BatchStatus'; fields: { 'batchId': { name: 'batchId'; type: { kind: 'SCALAR'; name: 'ID'; ofType: null; } }; 'data': { name: 'data'; type: { kind: 'NON_NULL'; name: never; ofType: { kind: 'SCALAR'; name: 'JSONObject'; ofType: null; }; } }; 'dataAt': { name: 'dataAt'; type: { kind: 'SCALAR'; name: 'JSON'; ofType: null; } }; 'failureCount': { name: 'failureCount'; type: { kind: 'SCALAR'; name: 'Int'; ofType: null; } }; 'fetchedAt': { name: 'fetchedAt'; type: { kind: 'NON_NULL'; name: never; ofType: { kind: 'SCALAR'; name: 'DateTime'; ofType: null; }; } }; 'finished': { name: 'finished'; type: { kind: 'SCALAR'; name: 'Boolean'; ofType: null; } }; 'id': { name: 'id'; type: { kind: 'NON_NULL'; name: never; ofType: { kind: 'SCALAR'; name: 'ID'; ofType: null; }; } }; 'participantType': { name: 'participantType'; type: { kind: 'NON_NULL'; name: never; ofType: { kind: 'SCALAR'; name: 'String'; ofType: null; }; } }; 'progress': { name: 'progress'; type: { kind: 'SCALAR'; name: 'Float'; ofType: null; } }; 'request': { name: 'request'; type: { kind: 'NON_NULL'; name: never; ofType: { kind: 'OBJECT'; name: 'UpstreamRequest'; ofType: null; }; } }; 'status': { name: 'status'; type: { kind: 'SCALAR'; name: 'String'; ofType: null; } }; 'successCount': { name: 'successCount'; type: { kind: 'SCALAR'; name: 'Int'; ofType: null; } }; 'totalCount': { name: 'totalCount'; type: { kind: 'SCALAR'; name: 'Int'; ofType: null; } }; }; };
+    'Boolean': unknown;
+    'DateTime': unknown;
+    'Float': unknown;
+    'ID': unknown;
+    'Int': unknown;
+    'JSON': unknown;
+    'JSONObject': unknown;
+    'Query': { kind: 'OBJECT'; name: 'Query'; fields: { 'batchStatus': { name: 'batchStatus'; type: { kind: 'OBJECT'; name: 'BatchStatus'; ofType: null; } }; }; };
+    'String': unknown;
+    'UpstreamRequest': { kind: 'OBJECT'; name: 'UpstreamRequest'; fields: { 'body': { name: 'body'; type: { kind: 'SCALAR'; name: 'JSON'; ofType: null; } }; 'method': { name: 'method'; type: { kind: 'SCALAR'; name: 'String'; ofType: null; } }; 'queryString': { name: 'queryString'; type: { kind: 'SCALAR'; name: 'String'; ofType: null; } }; 'uri': { name: 'uri'; type: { kind: 'SCALAR'; name: 'String'; ofType: null; } }; }; };
+};
+
+/** An IntrospectionQuery representation of your schema.
+ *
+ * @remarks
+ * This is an introspection of your schema saved as a file by GraphQLSP.
+ * It will automatically be used by `gql.tada` to infer the types of your GraphQL documents.
+ * If you need to reuse this data or update your `scalars`, update `tadaOutputLocation` to
+ * instead save to a .ts instead of a .d.ts file.
+ */
+export type introspection = {
+  name: never;
+  query: 'Query';
+  mutation: never;
+  subscription: never;
+  types: introspection_types;
+};
+
+import * as gqlTada from 'gql.tada';
+
+declare module 'gql.tada' {
+  interface setupSchema {
+    introspection: introspection
+  }
+}

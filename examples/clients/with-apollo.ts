@@ -1,0 +1,89 @@
+import {
+  ApolloClient,
+  CombinedGraphQLErrors,
+  type ErrorLike,
+  HttpLink,
+  InMemoryCache,
+  type Observable,
+} from '@apollo/client';
+import { filter, map, takeWhile } from 'rxjs';
+import { adviceFor, GatewayError } from './gateway-errors.ts';
+import { type Batch, BatchStatusQuery, type BatchVariables } from './operations.ts';
+
+// Apollo Client types results by the default options that are declared here.
+declare module '@apollo/client' {
+  namespace ApolloClient {
+    namespace DeclareDefaultOptions {
+      interface WatchQuery {
+        errorPolicy: 'all';
+      }
+      interface Query {
+        errorPolicy: 'all';
+      }
+    }
+  }
+}
+
+export function createApolloClient(uri: string): ApolloClient {
+  return new ApolloClient({
+    link: new HttpLink({ uri }),
+    // Batches are kept by their `id`, which needs nothing said.
+    cache: new InMemoryCache({
+      typePolicies: {
+        // It has no id: it is a part of its batch. Queries may ask for different fields of it.
+        UpstreamRequest: { merge: true },
+      },
+    }),
+    // 'all': a batch that cannot be read must not take the others with it. The cache keeps such a
+    // batch as null, without its error, so the policies are those that ask again.
+    defaultOptions: {
+      watchQuery: { errorPolicy: 'all', fetchPolicy: 'cache-and-network' },
+      query: { errorPolicy: 'all', fetchPolicy: 'network-only' },
+    },
+  });
+}
+
+/** The gateway's errors in a result's `error`. Throws an error that is not the gateway's. */
+export function gatewayErrors(error: ErrorLike | undefined): GatewayError[] {
+  if (error === undefined) return [];
+  if (!CombinedGraphQLErrors.is(error)) throw error;
+  return error.errors.map((each) => new GatewayError(each));
+}
+
+export interface WatchOptions {
+  /** From an answer to the next question, in milliseconds; default 2,000. */
+  intervalMs?: number;
+  /** The time in milliseconds; default `Date.now`. */
+  now?: () => number;
+}
+
+/**
+ * Emits the batch whenever it has changed, and completes when it is finished; until then it polls.
+ * An error that may pass is waited out, for its `retryAfterMs` if that is longer than the interval;
+ * any other ends it. Unsubscribing ends the polling.
+ */
+export function watchBatch(
+  client: ApolloClient,
+  variables: BatchVariables,
+  { intervalMs = 2_000, now = Date.now }: WatchOptions = {},
+): Observable<Batch> {
+  let notBefore = 0;
+  const query = client.watchQuery({
+    query: BatchStatusQuery,
+    variables,
+    pollInterval: intervalMs,
+    skipPollAttempt: () => now() < notBefore,
+  });
+  return query.pipe(
+    filter(({ loading }) => !loading),
+    map(({ data, dataState, error }) => {
+      const [first] = gatewayErrors(error);
+      if (first && adviceFor(first).action !== 'try-again') throw first;
+      notBefore = now() + (first?.retryAfterMs ?? 0);
+      return dataState === 'complete' ? data.batchStatus : undefined;
+    }),
+    filter((batch) => batch != null),
+    // Apollo Client stops polling when nobody is subscribed any more; `stopPolling()` does it, too.
+    takeWhile(({ finished }) => !finished, true),
+  );
+}

@@ -1,0 +1,69 @@
+import { print } from '@0no-co/graphql.web';
+import type { TadaDocumentNode } from 'gql.tada';
+import { GatewayError } from './gateway-errors.ts';
+import { type Batch, BatchStatusQuery, type BatchVariables } from './operations.ts';
+import { type Answer, type PollOptions, pollBatch } from './poll-batch.ts';
+
+export interface FetchClient {
+  /**
+   * Resolves with what the gateway answered, errors and partial data included. Rejects when the
+   * gateway cannot be reached, when what answers does not speak GraphQL, and when `signal` aborts.
+   */
+  query<Data, Variables>(
+    document: TadaDocumentNode<Data, Variables>,
+    variables: Variables,
+    signal?: AbortSignal,
+  ): Promise<Answer<Data>>;
+}
+
+export function createFetchClient(url: string): FetchClient {
+  return {
+    async query(document, variables, signal) {
+      const response = await fetch(url, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          accept: 'application/graphql-response+json, application/json',
+        },
+        body: JSON.stringify({ query: print(document), variables }),
+        signal: signal ?? null,
+      });
+      return readAnswer(url, response);
+    },
+  };
+}
+
+/** Yields the batch after each poll until it is finished; see `pollBatch` for errors. */
+export function watchBatch(
+  client: FetchClient,
+  variables: BatchVariables,
+  options: PollOptions = {},
+): AsyncGenerator<Batch, void> {
+  return pollBatch(() => client.query(BatchStatusQuery, variables, options.signal), options);
+}
+
+async function readAnswer<Data>(url: string, response: Response): Promise<Answer<Data>> {
+  const body = parseJson(await response.text());
+  if (!isGraphQLBody<Data>(body)) {
+    const type = response.headers.get('content-type') ?? 'no content type';
+    throw new Error(`${url} answered ${response.status} (${type}), which is not GraphQL.`);
+  }
+  const { data = null, errors = [] } = body;
+  return { data, errors: errors.map((error) => new GatewayError(error)) };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** `data` is taken at its word: the gateway answers by the schema that the document is typed with. */
+function isGraphQLBody<Data>(
+  body: unknown,
+): body is { data?: Data | null; errors?: readonly unknown[] } {
+  if (typeof body !== 'object' || body === null) return false;
+  return 'errors' in body ? Array.isArray(body.errors) : 'data' in body;
+}
