@@ -28,7 +28,7 @@ export default {
       name: 'declared-dependencies-only',
       comment: 'What runs in production is in "dependencies".',
       severity: 'error',
-      from: { path: '^(src|scripts)' },
+      from: { path: '^src' },
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'undetermined'] },
     },
     ...rooms.map((room, index) => ({
