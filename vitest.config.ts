@@ -1,5 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { findChromium } from './scripts/find-chromium.ts';
+import { BROWSER_TESTS, ClosingLines } from './test/support/closing-lines.ts';
 
 export default defineConfig({
   resolve: {
@@ -9,6 +11,8 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
+    exclude: findChromium() === undefined ? [BROWSER_TESTS] : [],
+    reporters: ['default', new ClosingLines()],
     setupFiles: ['test/support/no-outside-calls.ts'],
     testTimeout: 15_000,
     // It warns that keys and storage are made up, which in tests they are.
