@@ -28,11 +28,16 @@ async function openGraphiQL(): Promise<{ page: Page; record: PageRecord }> {
   return { page, record };
 }
 
-/** What the pane on the right shows; undefined while it is no JSON. */
-async function resultOf(page: Page): Promise<unknown> {
-  const text = await page.locator('.result-window .view-lines').innerText();
+/**
+ * What the pane on the right shows after a click on the play button; undefined while it is no JSON.
+ * While the editor is still loading, a click can be lost: polled, this clicks again, as a person does.
+ */
+async function run(page: Page): Promise<unknown> {
+  const pane = page.locator('.result-window .view-lines');
+  await page.getByRole('button', { name: 'Execute query' }).click();
   try {
-    return JSON.parse(text.replaceAll('\u00a0', ' '));
+    await pane.getByText('"data"').waitFor({ timeout: 3_000 });
+    return JSON.parse((await pane.innerText()).replaceAll('\u00a0', ' '));
   } catch {
     return undefined;
   }
@@ -51,7 +56,7 @@ async function takePicture(page: Page, name: string): Promise<void> {
   }
 }
 
-const PATIENCE = { timeout: 10_000 };
+const PATIENCE = { timeout: 30_000 };
 
 test('GraphiQL runs its default tab, with no request to another host', async () => {
   // The batch begins with the first look at it.
@@ -59,10 +64,8 @@ test('GraphiQL runs its default tab, with no request to another host', async () 
   clock.advance(21_000);
   const { page, record } = await openGraphiQL();
 
-  await page.getByRole('button', { name: 'Execute query' }).click();
-
   await expect
-    .poll(() => resultOf(page), PATIENCE)
+    .poll(() => run(page), PATIENCE)
     .toEqual({
       data: {
         batchStatus: {
@@ -79,17 +82,15 @@ test('GraphiQL runs its default tab, with no request to another host', async () 
     });
   await takePicture(page, 'graphiql-result');
   expect(record).toEqual({ origins: new Set([gateway.url.origin]), errors: [] });
-}, 30_000);
+}, 60_000);
 
 test('GraphiQL shows an error with all that it tells', async () => {
   const { page, record } = await openGraphiQL();
 
   await page.getByTitle('Fault', { exact: true }).click();
   await page.locator('.graphiql-query-editor').getByText('fault-404').waitFor();
-  await page.getByRole('button', { name: 'Execute query' }).click();
-
   await expect
-    .poll(() => resultOf(page), PATIENCE)
+    .poll(() => run(page), PATIENCE)
     .toEqual({
       errors: [
         {
@@ -112,7 +113,7 @@ test('GraphiQL shows an error with all that it tells', async () => {
     });
   await takePicture(page, 'graphiql-error');
   expect(record).toEqual({ origins: new Set([gateway.url.origin]), errors: [] });
-}, 30_000);
+}, 60_000);
 
 test('GraphiQL shows what the schema says of batchStatus and its arguments', async () => {
   const { page } = await openGraphiQL();
@@ -125,4 +126,4 @@ test('GraphiQL shows what the schema says of batchStatus and its arguments', asy
   await docs.getByText('The status of a batch request of one participant type.').waitFor();
   await docs.getByText('The plural name of a participant type: "vehicles", "drivers".').waitFor();
   await docs.getByText('Left out, the Participant Service picks the batch.').waitFor();
-}, 30_000);
+}, 60_000);
