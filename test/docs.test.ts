@@ -11,8 +11,11 @@ const DOCUMENTS = [
   'CHANGELOG.md',
   'docs/architecture.md',
   'docs/errors.md',
+  'docs/federation.md',
   'examples/clients/README.md',
 ];
+/** Its operations are for the supergraph: supergraph.test.ts runs them. */
+const SUPERGRAPH = 'examples/supergraph/README.md';
 
 function read(path: string): Promise<string> {
   return readFile(new URL(path, ROOT), 'utf8');
@@ -43,7 +46,7 @@ test('the operations in the documents are valid', async () => {
 });
 
 test('the links between the documents lead somewhere', async () => {
-  for (const path of DOCUMENTS) {
+  for (const path of [...DOCUMENTS, SUPERGRAPH]) {
     const links = [...(await read(path)).matchAll(/\]\((?!https?:)([^)#]+)/g)];
     for (const [, link = ''] of links) await access(new URL(link, new URL(path, ROOT)));
   }

@@ -1,0 +1,61 @@
+/**
+ * Runs the whole example: participant-gateway on its sandbox, the subgraph of uploads, and a gateway
+ * over both on PORT (4100; 0 picks a free one). ROUTER is hive (default) or apollo.
+ */
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { startApolloGateway } from './apollo-gateway.ts';
+import { composeSupergraph } from './compose.ts';
+import { startHiveGateway } from './hive-gateway.ts';
+import { listen } from './listen.ts';
+import { createUploadsServer, UPLOADS_SDL } from './uploads/server.ts';
+
+function fail(message: string): never {
+  process.stderr.write(`${message}\n`);
+  process.exit(1);
+}
+
+const router = process.env['ROUTER'] || 'hive';
+if (router !== 'hive' && router !== 'apollo') fail('ROUTER takes hive or apollo.');
+const port = Number(process.env['PORT'] || 4100);
+if (!Number.isInteger(port) || port < 0 || port > 65_535) fail('PORT takes 0 to 65535.');
+
+const project = new URL('../../', import.meta.url);
+const child = spawn(process.execPath, [fileURLToPath(new URL('src/main.ts', project))], {
+  env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_FORMAT: 'json', LOG_LEVEL: 'info' },
+  stdio: ['ignore', 'pipe', 'inherit'],
+});
+process.once('exit', () => child.kill());
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(0));
+child.once('exit', () => fail('participant-gateway has ended.'));
+
+/** Resolves to the endpoint that participant-gateway says it listens on. */
+const participants = await new Promise<string>((resolve) => {
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const [, endpoint] = /"graphql":"(http[^"]+)"/.exec(line) ?? [];
+    if (endpoint) resolve(endpoint);
+  });
+});
+const uploads = `${await listen(createUploadsServer(), 0)}/graphql`;
+const supergraph = composeSupergraph([
+  {
+    name: 'participants',
+    url: participants,
+    sdl: readFileSync(new URL('schema.graphql', project), 'utf8'),
+  },
+  { name: 'uploads', url: uploads, sdl: UPLOADS_SDL },
+]);
+const start = router === 'hive' ? startHiveGateway : startApolloGateway;
+const endpoint = await start(supergraph, port).catch((error: unknown) =>
+  fail(`The supergraph cannot be served on PORT ${port}: ${String(error)}`),
+);
+
+process.stdout.write(`
+  Supergraph    ${endpoint}${router === 'hive' ? '  (GraphiQL in a browser)' : ''}
+  participants  ${participants}
+  uploads       ${uploads}
+
+  curl -s ${endpoint} -H 'content-type: application/json' -d '{"query":"{ uploads { fileName batchStatus { status } } }"}'
+`);
