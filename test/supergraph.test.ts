@@ -83,7 +83,11 @@ function beforeAllStart(router: string): void {
     example = runProgram('examples/supergraph/start.ts', { PORT: '0', ROUTER: router });
     [, url = ''] = await example.printed(/Supergraph {4}(\S+)/);
   });
-  afterAll(() => example[Symbol.asyncDispose]());
+  // By SIGTERM, on which it ends participant-gateway, too.
+  afterAll(async () => {
+    example.process.kill('SIGTERM');
+    expect(await example.exited).toBe(0);
+  });
 }
 
 // Hive Gateway has the errors of an entity at the fields that were asked of it.
