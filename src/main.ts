@@ -6,7 +6,7 @@ enableCompileCache();
 const [
   { systemClock },
   { createGateway, GRAPHQL_PATH },
-  { createLog, createPrettyDestination },
+  { createBufferedDestination, createLog, createPrettyDestination },
   settingsFile,
 ] = await Promise.all([
   import('./clock.ts'),
@@ -49,7 +49,7 @@ const settings = readSettings();
 const pretty = (settings.logFormat ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty';
 const log = createLog(
   settings.logLevel,
-  pretty ? await createPrettyDestination(process.stdout) : process.stdout,
+  pretty ? await createPrettyDestination(process.stdout) : createBufferedDestination(),
 );
 
 function die(error: unknown, message: string): never {
