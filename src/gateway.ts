@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Clock } from './clock.ts';
 import { EXAMPLE_OPERATIONS } from './graphql/example-operations.ts';
-import { createGraphQLHandler } from './graphql/yoga.ts';
+import { createGraphQLServer } from './graphql/yoga.ts';
 import { createFrontDoor } from './http/front-door.ts';
 import { createGraphiQL } from './http/graphiql.ts';
 import type { Log } from './log.ts';
@@ -99,7 +99,7 @@ export async function createGateway({
     ttlMs: settings.statusTtlMs,
     finishedTtlMs: settings.statusFinishedTtlMs,
   });
-  const graphql = createGraphQLHandler({
+  const graphql = createGraphQLServer({
     endpoint: GRAPHQL_PATH,
     cache,
     participantTypes: settings.participantTypes,

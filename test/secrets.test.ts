@@ -129,6 +129,7 @@ test('each request is one log line with what an operator asks for', async () => 
       time: expect.any(String),
       requestId: 'from-the-frontend',
       method: 'POST',
+      lane: 'lean',
       operationName: 'Mine',
       status: 200,
       codes: ['NOT_FOUND'],

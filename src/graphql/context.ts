@@ -11,21 +11,33 @@ export interface RequestScope {
   readonly requestId: string;
   /** Aborts when the client is gone (nobody waits any more) or the request's deadline has passed. */
   readonly signal: AbortSignal;
-  /** Filled in on the way, for the log line. */
+  /** Filled in on the way. */
   readonly report: RequestReport;
 }
 
-/** What the log line tells of a request's inside. */
+/** What a request's inside tells of itself: for the log line, and for how long its answer holds. */
 export interface RequestReport {
+  /** Which way the answer came: kept from before, through the lean lane, or through Yoga's HTTP layer. */
+  lane: 'kept' | 'lean' | 'yoga';
   operationName: string | null;
   /** `extensions.code` of each error in the answer. */
   errorCodes: string[];
   /** Requests that went out to the upstream because of this one. */
   upstreamCalls: number;
+  /**
+   * The moment on the gateway's clock until which every status in the answer may be served again.
+   * Infinity while there is none in it.
+   */
+  freshUntil: number;
+}
+
+/** What every step of the pipeline finds in its context. */
+export interface ScopeContext {
+  readonly scope: RequestScope;
 }
 
 /** What resolvers work with. */
-export interface GatewayContext extends RequestScope {
+export interface GatewayContext extends ScopeContext {
   readonly batchStatusLoader: BatchStatusLoader;
   /** The allow-list of participant types; empty for any. */
   readonly participantTypes: ReadonlySet<string>;

@@ -6,6 +6,7 @@ import {
   type UpstreamReport,
 } from '../participants/errors.ts';
 import { ERROR_CODES, type ErrorCode } from './error-codes.ts';
+import { RefusedRequest } from './refused-request.ts';
 
 /** How much of the upstream's words a client sees: `full` adds its echo of the request. */
 export type ErrorDetail = 'public' | 'full';
@@ -42,6 +43,12 @@ export function toGraphQLError(error: unknown, detail: ErrorDetail): GraphQLErro
         : { upstream: describeUpstream(cause.upstream, detail) }),
     });
   }
+  if (cause instanceof RefusedRequest) {
+    return present(error, cause.message, {
+      ...codeExtensions(cause.code),
+      http: { status: cause.status },
+    });
+  }
   if (cause instanceof InvalidArgumentError) {
     return present(error, cause.message, codeExtensions('BAD_USER_INPUT'));
   }
@@ -51,9 +58,8 @@ export function toGraphQLError(error: unknown, detail: ErrorDetail): GraphQLErro
     isAboutRequest(error, cause)
   ) {
     const { http } = error.extensions;
-    const code = http?.status === 413 ? 'PAYLOAD_TOO_LARGE' : 'BAD_USER_INPUT';
     return present(error, error.message, {
-      ...codeExtensions(code),
+      ...codeExtensions('BAD_USER_INPUT'),
       // With `spec`, Yoga answers 200 to clients that take application/json: GraphQL over HTTP asks
       // that of a document that is not valid. What is no request at all is 400 for everybody.
       ...(http ? { http: { ...http, spec: error.locations !== undefined } } : {}),

@@ -1,7 +1,7 @@
-import { type ExecutionResult, type GraphQLError, getOperationAST } from 'graphql';
+import { type ExecutionResult, getOperationAST } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Log } from '../log.ts';
-import { ClientGoneError, type RequestScope } from './context.ts';
+import { ClientGoneError, type RequestScope, type ScopeContext } from './context.ts';
 import { type ErrorDetail, rootCause, toGraphQLError } from './to-graphql-error.ts';
 
 export interface ErrorContractOptions {
@@ -17,32 +17,34 @@ export interface ErrorContractOptions {
  */
 export function useErrorContract(
   options: ErrorContractOptions,
-): Plugin<RequestScope, RequestScope> {
+): Plugin<ScopeContext, ScopeContext> {
   return {
     onExecute({ args, context }) {
       const operation = getOperationAST(args.document, args.operationName);
-      context.report.operationName = operation?.name?.value ?? null;
+      context.scope.report.operationName = operation?.name?.value ?? null;
     },
     onResultProcess({ result, setResult, serverContext }) {
       // Batches and incremental delivery are off, so there is one result.
       if (Array.isArray(result) || Symbol.asyncIterator in result) return;
-      if (result.errors) setResult(presentErrors(result, result.errors, serverContext, options));
+      setResult(presentErrors(result, serverContext.scope, options));
     },
   };
 }
 
-function presentErrors(
+/** The result with its errors as clients may see them; for an answer that Yoga's HTTP layer does not give. */
+export function presentErrors(
   result: ExecutionResult,
-  errors: readonly GraphQLError[],
-  { requestId, report, signal }: RequestScope,
+  scope: RequestScope,
   { log, errorDetail }: ErrorContractOptions,
 ): ExecutionResult {
-  const presented = errors.map((error) => {
+  if (result.errors === undefined) return result;
+  const { requestId, report } = scope;
+  const presented = result.errors.map((error) => {
     const shown = toGraphQLError(error, errorDetail);
     shown.extensions['requestId'] ??= requestId;
     const cause = rootCause(shown);
     // The client is gone: nobody reads this answer, and nothing is wrong with the gateway.
-    if (cause instanceof ClientGoneError && cause === signal.reason) return shown;
+    if (cause instanceof ClientGoneError && cause === scope.signal.reason) return shown;
     const code = String(shown.extensions['code']);
     report.errorCodes.push(code);
     if (code === 'INTERNAL_SERVER_ERROR') {

@@ -1,23 +1,43 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ExecutionResult } from 'graphql';
 import { createYoga } from 'graphql-yoga';
 import type { Log } from '../log.ts';
 import type { BatchStatusCache } from '../participants/batch-status-cache.ts';
 import { createBatchStatusLoader } from '../participants/batch-status-loader.ts';
-import type { GatewayContext, RequestScope } from './context.ts';
+import type { GatewayContext, RequestScope, ScopeContext } from './context.ts';
+import { type GraphQLMediaType, type HttpAnswer, toHttpAnswer } from './http-answer.ts';
+import type { RefusedRequest } from './refused-request.ts';
 import { createSchema, createSubgraphSchema } from './schema.ts';
 import { type ErrorDetail, toGraphQLError } from './to-graphql-error.ts';
 import { useClosedSchema } from './use-closed-schema.ts';
-import { useErrorContract } from './use-error-contract.ts';
+import { presentErrors, useErrorContract } from './use-error-contract.ts';
+import { usePlans } from './use-plans.ts';
 import { useReadableRequests } from './use-readable-requests.ts';
 
-/** Answers one HTTP request for GraphQL. Never rejects for what a client sends. */
-export type GraphQLHandler = (
-  request: IncomingMessage,
-  response: ServerResponse,
-  scope: RequestScope,
-) => Promise<void>;
+/** GraphQL behind Yoga. None of the methods rejects or throws for what a client sends. */
+export interface GraphQLServer {
+  /** Answers a request by Yoga's own HTTP layer. `body` is its body, if it has been read. */
+  handle(
+    request: IncomingMessage,
+    response: ServerResponse,
+    scope: RequestScope,
+    body?: string,
+  ): Promise<void>;
+  /**
+   * Runs the parameters of one POST through Yoga's pipeline, without its HTTP layer: every hook of
+   * plugins but those on HTTP requests and responses. What has a subscription is not for here.
+   */
+  run(
+    request: IncomingMessage,
+    params: object,
+    mediaType: GraphQLMediaType,
+    scope: RequestScope,
+  ): Promise<HttpAnswer>;
+  /** The answer to a request that is turned away. */
+  refuse(refusal: RefusedRequest, mediaType: GraphQLMediaType, scope: RequestScope): HttpAnswer;
+}
 
-export interface GraphQLHandlerOptions {
+export interface GraphQLServerOptions {
   endpoint: string;
   cache: BatchStatusCache;
   participantTypes: ReadonlySet<string>;
@@ -28,37 +48,40 @@ export interface GraphQLHandlerOptions {
   log: Log;
 }
 
-/** The longest request body that is read. */
-const MAX_REQUEST_BYTES = 64 * 1024;
-
-/** GraphQL over HTTP: the schema behind Yoga, with everything off that the gateway does not offer. */
-export function createGraphQLHandler(options: GraphQLHandlerOptions): GraphQLHandler {
+/** The schema behind Yoga, with everything off that the gateway does not offer. */
+export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServer {
   const { endpoint, cache, participantTypes, federation, introspection, errorDetail, log } =
     options;
+  const errorContract = { log, errorDetail };
 
-  const yoga = createYoga<RequestScope, GatewayContext>({
+  const yoga = createYoga<ScopeContext, GatewayContext>({
     schema: federation ? createSubgraphSchema() : createSchema(),
     graphqlEndpoint: endpoint,
-    context: (scope) => ({
-      requestId: scope.requestId,
-      signal: scope.signal,
-      report: scope.report,
+    context: ({ scope }) => ({
+      scope,
       participantTypes,
       batchStatusLoader: createBatchStatusLoader(cache, {
-        signal: scope.signal,
+        get signal() {
+          return scope.signal;
+        },
         onUpstreamCall: () => {
           scope.report.upstreamCalls += 1;
+        },
+        onStatus: (freshUntil) => {
+          scope.report.freshUntil = Math.min(scope.report.freshUntil, freshUntil);
         },
       }),
     }),
     plugins: [
       useReadableRequests(),
-      useErrorContract({ log, errorDetail }),
+      usePlans(),
+      useErrorContract(errorContract),
       ...(introspection ? [] : [useClosedSchema()]),
     ],
     maskedErrors: { maskError: (error) => toGraphQLError(error, errorDetail) },
-    maxRequestBodySize: MAX_REQUEST_BYTES,
-    // The front door does these, or nobody does.
+    // The front door, or a plugin of ours, does these, or nobody does.
+    maxRequestBodySize: false,
+    parserAndValidationCache: false,
     cors: false,
     graphiql: false,
     landingPage: false,
@@ -66,8 +89,56 @@ export function createGraphQLHandler(options: GraphQLHandlerOptions): GraphQLHan
     multipart: false,
     logging: false,
   });
+  const blank = new Request(`http://localhost${endpoint}`, { method: 'POST' });
 
-  return async (request, response, scope) => {
-    await yoga.handle(request, response, scope);
+  async function runPipeline(
+    request: IncomingMessage,
+    params: object,
+    scope: RequestScope,
+  ): Promise<ExecutionResult> {
+    try {
+      const view = requestView(blank, request);
+      const result = await yoga.getResultForParams({ params, request: view }, { scope });
+      if (result === undefined || Symbol.asyncIterator in result) {
+        throw new Error('a result that is not one answer');
+      }
+      return result;
+    } catch (error) {
+      return { errors: [toGraphQLError(error, errorDetail)] };
+    }
+  }
+
+  return {
+    async handle(request, response, scope, body) {
+      // Where Yoga looks for a body that has been read.
+      if (body) Object.assign(request, { body });
+      await yoga.handle(request, response, { scope });
+    },
+    async run(request, params, mediaType, scope) {
+      const result = await runPipeline(request, params, scope);
+      return toHttpAnswer(presentErrors(result, scope, errorContract), mediaType);
+    },
+    refuse(refusal, mediaType, scope) {
+      const result = { errors: [toGraphQLError(refusal, errorDetail)] };
+      return toHttpAnswer(presentErrors(result, scope, errorContract), mediaType);
+    },
   };
+}
+
+/** What plugins may want of the request, made only if they ask for it. */
+function requestView(blank: Request, incoming: IncomingMessage): Request {
+  let headers: Headers | undefined;
+  return new Proxy(blank, {
+    get(target, name) {
+      if (name === 'headers') {
+        if (headers !== undefined) return headers;
+        headers = new Headers();
+        for (const [header, value] of Object.entries(incoming.headers)) {
+          if (value !== undefined) headers.set(header, String(value));
+        }
+        return headers;
+      }
+      return Reflect.get(target, name, target);
+    },
+  });
 }

@@ -1,15 +1,22 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../clock.ts';
-import type { GraphQLHandler } from '../graphql/yoga.ts';
+import type { RequestScope } from '../graphql/context.ts';
+import type { HttpAnswer } from '../graphql/http-answer.ts';
+import { RefusedRequest } from '../graphql/refused-request.ts';
+import type { GraphQLServer } from '../graphql/yoga.ts';
 import type { Log } from '../log.ts';
 import { GRAPHIQL_ASSETS_PATH, type GraphiQL } from './graphiql.ts';
+import { createKeptAnswers } from './kept-answers.ts';
+import { createLeanLane } from './lean-lane.ts';
+import { acceptedMediaType } from './media-types.ts';
 import { type ReadinessChecks, readinessOf } from './probes.ts';
+import { readBody } from './request-body.ts';
 import { beginRequestScope } from './request-scope.ts';
 
 export interface FrontDoorOptions {
   endpoint: string;
-  graphql: GraphQLHandler;
+  graphql: GraphQLServer;
   /** Undefined: GraphiQL is off. */
   graphiql: GraphiQL | undefined;
   readiness: ReadinessChecks;
@@ -40,6 +47,7 @@ export interface FrontDoor {
 
 export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
   const { endpoint, graphql, graphiql, clock, log } = options;
+  const leanLane = createLeanLane(graphql, createKeptAnswers(clock));
   let draining = false;
   const underWay = new Set<ServerResponse>();
   const readiness: ReadinessChecks = {
@@ -55,7 +63,7 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
     const reads = request.method === 'GET' || request.method === 'HEAD';
     if (path === endpoint) {
       if (graphiql && reads && acceptsHtml(request)) return graphiql.servePage(response);
-      return graphql(request, response, beginRequestScope(request, response, options));
+      return answerGraphQL(request, response);
     }
     if (path === '/livez' && reads) return sendJson(response, 200, { status: 'alive' });
     if (path === '/readyz' && reads) {
@@ -72,6 +80,24 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
     sendJson(response, 404, {
       error: `There is nothing here. GraphQL is at ${endpoint}, probes are at /livez and /readyz.`,
     });
+  }
+
+  /** Who may not, is turned away here, before either lane; then the lean lane, then Yoga. */
+  async function answerGraphQL(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const scope = beginRequestScope(request, response, options);
+    try {
+      const body = request.method === 'POST' ? await readBody(request) : undefined;
+      const answer = body === undefined ? undefined : await leanLane(request, body, scope);
+      if (answer !== undefined) return sendAnswer(response, answer, scope);
+      response.setHeader('x-request-id', scope.requestId);
+      await graphql.handle(request, response, scope, body);
+    } catch (error) {
+      if (!(error instanceof RefusedRequest)) throw error;
+      // What of the request has not been read yet must not be taken for another.
+      if (!request.complete) response.setHeader('connection', 'close');
+      const mediaType = acceptedMediaType(request) ?? 'application/json';
+      sendAnswer(response, graphql.refuse(error, mediaType, scope), scope);
+    }
   }
 
   const server = createServer(TIME_LIMITS, (request, response) => {
@@ -119,6 +145,17 @@ function pathOf(request: IncomingMessage): string {
 
 function acceptsHtml(request: IncomingMessage): boolean {
   return request.headers.accept?.includes('text/html') ?? false;
+}
+
+/** One write, head and body. */
+function sendAnswer(response: ServerResponse, answer: HttpAnswer, scope: RequestScope): void {
+  response.writeHead(answer.status, {
+    ...answer.headers,
+    'content-type': `${answer.mediaType}; charset=utf-8`,
+    'content-length': Buffer.byteLength(answer.body),
+    'x-request-id': scope.requestId,
+  });
+  response.end(answer.body);
 }
 
 function sendJson(response: ServerResponse, status: number, body: object): void {

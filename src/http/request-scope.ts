@@ -14,9 +14,9 @@ export interface RequestScopeOptions {
 
 /**
  * Begins the scope of one GraphQL request. Its id is the caller's `x-request-id`, if that is one word
- * of up to 64 letters, digits, `-` and `_`, else a new UUID; the answer carries it. Its signal aborts
- * when the client goes away or the deadline passes. When the answer is out, or the client gone, the
- * request's one line is logged.
+ * of up to 64 letters, digits, `-` and `_`, else a new UUID. Its signal aborts when the client goes
+ * away or the deadline passes. When the answer is out, or the client gone, the request's one line is
+ * logged.
  */
 export function beginRequestScope(
   request: IncomingMessage,
@@ -24,29 +24,45 @@ export function beginRequestScope(
   { clock, log, deadlineMs }: RequestScopeOptions,
 ): RequestScope {
   const startedAt = clock.now();
-  const abort = new AbortController();
+  // Made when somebody waits for it: an answer that is at hand needs neither signal nor timer.
+  let abort: AbortController | undefined;
+  let cancelDeadline: (() => void) | undefined;
+  function beginAbort(): AbortController {
+    const controller = new AbortController();
+    const passed = () =>
+      controller.abort(
+        new UpstreamError('timeout', `The request took longer than ${deadlineMs} ms.`, {
+          requestId: scope.requestId,
+        }),
+      );
+    cancelDeadline = clock.after(startedAt + deadlineMs - clock.now(), passed);
+    if (response.closed) controller.abort(new ClientGoneError('the client went away'));
+    return controller;
+  }
   const scope: RequestScope = {
     requestId: readRequestId(request) ?? randomUUID(),
-    signal: abort.signal,
-    report: { operationName: null, errorCodes: [], upstreamCalls: 0 },
+    get signal() {
+      abort ??= beginAbort();
+      return abort.signal;
+    },
+    report: {
+      lane: 'yoga',
+      operationName: null,
+      errorCodes: [],
+      upstreamCalls: 0,
+      freshUntil: Number.POSITIVE_INFINITY,
+    },
   };
-  const cancelDeadline = clock.after(deadlineMs, () =>
-    abort.abort(
-      new UpstreamError('timeout', `The request took longer than ${deadlineMs} ms.`, {
-        requestId: scope.requestId,
-      }),
-    ),
-  );
-  response.setHeader('x-request-id', scope.requestId);
   response.once('close', () => {
-    cancelDeadline();
+    cancelDeadline?.();
     const answered = response.writableFinished;
-    if (!answered) abort.abort(new ClientGoneError('the client went away'));
-    const { operationName, errorCodes, upstreamCalls } = scope.report;
+    if (!answered) abort?.abort(new ClientGoneError('the client went away'));
+    const { lane, operationName, errorCodes, upstreamCalls } = scope.report;
     log.info(
       {
         requestId: scope.requestId,
         method: request.method,
+        lane,
         operationName,
         status: answered ? response.statusCode : 'client gone',
         codes: errorCodes,

@@ -11,6 +11,8 @@ export interface Caller {
   readonly signal: AbortSignal;
   /** Called for every request that is sent upstream because of this caller. */
   onUpstreamCall(): void;
+  /** Called for every status that is handed out, with the end of its copy: 0 when there is none. */
+  onStatus(freshUntil: number): void;
 }
 
 export interface BatchStatusCacheOptions {
@@ -44,8 +46,14 @@ export interface BatchStatusCache {
 const MAX_COPIES = 10_000;
 const MAX_COPIES_SIZE = 16 * 1024 * 1024;
 
+interface Copy {
+  readonly status: BatchStatus;
+  /** When the copy ends, on the clock; 0 when there is none to keep. */
+  readonly freshUntil: number;
+}
+
 interface Flight {
-  readonly answer: Promise<BatchStatus>;
+  readonly answer: Promise<Copy>;
   readonly abort: AbortController;
   waiting: number;
 }
@@ -53,32 +61,38 @@ interface Flight {
 export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchStatusCache {
   const { client, clock, tenantId, ttlMs, finishedTtlMs } = options;
   const flights = new Map<string, Flight>();
-  const copies = new LRUCache<string, BatchStatus>({
+  const copies = new LRUCache<string, Copy>({
     max: MAX_COPIES,
     maxSize: MAX_COPIES_SIZE,
-    sizeCalculation: ({ size }) => size + 1,
+    sizeCalculation: ({ status }) => status.size + 1,
     perf: clock,
     ttlResolution: 0,
   });
 
-  function keep(id: string, status: BatchStatus): void {
+  /** The status as it arrives, kept for as long as it may be served. */
+  function keep(id: string, status: BatchStatus): Copy {
     const ttl = status.finished ? finishedTtlMs : ttlMs;
-    if (ttl > 0) copies.set(id, status, { ttl });
+    if (ttl <= 0) return { status, freshUntil: 0 };
+    const copy = { status, freshUntil: clock.now() + ttl };
+    copies.set(id, copy, { ttl });
+    return copy;
   }
 
   function begin(id: string, key: BatchKey, onCall: () => void): Flight {
     const abort = new AbortController();
-    const answer = client.getBatchStatus(key, abort.signal, onCall);
-    const flight: Flight = { answer, abort, waiting: 0 };
-    flights.set(id, flight);
-    answer.then(
+    const answer = client.getBatchStatus(key, abort.signal, onCall).then(
       (status) => {
         forget(id, flight);
-        keep(id, status);
+        return keep(id, status);
       },
-      // Those who wait for it are told; nothing is kept.
-      () => forget(id, flight),
+      (error: unknown) => {
+        // Those who wait for it are told; nothing is kept.
+        forget(id, flight);
+        throw error;
+      },
     );
+    const flight: Flight = { answer, abort, waiting: 0 };
+    flights.set(id, flight);
     return flight;
   }
 
@@ -90,12 +104,17 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
     async get(key, caller) {
       const id = JSON.stringify([tenantId, key.participantType, key.batchId]);
       const copy = copies.get(id);
-      if (copy !== undefined) return copy;
+      if (copy !== undefined) {
+        caller.onStatus(copy.freshUntil);
+        return copy.status;
+      }
       caller.signal.throwIfAborted();
       const flight = flights.get(id) ?? begin(id, key, () => caller.onUpstreamCall());
       flight.waiting += 1;
       try {
-        return await untilAborted(flight.answer, caller.signal);
+        const { status, freshUntil } = await untilAborted(flight.answer, caller.signal);
+        caller.onStatus(freshUntil);
+        return status;
       } finally {
         flight.waiting -= 1;
         if (flight.waiting === 0 && flights.get(id) === flight) {

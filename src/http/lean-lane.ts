@@ -1,0 +1,59 @@
+import type { IncomingMessage } from 'node:http';
+import type { RequestScope } from '../graphql/context.ts';
+import type { HttpAnswer } from '../graphql/http-answer.ts';
+import type { GraphQLServer } from '../graphql/yoga.ts';
+import type { KeptAnswers } from './kept-answers.ts';
+import { acceptedMediaType, isJson } from './media-types.ts';
+
+/**
+ * The short way through the front door, for what nearly every request is: a POST of JSON that wants
+ * one JSON answer. It does by itself what Yoga's HTTP layer would do with Request, Response, Headers
+ * and streams, which is two thirds of the time that Yoga takes; the GraphQL in between is Yoga's own
+ * pipeline, so that a plugin of it works here as there. The answer is the same, byte for byte, as
+ * Yoga's would be (`lanes.test.ts`).
+ *
+ * Resolves to undefined for whatever is Yoga's business: other methods and media types, bodies that
+ * are not one JSON object, documents that may have a subscription. Never rejects.
+ */
+export type LeanLane = (
+  request: IncomingMessage,
+  body: string,
+  scope: RequestScope,
+) => Promise<HttpAnswer | undefined>;
+
+export function createLeanLane(graphql: GraphQLServer, keptAnswers: KeptAnswers): LeanLane {
+  return async (request, body, scope) => {
+    const mediaType = acceptedMediaType(request);
+    if (mediaType === undefined || !isJson(request)) return undefined;
+
+    const key = `${mediaType} ${body}`;
+    const kept = keptAnswers.get(key);
+    if (kept !== undefined) {
+      scope.report.lane = 'kept';
+      scope.report.operationName = kept.operationName;
+      return kept.answer;
+    }
+
+    const params = parseParams(body);
+    if (params === undefined) return undefined;
+    scope.report.lane = 'lean';
+    const answer = await graphql.run(request, params, mediaType, scope);
+    const { operationName, errorCodes, freshUntil } = scope.report;
+    if (errorCodes.length === 0) keptAnswers.keep(key, { answer, operationName }, freshUntil);
+    return answer;
+  };
+}
+
+/** Parameters that only Yoga can judge are undefined; members are checked in its pipeline. */
+function parseParams(body: string): object | undefined {
+  let params: unknown;
+  try {
+    params = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  if (typeof params !== 'object' || params === null || Array.isArray(params)) return undefined;
+  const mayStream =
+    'query' in params && typeof params.query === 'string' && params.query.includes('subscription');
+  return mayStream ? undefined : params;
+}

@@ -1,0 +1,42 @@
+import type { IncomingMessage } from 'node:http';
+import { RefusedRequest } from '../graphql/refused-request.ts';
+
+/** The longest request body that is read. */
+const MAX_BODY_BYTES = 64 * 1024;
+
+/**
+ * Reads the whole body as UTF-8. Rejects with a {@link RefusedRequest} as soon as it is, or says to
+ * be, longer than 64 KiB, and never settles when the client goes away before its end: then nobody is
+ * there to be answered.
+ */
+export function readBody(request: IncomingMessage): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let chunks: Buffer[] = [];
+    let length = 0;
+    const refuse = () => {
+      chunks = [];
+      request.off('data', take);
+      request.resume();
+      reject(
+        new RefusedRequest(
+          'PAYLOAD_TOO_LARGE',
+          413,
+          `The request body is longer than ${MAX_BODY_BYTES} bytes.`,
+        ),
+      );
+    };
+    const take = (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > MAX_BODY_BYTES) refuse();
+      else chunks.push(chunk);
+    };
+    if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) return refuse();
+    request.on('data', take);
+    request.once('end', () => {
+      const [first] = chunks;
+      resolve(chunks.length === 1 && first ? first.toString() : Buffer.concat(chunks).toString());
+    });
+    // Without a listener it would be an uncaught exception.
+    request.once('error', () => {});
+  });
+}

@@ -1,0 +1,308 @@
+import fc from 'fast-check';
+import { getIntrospectionQuery } from 'graphql';
+import { auditServer } from 'graphql-http';
+import { expect, test } from 'vitest';
+import { createSubgraphSchema } from '../src/graphql/schema.ts';
+import { arbitraryRequest } from './support/arbitrary-documents.ts';
+import { LANE_MEDIA_TYPES, type Lane, lanesTaken, sendThrough } from './support/lanes.ts';
+import { ECHO, startScriptedUpstream } from './support/scripted-upstream.ts';
+import { TestClock } from './support/test-clock.ts';
+import { STATUS_QUERY, startTestGateway } from './support/test-gateway.ts';
+
+const LANES: Lane[] = ['lean', 'yoga'];
+/** Each answer is made anew. */
+const NO_COPIES = { STATUS_TTL_MS: '0', STATUS_FINISHED_TTL_MS: '0' };
+
+function batch(id: string, fields = 'id status finished data fetchedAt request { uri body }') {
+  return `batchStatus(participantType: "vehicles", batchId: "${id}") { ${fields} }`;
+}
+
+const DOCUMENTS: { query: unknown; variables?: unknown; [member: string]: unknown }[] = [
+  ...[
+    'batch-finished',
+    'batch-partial',
+    'batch-failed',
+    'batch-running',
+    'batch-large',
+    'fault-400',
+    'fault-401',
+    'fault-401-once',
+    'fault-403',
+    'fault-404',
+    'fault-429',
+    'fault-500',
+    'fault-503',
+    'fault-reset',
+    'fault-html',
+    'fault-truncated',
+    'fault-empty',
+    'fault-huge',
+  ].map((id) => ({ query: `{ ${batch(id)} }` })),
+  // Arguments, variables, defaults
+  { query: '{ batchStatus(participantType: "vehicles") { id batchId } }' },
+  { query: '{ batchStatus(participantType: "") { id } }' },
+  { query: '{ batchStatus(participantType: "vehicles", batchId: "a\\nb") { id } }' },
+  { query: '{ batchStatus { id } }' },
+  { query: '{ batchStatus(participantType: vehicles) { id } }' },
+  { query: '{ batchStatus(participantType: "vehicles", batchId: 7) { id batchId } }' },
+  { query: STATUS_QUERY, variables: { participantType: 'vehicles', batchId: 'batch-partial' } },
+  { query: STATUS_QUERY, variables: { participantType: 'vehicles', batchId: 12 } },
+  { query: STATUS_QUERY, variables: { participantType: 'vehicles', batchId: null } },
+  { query: STATUS_QUERY, variables: { participantType: 'vehicles', more: { a: [1] } } },
+  { query: STATUS_QUERY, variables: { participantType: 7 } },
+  { query: STATUS_QUERY, variables: { participantType: null } },
+  { query: STATUS_QUERY, variables: {} },
+  { query: STATUS_QUERY, variables: null },
+  { query: STATUS_QUERY, variables: 'x' },
+  { query: STATUS_QUERY, variables: [] },
+  { query: 'query ($t: String! = "drivers") { batchStatus(participantType: $t) { id } }' },
+  {
+    query: 'query ($t: String! = "drivers") { batchStatus(participantType: $t) { id } }',
+    variables: { t: null },
+  },
+  { query: 'query ($t: Missing) { __typename }', variables: { t: 1 } },
+  { query: 'query ($t: String, $t: ID) { __typename }' },
+  { query: 'query ($unused: String) { __typename }' },
+  // Partial data, aliases, fragments, directives
+  { query: `{ good: ${batch('batch-finished')} bad: ${batch('no-such-batch')} }` },
+  { query: `{ a: ${batch('fault-500')} b: ${batch('fault-500')} c: ${batch('fault-html')} }` },
+  {
+    query: `{ ${batch('batch-partial', 'a: dataAt(pointer: "/status") b: dataAt(pointer: "x")')} }`,
+  },
+  {
+    query: `{ ${batch('batch-partial', '__typename ...P')} } fragment P on BatchStatus { id ...Q } fragment Q on BatchStatus { status }`,
+  },
+  {
+    query: `{ ${batch('batch-partial', '... on BatchStatus @include(if: true) { id } ... @skip(if: true) { status }')} }`,
+  },
+  {
+    query: `query ($on: Boolean!) { ${batch('batch-partial', 'id @include(if: $on) status @skip(if: $on)')} }`,
+    variables: { on: true },
+  },
+  {
+    query: `query ($on: Boolean!) { ${batch('batch-partial', 'id @include(if: $on) status @skip(if: $on)')} }`,
+    variables: { on: false },
+  },
+  { query: `query ($on: Boolean!) { ${batch('batch-partial', 'id @include(if: $on)')} }` },
+  { query: `query { __typename ...P } fragment P on Query { ${batch('batch-finished', 'id')} }` },
+  { query: '{ ...Loop } fragment Loop on Query { ...Loop }' },
+  { query: '{ ...Missing }' },
+  { query: '{ __typename } fragment Unused on Query { __typename }' },
+  { query: '{ __typename @unknown }' },
+  { query: '{ a: __typename a: batchStatus(participantType: "x") { id } }' },
+  { query: `{ ${batch('batch-partial', 'id: status status: id')} }` },
+  { query: `{ ${batch('batch-partial', 'request')} }` },
+  { query: `{ ${batch('batch-partial', 'id { a }')} }` },
+  { query: '{ statsu }' },
+  // Introspection and federation
+  { query: getIntrospectionQuery() },
+  { query: '{ __schema { queryType { name } } __type(name: "BatchStatus") { fields { name } } }' },
+  { query: '{ __type(name: 7) { name } }' },
+  { query: '{ _service { sdl } }' },
+  {
+    query:
+      'query ($r: [_Any!]!) { _entities(representations: $r) { __typename ... on BatchStatus { id status } } }',
+    variables: {
+      r: [
+        { __typename: 'BatchStatus', id: 'vehicles/batch-finished' },
+        { __typename: 'BatchStatus', participantType: 'drivers', batchId: 'no-such-batch' },
+        { __typename: 'Nothing' },
+        7,
+      ],
+    },
+  },
+  // Several operations, operation names
+  { query: 'query A { __typename } query B { b: __typename }', operationName: 'B' },
+  { query: 'query A { __typename } query B { b: __typename }', operationName: 'C' },
+  { query: 'query A { __typename } query B { b: __typename }', operationName: '' },
+  { query: 'query A { __typename } query B { b: __typename }', operationName: null },
+  { query: 'query A { __typename } query B { b: __typename }' },
+  { query: 'query A { __typename } query A { b: __typename }', operationName: 'A' },
+  { query: 'query A { __typename } { b: __typename }' },
+  { query: 'query A { __typename }', operationName: 7 },
+  { query: 'mutation M { __typename }' },
+  { query: 'query A { __typename } mutation M { __typename }', operationName: 'M' },
+  { query: 'fragment P on Query { __typename }' },
+  // Unicode, white space, comments
+  { query: '{ batchStatus(participantType: "véhicules 🚚", batchId: "ß/?#%") { id } }' },
+  { query: '{ batchStatus(participantType: "\\u{1F69A}") { id } }' },
+  { query: '{ batchStatus(participantType: "\\uD83D") { id } }' },
+  { query: '\uFEFF{ __typename } # the end 🚚' },
+  { query: '{\r\n  __typename,,,\r}' },
+  { query: '{ batchStatus(participantType: """\n  vehicles\n  """) { id } }' },
+  // What is no document, and no parameters
+  { query: '' },
+  { query: ' ' },
+  { query: '#' },
+  { query: '{' },
+  { query: '{ a(b: "' },
+  { query: 'type Query { a: Int }' },
+  { query: null },
+  { query: 7 },
+  { query: ['{ __typename }'] },
+  { query: '{ __typename }', extensions: { persistedQuery: { version: 1, sha256Hash: 'x' } } },
+  { query: '{ __typename }', extensions: 'x' },
+  { query: '{ __typename }', extensions: null },
+  { query: '{ __typename }', more: 1 },
+  { query: '{ __typename }', more: null },
+  { query: '{a'.repeat(20_000) },
+];
+
+const BODIES = [
+  ...DOCUMENTS.map((document) => JSON.stringify(document)),
+  '{"query":"{ __typename }","query":"{ t: __typename }"}',
+  '{"query":"{ __typename }","__proto__":{"a":1}}',
+  '\uFEFF{"query":"{ __typename }"}',
+  ' {"query":"{ __typename }"}\n',
+  '{"query":"{ __typename }"} x',
+  '{"query":',
+  '[{"query":"{ __typename }"}]',
+  '[]',
+  '{}',
+  'null',
+  '7',
+  '"{ __typename }"',
+  '',
+];
+
+const ACCEPTS = [
+  undefined,
+  'application/graphql-response+json',
+  'application/graphql-response+json, application/json;q=0.9',
+  'application/json; charset=utf-8, application/graphql-response+json',
+  'application/graphql-response+json;charset=iso-8859-1, application/json',
+  'text/html, application/*',
+];
+
+test(`1: both lanes answer the same: ${BODIES.length} bodies, each with ${ACCEPTS.length} accept headers`, async () => {
+  const clock = new TestClock();
+  await using gateway = await startTestGateway({ environment: NO_COPIES, clock });
+  for (const body of BODIES) {
+    for (const accept of ACCEPTS) {
+      const headers = accept === undefined ? {} : { accept };
+      const lean = await sendThrough('lean', gateway, body, headers);
+      expect([body, accept, lean]).toEqual([
+        body,
+        accept,
+        await sendThrough('yoga', gateway, body, headers),
+      ]);
+    }
+  }
+  const lanes = lanesTaken(gateway);
+  const inLeanLane = lanes.filter((lane) => lane === 'lean').length;
+  expect(lanes.filter((lane) => lane === 'yoga').length + inLeanLane).toBe(
+    2 * BODIES.length * ACCEPTS.length,
+  );
+  expect(inLeanLane).toBe((BODIES.length - 10) * ACCEPTS.length);
+});
+
+test('1: what the lean lane does not know is answered by Yoga, whatever the media type', async () => {
+  await using gateway = await startTestGateway();
+  const body = '{"query":"{ __typename }"}';
+  for (const accept of ['text/plain', 'text/event-stream', 'multipart/mixed', 'image/*;q=1']) {
+    const lean = await sendThrough('lean', gateway, body, { accept });
+    expect([accept, lean]).toEqual([accept, await sendThrough('yoga', gateway, body, { accept })]);
+  }
+  const subscription = '{"query":"subscription { __typename }"}';
+  expect(await sendThrough('lean', gateway, subscription)).toEqual(
+    await sendThrough('yoga', gateway, subscription),
+  );
+  expect(new Set(lanesTaken(gateway))).toEqual(new Set(['yoga']));
+});
+
+const GENERATED = 600;
+test(`1: both lanes answer the same to ${GENERATED} documents made from the schema`, async () => {
+  const clock = new TestClock();
+  await using gateway = await startTestGateway({ environment: NO_COPIES, clock });
+  let withData = 0;
+  await fc.assert(
+    fc.asyncProperty(arbitraryRequest(createSubgraphSchema()), async (request) => {
+      const body = JSON.stringify(request);
+      const lean = await sendThrough('lean', gateway, body);
+      expect(lean).toEqual(await sendThrough('yoga', gateway, body));
+      if (lean.body.includes('"data":{')) withData += 1;
+    }),
+    { numRuns: GENERATED },
+  );
+  expect(withData).toBeGreaterThan(GENERATED / 4);
+});
+
+test('1: a call that takes too long is the same answer in both lanes', async () => {
+  const clock = new TestClock();
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({ upstream, clock, environment: NO_COPIES });
+  upstream.onStatus = () => undefined;
+  const body = JSON.stringify({ query: STATUS_QUERY, variables: { participantType: 'vehicles' } });
+  const answers = [];
+  for (const lane of LANES) {
+    const answer = sendThrough(lane, gateway, body);
+    await upstream.statusCallCount(answers.length + 1);
+    clock.advance(60_000);
+    answers.push(await answer);
+  }
+  expect(answers[0]).toEqual(answers[1]);
+  expect(answers[0]?.body).toContain('UPSTREAM_TIMEOUT');
+});
+
+test.each(LANES)('1: the GraphQL over HTTP audits, in the %s lane: all pass', async (lane) => {
+  await using gateway = await startTestGateway();
+  const results = await auditServer({
+    url: gateway.endpoint.href,
+    fetchFn: (url: string, init: RequestInit = {}) => {
+      const headers = new Headers(init.headers);
+      const type = headers.get('content-type')?.replace('application/json', LANE_MEDIA_TYPES[lane]);
+      if (type !== undefined) headers.set('content-type', type);
+      return fetch(url, { ...init, headers });
+    },
+  });
+  expect(results.length).toBeGreaterThan(50);
+  expect(results.filter((result) => result.status !== 'ok')).toEqual([]);
+  expect(new Set(lanesTaken(gateway)).has('lean')).toBe(lane === 'lean');
+});
+
+test('an answer that is kept is the same answer again, without a call, until its first copy ends', async () => {
+  const clock = new TestClock();
+  await using upstream = await startScriptedUpstream();
+  upstream.onStatus = ({ target }) => ({
+    body: {
+      data: { status: target.includes('done') ? 'SUCCESS' : 'RUNNING', at: clock.now() },
+      request: ECHO,
+    },
+  });
+  await using gateway = await startTestGateway({
+    upstream,
+    clock,
+    environment: { STATUS_TTL_MS: '1000', STATUS_FINISHED_TTL_MS: '60000' },
+  });
+  const body = JSON.stringify({ query: `{ ${batch('done', 'data')} b: ${batch('b', 'data')} }` });
+  const answer = (done: number, running: number) =>
+    `{"data":{"batchStatus":{"data":{"status":"SUCCESS","at":${done}}},"b":{"data":{"status":"RUNNING","at":${running}}}}}`;
+
+  expect((await sendThrough('lean', gateway, body)).body).toBe(answer(1_000, 1_000));
+  clock.advance(999);
+  expect(await sendThrough('lean', gateway, body)).toEqual(
+    await sendThrough('yoga', gateway, body),
+  );
+  clock.advance(2);
+  expect((await sendThrough('lean', gateway, body)).body).toBe(answer(1_000, 2_001));
+  clock.advance(500);
+  expect((await sendThrough('lean', gateway, body)).body).toBe(answer(1_000, 2_001));
+  expect(lanesTaken(gateway)).toEqual(['lean', 'kept', 'yoga', 'lean', 'kept']);
+  expect(upstream.statusCalls).toHaveLength(3);
+});
+
+test('an answer with an error is not kept, nor one to another body or media type', async () => {
+  const clock = new TestClock();
+  await using gateway = await startTestGateway({ clock });
+  const good = JSON.stringify({ query: `{ ${batch('batch-finished')} }` });
+  const bad = JSON.stringify({ query: `{ ${batch('batch-finished')} b: ${batch('fault-500')} }` });
+  const none = JSON.stringify({ query: '{ __typename }' });
+  for (const body of [bad, bad, none, none, good, good, `${good} `]) {
+    await sendThrough('lean', gateway, body);
+  }
+  await sendThrough('lean', gateway, good, { accept: 'application/graphql-response+json' });
+  expect(lanesTaken(gateway)).toEqual([
+    ...['lean', 'lean', 'lean', 'lean', 'lean', 'kept', 'lean'],
+    'lean',
+  ]);
+});
