@@ -279,6 +279,7 @@ test('an answer that is kept is the same answer again, without a call, until its
     `{"data":{"batchStatus":{"data":{"status":"SUCCESS","at":${done}}},"b":{"data":{"status":"RUNNING","at":${running}}}}}`;
 
   expect((await sendThrough('lean', gateway, body)).body).toBe(answer(1_000, 1_000));
+  expect((await sendThrough('lean', gateway, body)).body).toBe(answer(1_000, 1_000));
   clock.advance(999);
   expect(await sendThrough('lean', gateway, body)).toEqual(
     await sendThrough('yoga', gateway, body),
@@ -286,8 +287,9 @@ test('an answer that is kept is the same answer again, without a call, until its
   clock.advance(2);
   expect((await sendThrough('lean', gateway, body)).body).toBe(answer(1_000, 2_001));
   clock.advance(500);
+  await sendThrough('lean', gateway, body);
   expect((await sendThrough('lean', gateway, body)).body).toBe(answer(1_000, 2_001));
-  expect(lanesTaken(gateway)).toEqual(['lean', 'kept', 'yoga', 'lean', 'kept']);
+  expect(lanesTaken(gateway)).toEqual(['lean', 'lean', 'kept', 'yoga', 'lean', 'lean', 'kept']);
   expect(upstream.statusCalls).toHaveLength(3);
 });
 
@@ -297,12 +299,13 @@ test('an answer with an error is not kept, nor one to another body or media type
   const good = JSON.stringify({ query: `{ ${batch('batch-finished')} }` });
   const bad = JSON.stringify({ query: `{ ${batch('batch-finished')} b: ${batch('fault-500')} }` });
   const none = JSON.stringify({ query: '{ __typename }' });
-  for (const body of [bad, bad, none, none, good, good, `${good} `]) {
+  for (const body of [bad, bad, none, none, good, good, good, `${good} `]) {
     await sendThrough('lean', gateway, body);
   }
   await sendThrough('lean', gateway, good, { accept: 'application/graphql-response+json' });
   expect(lanesTaken(gateway)).toEqual([
-    ...['lean', 'lean', 'lean', 'lean', 'lean', 'kept', 'lean'],
+    ...['lean', 'lean', 'lean', 'lean', 'lean', 'kept', 'kept'],
+    'lean',
     'lean',
   ]);
 });

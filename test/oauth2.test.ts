@@ -126,7 +126,7 @@ test("an issuer's metadata that name a token endpoint without TLS get no credent
   const requests: string[] = [];
   const grant = createClientCredentialsGrant({
     exchange: async ({ method, url }) => {
-      requests.push(`${method} ${url.href}`);
+      requests.push(`${method} ${url.origin}${url.pathname}`);
       const metadata = {
         issuer: 'https://issuer.example',
         token_endpoint: 'http://issuer.example/token',

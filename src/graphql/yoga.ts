@@ -89,7 +89,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     multipart: false,
     logging: false,
   });
-  const blank = new Request(`http://localhost${endpoint}`, { method: 'POST' });
+  const blank = new yoga.fetchAPI.Request(`http://localhost${endpoint}`, { method: 'POST' });
 
   async function runPipeline(
     request: IncomingMessage,

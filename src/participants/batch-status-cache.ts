@@ -11,7 +11,7 @@ export interface Caller {
   readonly signal: AbortSignal;
   /** Called for every request that is sent upstream because of this caller. */
   onUpstreamCall(): void;
-  /** Called for every status that is handed out, with the end of its copy: 0 when there is none. */
+  /** Called for every status that is handed out: with the end of the copy, or 0 when it is no copy. */
   onStatus(freshUntil: number): void;
 }
 
@@ -48,12 +48,12 @@ const MAX_COPIES_SIZE = 16 * 1024 * 1024;
 
 interface Copy {
   readonly status: BatchStatus;
-  /** When the copy ends, on the clock; 0 when there is none to keep. */
+  /** When the copy ends, on the clock. */
   readonly freshUntil: number;
 }
 
 interface Flight {
-  readonly answer: Promise<Copy>;
+  readonly answer: Promise<BatchStatus>;
   readonly abort: AbortController;
   waiting: number;
 }
@@ -69,13 +69,9 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
     ttlResolution: 0,
   });
 
-  /** The status as it arrives, kept for as long as it may be served. */
-  function keep(id: string, status: BatchStatus): Copy {
+  function keep(id: string, status: BatchStatus): void {
     const ttl = status.finished ? finishedTtlMs : ttlMs;
-    if (ttl <= 0) return { status, freshUntil: 0 };
-    const copy = { status, freshUntil: clock.now() + ttl };
-    copies.set(id, copy, { ttl });
-    return copy;
+    if (ttl > 0) copies.set(id, { status, freshUntil: clock.now() + ttl }, { ttl });
   }
 
   function begin(id: string, key: BatchKey, onCall: () => void): Flight {
@@ -83,7 +79,8 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
     const answer = client.getBatchStatus(key, abort.signal, onCall).then(
       (status) => {
         forget(id, flight);
-        return keep(id, status);
+        keep(id, status);
+        return status;
       },
       (error: unknown) => {
         // Those who wait for it are told; nothing is kept.
@@ -112,8 +109,8 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
       const flight = flights.get(id) ?? begin(id, key, () => caller.onUpstreamCall());
       flight.waiting += 1;
       try {
-        const { status, freshUntil } = await untilAborted(flight.answer, caller.signal);
-        caller.onStatus(freshUntil);
+        const status = await untilAborted(flight.answer, caller.signal);
+        caller.onStatus(0);
         return status;
       } finally {
         flight.waiting -= 1;

@@ -1,5 +1,5 @@
 import type { BatchKey } from './batch-key.ts';
-import type { JsonObject, SuccessEnvelope, UpstreamEcho } from './envelope.ts';
+import { type JsonObject, member, type SuccessEnvelope, type UpstreamEcho } from './envelope.ts';
 
 /** How far a batch is, as the upstream said at one moment. Shared between requests: not to be changed. */
 export interface BatchStatus {
@@ -39,11 +39,11 @@ export interface BatchStatusSource {
 export function toBatchStatus(source: BatchStatusSource): BatchStatus {
   const { key, envelope, fetchedAt, size, finishedStatuses } = source;
   const { data, request } = envelope;
-  const status = findMember(data, 'status');
+  const status = member(data, 'status');
   const statusText = typeof status === 'string' && status !== '' ? status : null;
-  const totalCount = toCount(findMember(data, 'totalCount'));
-  const successCount = toCount(findMember(data, 'successCount'));
-  const failureCount = toCount(findMember(data, 'failureCount'));
+  const totalCount = toCount(member(data, 'totalCount'));
+  const successCount = toCount(member(data, 'successCount'));
+  const failureCount = toCount(member(data, 'failureCount'));
   return {
     key,
     data,
@@ -57,12 +57,6 @@ export function toBatchStatus(source: BatchStatusSource): BatchStatus {
     failureCount,
     progress: toProgress(totalCount, successCount, failureCount),
   };
-}
-
-function findMember(data: JsonObject, name: string): unknown {
-  if (Object.hasOwn(data, name)) return data[name];
-  const found = Object.keys(data).find((other) => other.toLowerCase() === name.toLowerCase());
-  return found === undefined ? undefined : data[found];
 }
 
 /** A GraphQL Int ends at 2^31 - 1. */

@@ -1,5 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { type Exchange, type ExchangeResponse, NetworkError } from '../network/exchange.ts';
+import {
+  type Exchange,
+  type ExchangeRequest,
+  type ExchangeResponse,
+  NetworkError,
+} from '../network/exchange.ts';
 import { readRetryAfterMs } from '../network/retry-after.ts';
 import { urlBelow } from '../network/url-below.ts';
 import { TokenError } from '../tokens/errors.ts';
@@ -38,10 +43,14 @@ export interface ParticipantClient {
 interface Answer {
   requestId: string;
   response: ExchangeResponse;
+  /** What of the request must not come back to anybody. */
+  secrets: readonly string[];
 }
 
 export function createParticipantClient(options: ParticipantClientOptions): ParticipantClient {
   const { exchange, tokens, baseUrl, tenantId, tokenHeader, finishedStatuses, date } = options;
+  const { origin, pathname } = urlBelow(baseUrl, '/core/api/v2/participants/');
+  const participantsUrl = { origin, pathname };
 
   async function call(key: BatchKey, token: AccessToken, signal: AbortSignal): Promise<Answer> {
     const requestId = randomUUID();
@@ -49,7 +58,7 @@ export function createParticipantClient(options: ParticipantClientOptions): Part
       const response = await exchange(
         {
           method: 'GET',
-          url: batchStatusUrl(baseUrl, key),
+          url: batchStatusUrl(participantsUrl, key),
           headers: {
             accept: 'application/json',
             'content-type': 'application/json',
@@ -60,7 +69,7 @@ export function createParticipantClient(options: ParticipantClientOptions): Part
         },
         signal,
       );
-      return { requestId, response: { ...response, body: withoutToken(response.body, token) } };
+      return { requestId, response, secrets: secretsOf(token) };
     } catch (error) {
       throw error instanceof NetworkError ? fromNetworkError(error, requestId) : error;
     }
@@ -80,7 +89,7 @@ export function createParticipantClient(options: ParticipantClientOptions): Part
       }
       const { response } = answer;
       if (response.status < 200 || response.status > 299) throw fromErrorAnswer(answer, date());
-      const envelope = decodeSuccessEnvelope(response.body);
+      const envelope = decodeSuccessEnvelope(response.body, answer.secrets);
       if (envelope === undefined) {
         throw badResponse(
           'The Participant Service answered something that is not its documented envelope.',
@@ -95,32 +104,28 @@ export function createParticipantClient(options: ParticipantClientOptions): Part
 
 /** What is shorter could not be a secret, and might be a word of the answer. */
 const SHORTEST_SECRET = 16;
+const quotedForms = new WeakMap<AccessToken, readonly string[]>();
 
 /** A server that quotes the token in its answer must not make us hand it on. */
-function withoutToken(body: string, { value }: AccessToken): string {
-  if (value.length < SHORTEST_SECRET) return body;
-  return unescaped(body)
-    .replaceAll(JSON.stringify(value).slice(1, -1), '[redacted]')
-    .replaceAll(encodeURIComponent(value), '[redacted]');
-}
-
-/** The same JSON with no more escapes than needed: some serialisers write "/" or "+" as escapes. */
-function unescaped(body: string): string {
-  if (!body.includes('\\')) return body;
-  try {
-    return JSON.stringify(JSON.parse(body));
-  } catch {
-    // Not JSON, or nested so deep that it is refused anyway: nothing of it is handed on.
-    return '';
-  }
+function secretsOf(token: AccessToken): readonly string[] {
+  const known = quotedForms.get(token);
+  if (known) return known;
+  const { value } = token;
+  const forms = value.length < SHORTEST_SECRET ? [] : [value, encodeURIComponent(value)];
+  quotedForms.set(token, forms);
+  return forms;
 }
 
 /** Path and query hold the caller's text percent-encoded, as one segment and one parameter. */
-function batchStatusUrl(baseUrl: URL, { participantType, batchId }: BatchKey): URL {
-  const type = encodeURIComponent(participantType);
-  const url = urlBelow(baseUrl, `/core/api/v2/participants/${type}/batch/status`);
-  url.search = batchId === null ? '' : `?batchId=${encodeURIComponent(batchId)}`;
-  return url;
+function batchStatusUrl(
+  participants: { origin: string; pathname: string },
+  { participantType, batchId }: BatchKey,
+): ExchangeRequest['url'] {
+  return {
+    origin: participants.origin,
+    pathname: `${participants.pathname}${encodeURIComponent(participantType)}/batch/status`,
+    search: batchId === null ? '' : `?batchId=${encodeURIComponent(batchId)}`,
+  };
 }
 
 async function withToken<T>(ask: () => Promise<T>): Promise<T> {
@@ -183,7 +188,7 @@ function fromErrorAnswer(answer: Answer, now: Date): UpstreamError {
       answer,
     );
   }
-  const envelope = decodeErrorEnvelope(response.body);
+  const envelope = decodeErrorEnvelope(response.body, answer.secrets);
   const upstream = {
     status,
     code: envelope?.code ?? null,

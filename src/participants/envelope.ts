@@ -1,5 +1,4 @@
 import { parse as parseSafely } from 'secure-json-parse';
-import { z } from 'zod';
 
 /** Whatever JSON can say. */
 export type JsonValue = string | number | boolean | null | JsonValue[] | JsonObject;
@@ -34,96 +33,130 @@ export interface ErrorEnvelope {
  * `additionalInfo`, `additionalinfo`) and leave members out of their examples. So members of the
  * envelope are found without regard to case, may be missing or null, and unknown ones are ignored;
  * but what is there must have the documented type. `data` belongs to the client: it stays as it came.
+ *
+ * `secrets` are texts that must not be handed on, should the upstream quote one: they are blanked.
  */
-const text = z
-  .string()
-  .nullish()
-  .transform((value) => value ?? null);
-const anything = z.custom<JsonValue>().transform((value) => value ?? null);
-const object = z.custom<JsonObject>(isJsonObject);
-
-function members<Shape extends z.ZodRawShape>(shape: Shape) {
-  const names = Object.keys(shape);
-  return z.preprocess(
-    (value) => (isJsonObject(value) ? foldNames(value, names) : value),
-    z.object(shape),
-  );
-}
-
-const echo = members({ uri: text, method: text, queryString: text, body: anything.optional() });
-const successEnvelope = members({ data: object, request: echo.nullish() });
-const errorEnvelope = members({
-  // The documents write the code as a string; a number says the same.
-  error: members({
-    code: z
-      .union([z.string(), z.number().transform(String)])
-      .nullish()
-      .transform((value) => value || null),
-    description: text,
-    additionalInfo: anything.optional(),
-  }),
-  // An echo that is odd must not hide what the error says.
-  request: echo.nullish().catch(null),
-});
-
-const EMPTY_ECHO: UpstreamEcho = { uri: null, method: null, queryString: null, body: null };
 
 /** Undefined for whatever is not the documented envelope of a success. Never throws. */
-export function decodeSuccessEnvelope(body: string): SuccessEnvelope | undefined {
-  const decoded = successEnvelope.safeParse(parseJson(body));
-  if (!decoded.success) return undefined;
-  const { data, request } = decoded.data;
-  return { data, request: request ? { ...request, body: request.body ?? null } : EMPTY_ECHO };
+export function decodeSuccessEnvelope(
+  body: string,
+  secrets: readonly string[],
+): SuccessEnvelope | undefined {
+  return unlessOdd(() => {
+    const envelope = toObject(parseJson(body, secrets));
+    return {
+      data: toObject(member(envelope, 'data')),
+      request: toEcho(member(envelope, 'request')) ?? EMPTY_ECHO,
+    };
+  });
 }
 
 /** Undefined for whatever is not the documented envelope of an error. Never throws. */
-export function decodeErrorEnvelope(body: string): ErrorEnvelope | undefined {
-  const decoded = errorEnvelope.safeParse(parseJson(body));
-  if (!decoded.success) return undefined;
-  const { error, request } = decoded.data;
+export function decodeErrorEnvelope(
+  body: string,
+  secrets: readonly string[],
+): ErrorEnvelope | undefined {
+  return unlessOdd(() => {
+    const envelope = toObject(parseJson(body, secrets));
+    const error = toObject(member(envelope, 'error'));
+    const code = member(error, 'code');
+    return {
+      // The documents write the code as a string; a number says the same.
+      code: toText(typeof code === 'number' ? String(code) : code) || null,
+      description: toText(member(error, 'description')) || null,
+      additionalInfo: member(error, 'additionalInfo') ?? null,
+      // An echo that is odd must not hide what the error says.
+      request: unlessOdd(() => toEcho(member(envelope, 'request'))) ?? null,
+    };
+  });
+}
+
+const EMPTY_ECHO: UpstreamEcho = { uri: null, method: null, queryString: null, body: null };
+
+function toEcho(value: JsonValue | undefined): UpstreamEcho | null {
+  if (value === undefined || value === null) return null;
+  const echo = toObject(value);
   return {
-    code: error.code,
-    description: error.description || null,
-    additionalInfo: error.additionalInfo ?? null,
-    request: request ? { ...request, body: request.body ?? null } : null,
+    uri: toText(member(echo, 'uri')),
+    method: toText(member(echo, 'method')),
+    queryString: toText(member(echo, 'queryString')),
+    body: member(echo, 'body') ?? null,
   };
+}
+
+/** The answer is not what the documents say. Caught where it began. */
+class OddAnswer extends Error {}
+
+function unlessOdd<T>(decode: () => T): T | undefined {
+  try {
+    return decode();
+  } catch (error) {
+    if (error instanceof OddAnswer) return undefined;
+    throw error;
+  }
+}
+
+function toObject(value: JsonValue | undefined): JsonObject {
+  if (!isJsonObject(value)) throw new OddAnswer();
+  return value;
+}
+
+function toText(value: JsonValue | undefined): string | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value !== 'string') throw new OddAnswer();
+  return value;
+}
+
+/** The member of that name: exactly so written if there is one, else in any case. */
+export function member(object: JsonObject, name: string): JsonValue | undefined {
+  if (Object.hasOwn(object, name)) return object[name];
+  const lower = name.toLowerCase();
+  const found = Object.keys(object).find((other) => other.toLowerCase() === lower);
+  return found === undefined ? undefined : object[found];
 }
 
 /** No status is nested like that; JSON.stringify overflows the stack some thousand levels down. */
 const MAX_NESTING = 200;
 
 /** Refuses `__proto__` and `constructor.prototype` members, which JSON.parse would let through. */
-function parseJson(body: string): unknown {
+function parseJson(body: string, secrets: readonly string[]): JsonValue {
+  let value: JsonValue;
   try {
-    const value: unknown = parseSafely(body);
-    return isNestedDeeper(value, MAX_NESTING) ? undefined : value;
+    value = parseSafely(body);
   } catch {
-    return undefined;
+    throw new OddAnswer();
   }
+  // Where there are escapes the text does not tell: some serialisers write "/" or "+" as one.
+  const mayQuote = body.includes('\\') || secrets.some((secret) => body.includes(secret));
+  return cleaned(value, MAX_NESTING, mayQuote ? secrets : []);
 }
 
-function isNestedDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  if (levels === 0) return true;
-  for (const member of Object.values(value)) {
-    if (isNestedDeeper(member, levels - 1)) return true;
+/** The value itself, walked once: its depth is judged, and secrets in it are blanked. */
+function cleaned(value: JsonValue, levels: number, secrets: readonly string[]): JsonValue {
+  if (typeof value === 'string') return blanked(value, secrets);
+  if (typeof value !== 'object' || value === null) return value;
+  if (levels === 0) throw new OddAnswer();
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index += 1) {
+      value[index] = cleaned(value[index] ?? null, levels - 1, secrets);
+    }
+    return value;
   }
-  return false;
+  for (const name in value) {
+    const inside = cleaned(value[name] ?? null, levels - 1, secrets);
+    const shownName = blanked(name, secrets);
+    if (shownName !== name) delete value[name];
+    value[shownName] = inside;
+  }
+  return value;
+}
+
+function blanked(text: string, secrets: readonly string[]): string {
+  let shown = text;
+  for (const secret of secrets) shown = shown.replaceAll(secret, '[redacted]');
+  return shown;
 }
 
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** The members of `value` under the names given: exactly so written if there is one, else in any case. */
-function foldNames(value: JsonObject, names: string[]): JsonObject {
-  const folded: JsonObject = {};
-  for (const name of names) {
-    const found = Object.hasOwn(value, name)
-      ? name
-      : Object.keys(value).find((other) => other.toLowerCase() === name.toLowerCase());
-    const member = found === undefined ? undefined : value[found];
-    if (member !== undefined) folded[name] = member;
-  }
-  return folded;
 }
