@@ -11,7 +11,7 @@ import { createSchema, createSubgraphSchema } from './schema.ts';
 import { type ErrorDetail, toGraphQLError } from './to-graphql-error.ts';
 import { useClosedSchema } from './use-closed-schema.ts';
 import { presentErrors, useErrorContract } from './use-error-contract.ts';
-import { usePlans } from './use-plans.ts';
+import { createPlans } from './use-plans.ts';
 import { useReadableRequests } from './use-readable-requests.ts';
 
 /** GraphQL behind Yoga. None of the methods rejects or throws for what a client sends. */
@@ -53,6 +53,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
   const { endpoint, cache, participantTypes, federation, introspection, errorDetail, log } =
     options;
   const errorContract = { log, errorDetail };
+  const plans = createPlans();
 
   const yoga = createYoga<ScopeContext, GatewayContext>({
     schema: federation ? createSubgraphSchema() : createSchema(),
@@ -74,7 +75,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     }),
     plugins: [
       useReadableRequests(),
-      usePlans(),
+      plans.plugin,
       useErrorContract(errorContract),
       ...(introspection ? [] : [useClosedSchema()]),
     ],
@@ -91,6 +92,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
   });
   const blank = new yoga.fetchAPI.Request(`http://localhost${endpoint}`, { method: 'POST' });
 
+  /** A text that has a plan is neither parsed nor validated again. */
   async function runPipeline(
     request: IncomingMessage,
     params: object,
@@ -98,11 +100,20 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
   ): Promise<ExecutionResult> {
     try {
       const view = requestView(blank, request);
-      const result = await yoga.getResultForParams({ params, request: view }, { scope });
-      if (result === undefined || Symbol.asyncIterator in result) {
-        throw new Error('a result that is not one answer');
+      const document = isPlain(params) ? plans.find(params.query, params.operationName) : undefined;
+      if (document === undefined || !isPlain(params)) {
+        return oneResult(await yoga.getResultForParams({ params, request: view }, { scope }));
       }
-      return result;
+      const { query, variables, operationName } = params;
+      const { schema, contextFactory, execute } = yoga.getEnveloped({
+        scope,
+        request: view,
+        params: { query, variables, operationName },
+      });
+      const contextValue = await contextFactory();
+      return oneResult(
+        await execute({ schema, document, contextValue, variableValues: variables, operationName }),
+      );
     } catch (error) {
       return { errors: [toGraphQLError(error, errorDetail)] };
     }
@@ -123,6 +134,31 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
       return toHttpAnswer(presentErrors(result, scope, errorContract), mediaType);
     },
   };
+}
+
+interface PlainParams {
+  query: string;
+  variables?: Record<string, unknown> | null;
+  operationName?: string | null;
+}
+
+/** Parameters that need no judging: none but the usual, each of its type. */
+function isPlain(params: object): params is PlainParams {
+  let plain = 'query' in params;
+  for (const [name, value] of Object.entries(params)) {
+    if (name === 'query') plain &&= typeof value === 'string';
+    else if (name === 'variables')
+      plain &&= value === null || (typeof value === 'object' && !Array.isArray(value));
+    else plain &&= name === 'operationName' && (value === null || typeof value === 'string');
+  }
+  return plain;
+}
+
+function oneResult(result: ExecutionResult | AsyncIterable<unknown> | undefined): ExecutionResult {
+  if (result === undefined || Symbol.asyncIterator in result) {
+    throw new Error('a result that is not one answer');
+  }
+  return result;
 }
 
 /** What plugins may want of the request, made only if they ask for it. */

@@ -9,8 +9,8 @@ import { acceptedMediaType, isJson } from './media-types.ts';
  * The short way through the front door, for what nearly every request is: a POST of JSON that wants
  * one JSON answer. It does by itself what Yoga's HTTP layer would do with Request, Response, Headers
  * and streams, which is two thirds of the time that Yoga takes; the GraphQL in between is Yoga's own
- * pipeline, so that a plugin of it works here as there. The answer is the same, byte for byte, as
- * Yoga's would be (`lanes.test.ts`).
+ * pipeline, so that a plugin of it works here as there. The answer is the same as Yoga's would be
+ * (`lanes.test.ts`).
  *
  * Resolves to undefined for whatever is Yoga's business: other methods and media types, bodies that
  * are not one JSON object, documents that may have a subscription. Never rejects.

@@ -38,8 +38,16 @@ export async function sendThrough(
     status: response.status,
     contentType: response.headers.get('content-type'),
     allow: response.headers.get('allow'),
-    body: (await response.text()).replaceAll(UUIDS, 'a-uuid'),
+    body: inOrder((await response.text()).replaceAll(UUIDS, 'a-uuid')),
   };
+}
+
+/** Errors of fields come in the order in which they happened, which may be any. */
+function inOrder(body: string): string {
+  if (!body.startsWith('{"errors":[')) return body;
+  const answer = JSON.parse(body);
+  answer.errors.sort((a: object, b: object) => JSON.stringify(a).localeCompare(JSON.stringify(b)));
+  return JSON.stringify(answer);
 }
 
 /** The lanes that the requests took so far, as their log lines tell. */
