@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExecutionResult } from 'graphql';
 import { createYoga } from 'graphql-yoga';
 import type { Log } from '../log.ts';
-import type { BatchStatusCache } from '../participants/batch-status-cache.ts';
+import type { BatchStatusCache, Caller } from '../participants/batch-status-cache.ts';
 import { createBatchStatusLoader } from '../participants/batch-status-loader.ts';
 import type { GatewayContext, RequestScope, ScopeContext } from './context.ts';
 import { type GraphQLMediaType, type HttpAnswer, toHttpAnswer } from './http-answer.ts';
@@ -61,17 +61,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     context: ({ scope }) => ({
       scope,
       participantTypes,
-      batchStatusLoader: createBatchStatusLoader(cache, {
-        get signal() {
-          return scope.signal;
-        },
-        onUpstreamCall: () => {
-          scope.report.upstreamCalls += 1;
-        },
-        onStatus: (freshUntil) => {
-          scope.report.freshUntil = Math.min(scope.report.freshUntil, freshUntil);
-        },
-      }),
+      batchStatusLoader: createBatchStatusLoader(cache, new ScopeCaller(scope)),
     }),
     plugins: [
       useReadableRequests(),
@@ -134,6 +124,28 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
       return toHttpAnswer(presentErrors(result, scope, errorContract), mediaType);
     },
   };
+}
+
+/** A request as the one on whose behalf statuses are wanted. */
+class ScopeCaller implements Caller {
+  readonly #scope: RequestScope;
+
+  constructor(scope: RequestScope) {
+    this.#scope = scope;
+  }
+
+  get signal(): AbortSignal {
+    return this.#scope.signal;
+  }
+
+  onUpstreamCall(): void {
+    this.#scope.report.upstreamCalls += 1;
+  }
+
+  onStatus(freshUntil: number): void {
+    const { report } = this.#scope;
+    report.freshUntil = Math.min(report.freshUntil, freshUntil);
+  }
 }
 
 interface PlainParams {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock.ts';
-import { ClientGoneError, type RequestScope } from '../graphql/context.ts';
+import { ClientGoneError, type RequestReport, type RequestScope } from '../graphql/context.ts';
 import type { Log } from '../log.ts';
 import { UpstreamError } from '../participants/errors.ts';
 
@@ -21,58 +21,82 @@ export interface RequestScopeOptions {
 export function beginRequestScope(
   request: IncomingMessage,
   response: ServerResponse,
-  { clock, log, deadlineMs }: RequestScopeOptions,
+  options: RequestScopeOptions,
 ): RequestScope {
-  const startedAt = clock.now();
-  // Made when somebody waits for it: an answer that is at hand needs neither signal nor timer.
-  let abort: AbortController | undefined;
-  let cancelDeadline: (() => void) | undefined;
-  function beginAbort(): AbortController {
-    const controller = new AbortController();
-    const passed = () =>
-      controller.abort(
-        new UpstreamError('timeout', `The request took longer than ${deadlineMs} ms.`, {
-          requestId: scope.requestId,
-        }),
-      );
-    cancelDeadline = clock.after(startedAt + deadlineMs - clock.now(), passed);
-    if (response.closed) controller.abort(new ClientGoneError('the client went away'));
-    return controller;
-  }
-  const scope: RequestScope = {
-    requestId: readRequestId(request) ?? randomUUID(),
-    get signal() {
-      abort ??= beginAbort();
-      return abort.signal;
-    },
-    report: {
-      lane: 'yoga',
-      operationName: null,
-      errorCodes: [],
-      upstreamCalls: 0,
-      freshUntil: Number.POSITIVE_INFINITY,
-    },
+  const scope = new Scope(request, response, options);
+  response.once('close', () => scope.end());
+  return scope;
+}
+
+/*
+ * A class, because an object literal with a getter has a hidden class of its own for each object, by
+ * which V8 keeps the whole request until the next full collection.
+ */
+class Scope implements RequestScope {
+  readonly requestId: string;
+  readonly report: RequestReport = {
+    lane: 'yoga',
+    operationName: null,
+    errorCodes: [],
+    upstreamCalls: 0,
+    freshUntil: Number.POSITIVE_INFINITY,
   };
-  response.once('close', () => {
-    cancelDeadline?.();
-    const answered = response.writableFinished;
-    if (!answered) abort?.abort(new ClientGoneError('the client went away'));
-    const { lane, operationName, errorCodes, upstreamCalls } = scope.report;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #options: RequestScopeOptions;
+  readonly #startedAt: number;
+  #abort: AbortController | undefined;
+  #cancelDeadline: (() => void) | undefined;
+
+  constructor(request: IncomingMessage, response: ServerResponse, options: RequestScopeOptions) {
+    this.requestId = readRequestId(request) ?? randomUUID();
+    this.#request = request;
+    this.#response = response;
+    this.#options = options;
+    this.#startedAt = options.clock.now();
+  }
+
+  /** Made when somebody waits for it: an answer that is at hand needs neither signal nor timer. */
+  get signal(): AbortSignal {
+    this.#abort ??= this.#beginAbort();
+    return this.#abort.signal;
+  }
+
+  #beginAbort(): AbortController {
+    const { clock, deadlineMs } = this.#options;
+    const abort = new AbortController();
+    if (this.#response.closed) abort.abort(new ClientGoneError('the client went away'));
+    this.#cancelDeadline = clock.after(this.#startedAt + deadlineMs - clock.now(), () =>
+      abort.abort(
+        new UpstreamError('timeout', `The request took longer than ${deadlineMs} ms.`, {
+          requestId: this.requestId,
+        }),
+      ),
+    );
+    return abort;
+  }
+
+  /** The answer is out, or the client gone. */
+  end(): void {
+    this.#cancelDeadline?.();
+    const { clock, log } = this.#options;
+    const answered = this.#response.writableFinished;
+    if (!answered) this.#abort?.abort(new ClientGoneError('the client went away'));
+    const { lane, operationName, errorCodes, upstreamCalls } = this.report;
     log.info(
       {
-        requestId: scope.requestId,
-        method: request.method,
+        requestId: this.requestId,
+        method: this.#request.method,
         lane,
         operationName,
-        status: answered ? response.statusCode : 'client gone',
+        status: answered ? this.#response.statusCode : 'client gone',
         codes: errorCodes,
         upstreamCalls,
-        durationMs: Math.round(10 * (clock.now() - startedAt)) / 10,
+        durationMs: Math.round(10 * (clock.now() - this.#startedAt)) / 10,
       },
       'request',
     );
-  });
-  return scope;
+  }
 }
 
 function readRequestId(request: IncomingMessage): string | undefined {
