@@ -1,5 +1,5 @@
 /**
- * Brings what the tests need besides the root's packages: the packages of the examples, and Chromium
+ * Brings what the tests need besides the root's packages: the packages of the bench and the examples, and Chromium
  * for the tests in a browser. Chromium is taken from Debian's packages where it is missing and this
  * may be done (root, apt-get); where it may not, the browser tests say that they were left out.
  */
@@ -19,11 +19,12 @@ function isInstalled(folder: URL): boolean {
   return existsSync(installed) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs;
 }
 
-const examples = new URL('../examples/', import.meta.url);
-for (const name of readdirSync(examples)) {
-  const folder = new URL(`${name}/`, examples);
+const root = new URL('../', import.meta.url);
+const examples = readdirSync(new URL('examples/', root)).map((name) => `examples/${name}`);
+for (const name of ['bench', ...examples]) {
+  const folder = new URL(`${name}/`, root);
   if (isInstalled(folder)) continue;
-  process.stdout.write(`Installing the packages of examples/${name}.\n`);
+  process.stdout.write(`Installing the packages of ${name}.\n`);
   if (!run('npm', ['ci', '--no-audit', '--prefix', fileURLToPath(folder)])) process.exit(1);
 }
 

@@ -12,6 +12,8 @@ const DOCUMENTS = [
   'docs/architecture.md',
   'docs/errors.md',
   'docs/federation.md',
+  'docs/performance.md',
+  'bench/README.md',
   'examples/clients/README.md',
 ];
 /** Its operations are for the supergraph: supergraph.test.ts runs them. */

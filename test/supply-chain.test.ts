@@ -10,7 +10,7 @@ interface LockedPackage {
 }
 
 /** The gateway, and what comes with it as packages of their own. */
-const FOLDERS = ['../', '../examples/clients/', '../examples/supergraph/'];
+const FOLDERS = ['../', '../examples/clients/', '../examples/supergraph/', '../bench/'];
 
 async function lockedPackages(folder: string): Promise<[path: string, locked: LockedPackage][]> {
   const text = await readFile(new URL(`${folder}package-lock.json`, import.meta.url), 'utf8');

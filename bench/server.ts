@@ -1,0 +1,107 @@
+import { readFileSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { request } from 'undici';
+import { freePort } from './free-port.ts';
+import { poll, type Running, start } from './processes.ts';
+import type { Stage } from './stage.ts';
+import type { Subject } from './subjects.ts';
+
+/** A server that listens. */
+export interface Server extends Running {
+  endpoint: string;
+  /** Wall-clock time, in milliseconds, from its start to the log line that says so; NaN for peers. */
+  startMs: number;
+  /** Empties the file that takes its log, so that it does not fill the disk. */
+  emptyLog(): void;
+}
+
+export interface ServerOptions {
+  /** In place of the stage's upstream. */
+  upstreamOrigin?: string;
+  /** Arguments for node, ahead of the program. */
+  nodeArguments?: readonly string[];
+  ipc?: boolean;
+}
+
+/** The log levels at which the gateway says that it listens. */
+const LEVELS: ReadonlySet<string> = new Set(['trace', 'debug', 'info']);
+
+let servers = 0;
+
+/** Starts a subject on the server's core. Rejects when it does not say that it listens. */
+export async function startServer(
+  subject: Subject,
+  stage: Stage,
+  { upstreamOrigin = stage.upstream.origin, nodeArguments = [], ipc = false }: ServerOptions = {},
+): Promise<Server> {
+  servers += 1;
+  const output = join(stage.folder, `server-${servers}.log`);
+  const port = await freePort();
+  const settings = {
+    ...gatewaySettings(port, upstreamOrigin, stage.tokens.url),
+    ...stage.gatewayEnv,
+    ...subject.env,
+  };
+  const startedAt = Date.now();
+  const running = start([process.execPath, ...nodeArguments, ...subject.program], {
+    core: stage.serverCore,
+    cwd: stage.folder,
+    output,
+    ipc,
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      NODE_ENV: 'production',
+      UPSTREAM: upstreamOrigin,
+      ...settings,
+    },
+  });
+  const readLog = () => readFileSync(output, 'utf8');
+  // With fewer log entries than usual the gateway does not say that it listens.
+  const origin = LEVELS.has(settings['LOG_LEVEL'] ?? '') ? undefined : `http://127.0.0.1:${port}`;
+  const listening = await poll(async () => {
+    if (running.child.exitCode !== null) throw new Error(`has ended:\n${readLog()}`);
+    const [line, endpoint] = /^.*"graphql":"(http[^"]+)".*$/m.exec(readLog()) ?? [];
+    if (line !== undefined && endpoint !== undefined) return { line, endpoint };
+    const lives = origin !== undefined && (await answers(`${origin}/livez`));
+    return lives ? { line: '{}', endpoint: `${origin}/graphql` } : undefined;
+  }, 'Listening').catch((error: unknown) => {
+    throw new Error(`${subject.name} cannot be started.`, { cause: error });
+  });
+  const entry: { time?: string } = JSON.parse(listening.line);
+  return {
+    ...running,
+    endpoint: listening.endpoint,
+    startMs: Date.parse(entry.time ?? '') - startedAt,
+    emptyLog: () => truncateSync(output),
+  };
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    const { statusCode, body } = await request(url);
+    await body.dump();
+    return statusCode === 200;
+  } catch {
+    return false;
+  }
+}
+
+/** The peers leave these alone. */
+function gatewaySettings(
+  port: number,
+  upstreamOrigin: string,
+  tokenUrl: string,
+): Record<string, string> {
+  return {
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    PARTICIPANT_SERVICE_URL: upstreamOrigin,
+    PARTICIPANT_SERVICE_TENANT_ID: 'bench',
+    TOKEN_GRANT: 'oauth2',
+    TOKEN_URL: tokenUrl,
+    TOKEN_CLIENT_ID: 'bench',
+    TOKEN_CLIENT_SECRET: 'bench',
+    LOG_LEVEL: 'info',
+    LOG_FORMAT: 'json',
+  };
+}

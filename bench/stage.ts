@@ -1,0 +1,52 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { allowedCores } from './machine.ts';
+import { pinned } from './processes.ts';
+import { startTokenEndpoint, type TokenEndpoint } from './token-endpoint.ts';
+import { startUpstream, type Upstream } from './upstream.ts';
+
+/** What a measurement stands on: cores, the upstream, the token endpoint, a folder for files. */
+export interface Stage {
+  /** The core of the server that is measured; undefined where there is only one core. */
+  serverCore: number | undefined;
+  /** The core of everything else. */
+  loadCore: number | undefined;
+  upstream: Upstream;
+  tokens: TokenEndpoint;
+  /** An empty folder, so that no `.env` of the project is read. */
+  folder: string;
+  /** Settings of the gateway besides those of the benchmark. */
+  gatewayEnv: Readonly<Record<string, string>>;
+  /** Ends the upstream, and removes the folder. */
+  clear(): Promise<void>;
+}
+
+/** Sets the stage. Its folder is removed, and all that it started is ended, when this process exits. */
+export async function setStage(gatewayEnv: Record<string, string>): Promise<Stage> {
+  const folder = mkdtempSync(join(tmpdir(), 'gateway-bench-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  mkdirSync(join(folder, 'upstream'));
+  const [serverCore, loadCore] = allowedCores();
+  bindSelf(loadCore);
+  const upstream = await startUpstream(join(folder, 'upstream'), loadCore);
+  return {
+    serverCore: loadCore === undefined ? undefined : serverCore,
+    loadCore,
+    upstream,
+    tokens: await startTokenEndpoint(),
+    folder,
+    gatewayEnv,
+    async clear() {
+      await upstream.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** This process takes part in the load: it is kept from the server's core. */
+function bindSelf(core: number | undefined): void {
+  const [file = '', ...args] = pinned(core, []);
+  if (file !== '') spawnSync(file, ['-a', '-p', ...args, String(process.pid)], { stdio: 'ignore' });
+}

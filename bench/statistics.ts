@@ -1,0 +1,18 @@
+/** The middle of several figures, and how far they spread. */
+export interface Spread {
+  median: number;
+  min: number;
+  max: number;
+}
+
+/** The median; the mean of the two in the middle where there are two. NaN of nothing. */
+export function medianOf(figures: readonly number[]): number {
+  const sorted = figures.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const upper = sorted[Math.floor(middle)] ?? Number.NaN;
+  return Number.isInteger(middle) ? ((sorted[middle - 1] ?? Number.NaN) + upper) / 2 : upper;
+}
+
+export function spreadOf(figures: readonly number[]): Spread {
+  return { median: medianOf(figures), min: Math.min(...figures), max: Math.max(...figures) };
+}

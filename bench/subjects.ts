@@ -1,0 +1,52 @@
+import { fileURLToPath } from 'node:url';
+import type { Workload } from './workloads.ts';
+
+/** A server that is measured. */
+export interface Subject {
+  /** What `--only` takes. */
+  name: string;
+  label: string;
+  workloads: readonly Workload[];
+  /** Arguments for node. */
+  program: readonly string[];
+  /** Variables besides those of every subject. */
+  env: Readonly<Record<string, string>>;
+}
+
+function peer(
+  name: string,
+  label: string,
+  workloads: Workload[],
+  env: Record<string, string> = {},
+): Subject {
+  const [file = name] = name.split('+');
+  const program = [fileURLToPath(new URL(`peers/${file}.ts`, import.meta.url))];
+  return { name, label, workloads, program, env };
+}
+
+const CACHE = { CACHE: 'on' };
+
+/** The gateway of this project, from its sources. */
+export const GATEWAY: Subject = {
+  name: 'gateway',
+  label: 'participant-gateway',
+  workloads: ['cold', 'hot'],
+  program: [fileURLToPath(new URL('../src/main.ts', import.meta.url))],
+  env: {},
+};
+
+/** What the ratios of a workload are relative to. */
+export const LIMITS: Readonly<Record<Workload, string>> = { cold: 'bare-proxy', hot: 'lookup' };
+
+/** In the order of the table. */
+export const SUBJECTS: readonly Subject[] = [
+  peer('bare-proxy', 'bare proxy', ['cold']),
+  peer('lookup', 'lookup', ['hot']),
+  GATEWAY,
+  peer('mercurius', 'Mercurius, jit', ['cold', 'hot']),
+  peer('mercurius+cache', 'Mercurius, jit, mercurius-cache', ['hot'], CACHE),
+  peer('apollo', 'Apollo Server', ['cold', 'hot']),
+  peer('apollo+cache', 'Apollo Server, REST data source', ['cold', 'hot'], CACHE),
+  peer('yoga', 'Yoga', ['cold', 'hot']),
+  peer('yoga+cache', 'Yoga, response cache', ['hot'], CACHE),
+];
