@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
-import { findProgram, run } from './processes.ts';
+import { findProgram } from '../scripts/find-program.ts';
+import { run } from './processes.ts';
 import { bodyFor, CONNECTIONS, HOT_BATCHES, requestHeaders, type Workload } from './workloads.ts';
 
 /** What the clients saw. */

@@ -3,8 +3,11 @@ import { medianOf, type Spread, spreadOf } from './statistics.ts';
 import { LIMITS, type Subject } from './subjects.ts';
 import type { Workload } from './workloads.ts';
 
-/** One line of the table. */
-export interface Row {
+/**
+ * One line of the table. Of the rounds, each figure is the median; of token calls, disturbance and how
+ * busy the load's core was, the most; of errors, the sum.
+ */
+export interface Row extends Omit<Figures, 'requestsPerSecond'> {
   name: string;
   label: string;
   workload: Workload;
@@ -14,19 +17,6 @@ export interface Row {
    * that what slows the machine for a round slows both. Undefined when the limit was left out.
    */
   ratio: number | undefined;
-  /** Medians of the rounds; see {@link Figures}. */
-  p50: number;
-  p99: number;
-  cpuUs: number;
-  memoryMiB: number;
-  upstreamCallsPerRequest: number;
-  /** The most of a round. */
-  tokenCalls: number;
-  /** Of all rounds. */
-  errors: number;
-  /** The most of a round, 0 to 1; see {@link Figures}. */
-  disturbance: number;
-  loadCoreBusy: number;
 }
 
 /** The runs of one server with one workload, in the order of the rounds. */

@@ -1,8 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
+import { findProgram } from '../scripts/find-program.ts';
 import { freePort } from './free-port.ts';
-import { findProgram, poll, start } from './processes.ts';
+import { poll, start } from './processes.ts';
 import { ENVELOPE } from './workloads.ts';
 
 /** The stand-in for the Participant Service: one fixed answer, as fast as can be. */
@@ -19,7 +20,7 @@ export interface Upstream {
  * `folder`. Rejects when it does not answer.
  */
 export async function startUpstream(folder: string, core: number | undefined): Promise<Upstream> {
-  const nginx = findProgram('nginx');
+  const nginx = findProgram('nginx', ['/usr/sbin']);
   const [port, statusPort] = [await freePort(), await freePort()];
   const command =
     nginx === undefined

@@ -31,14 +31,13 @@ export function toHttpAnswer(result: ExecutionResult, mediaType: GraphQLMediaTyp
       status = Math.max(status, http.status);
     }
   }
-  if (status === 0) status = 'data' in result || errors.every(isAboutRequest) ? 200 : 500;
+  if (status === 0) status = 'data' in result || !errors.some(isInternal) ? 200 : 500;
   const body = JSON.stringify({ ...result, errors: errors.map(withoutHttp) });
   return { status, mediaType, headers, body };
 }
 
-/** Whatever else ended the request before it was executed is a fault of the gateway. */
-function isAboutRequest({ extensions }: GraphQLError): boolean {
-  return extensions['code'] !== 'INTERNAL_SERVER_ERROR';
+function isInternal({ extensions }: GraphQLError): boolean {
+  return extensions['code'] === 'INTERNAL_SERVER_ERROR';
 }
 
 function withoutHttp(error: GraphQLError): object {

@@ -6,12 +6,12 @@ import type { BatchStatusCache, Caller } from '../participants/batch-status-cach
 import { createBatchStatusLoader } from '../participants/batch-status-loader.ts';
 import type { GatewayContext, RequestScope, ScopeContext } from './context.ts';
 import { type GraphQLMediaType, type HttpAnswer, toHttpAnswer } from './http-answer.ts';
+import { createPlans } from './plans.ts';
 import type { RefusedRequest } from './refused-request.ts';
 import { createSchema, createSubgraphSchema } from './schema.ts';
 import { type ErrorDetail, toGraphQLError } from './to-graphql-error.ts';
 import { useClosedSchema } from './use-closed-schema.ts';
 import { presentErrors, useErrorContract } from './use-error-contract.ts';
-import { createPlans } from './use-plans.ts';
 import { useReadableRequests } from './use-readable-requests.ts';
 
 /** GraphQL behind Yoga. None of the methods rejects or throws for what a client sends. */
@@ -90,11 +90,12 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
   ): Promise<ExecutionResult> {
     try {
       const view = requestView(blank, request);
-      const document = isPlain(params) ? plans.find(params.query, params.operationName) : undefined;
-      if (document === undefined || !isPlain(params)) {
+      const plain = isPlain(params) ? params : undefined;
+      const document = plain && plans.find(plain.query, plain.operationName);
+      if (plain === undefined || document === undefined) {
         return oneResult(await yoga.getResultForParams({ params, request: view }, { scope }));
       }
-      const { query, variables, operationName } = params;
+      const { query, variables, operationName } = plain;
       const { schema, contextFactory, execute } = yoga.getEnveloped({
         scope,
         request: view,
