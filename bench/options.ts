@@ -25,7 +25,7 @@ export function parseOptions(args: string[], gatewayEnv: string | undefined): Op
     options: {
       rounds: { type: 'string', default: '3' },
       seconds: { type: 'string', default: '5' },
-      warmup: { type: 'string', default: '3' },
+      warmup: { type: 'string', default: '6' },
       only: { type: 'string' },
       workload: { type: 'string' },
       env: { type: 'string', multiple: true, default: [] },

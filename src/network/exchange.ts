@@ -67,6 +67,7 @@ export function createNetwork(options: NetworkOptions): Network {
   const { clock, maxConnections, timeoutMs, maxBodyBytes } = options;
   const agent = new Agent({
     connections: maxConnections,
+    // More gains nothing measurable (docs/performance.md), and a slow answer would hold up others.
     pipelining: 1,
     allowH2: false,
     connect: { timeout: timeoutMs },
