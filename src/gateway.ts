@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Clock } from './clock.ts';
 import { EXAMPLE_OPERATIONS } from './graphql/example-operations.ts';
 import { createGraphQLServer } from './graphql/yoga.ts';
+import { createBrowserPolicy } from './http/browsers.ts';
 import { createFrontDoor } from './http/front-door.ts';
 import { createGraphiQL } from './http/graphiql.ts';
 import type { Log } from './log.ts';
@@ -129,6 +130,10 @@ export async function createGateway({
         },
       },
     },
+    browsers: createBrowserPolicy({
+      corsOrigins: settings.corsOrigins,
+      getQueries: settings.getQueries,
+    }),
     clock,
     log,
     deadlineMs: settings.requestDeadlineMs,

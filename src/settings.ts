@@ -17,6 +17,8 @@ export interface Settings {
   /** In upper case. */
   finishedStatuses: ReadonlySet<string>;
   errorDetail: 'public' | 'full';
+  corsOrigins: ReadonlySet<string>;
+  getQueries: boolean;
   graphiql: boolean;
   federation: boolean;
   introspection: boolean;
@@ -85,7 +87,16 @@ const safeUrl = z
 const SAFE_URL =
   'an https:// URL (http:// on loopback only) without credentials, query and fragment';
 
-function listOf(item: RegExp): z.ZodType<string[], string> {
+/** An origin as browsers send it: scheme, host, and a port that is not the scheme's own. */
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+}
+
+function matching(pattern: RegExp): (text: string) => boolean {
+  return (text) => pattern.test(text);
+}
+
+function listOf(isItem: (text: string) => boolean): z.ZodType<string[], string> {
   return z
     .string()
     .transform((value) =>
@@ -94,7 +105,7 @@ function listOf(item: RegExp): z.ZodType<string[], string> {
         .map((text) => text.trim())
         .filter((text) => text !== ''),
     )
-    .refine((items) => items.length > 0 && items.every((text) => item.test(text)));
+    .refine((items) => items.length > 0 && items.every(isItem));
 }
 
 const TIME_LIMIT = 'milliseconds, 1 to 600000';
@@ -121,7 +132,7 @@ const environmentSchema = z.object({
       meaning: "The tenant's id (`X-COREOS-TID`). Required with PARTICIPANT_SERVICE_URL.",
     },
   ),
-  PARTICIPANT_TYPES: optional(listOf(/^(?!\.{1,2}$)[^/\\\p{Cc}]{1,128}$/u), {
+  PARTICIPANT_TYPES: optional(listOf(matching(/^(?!\.{1,2}$)[^/\\\p{Cc}]{1,128}$/u)), {
     takes: 'plural names of participant types, separated by commas',
     meaning: 'The participant types that may be asked for; empty: any.',
   }),
@@ -200,7 +211,7 @@ const environmentSchema = z.object({
   }),
   FINISHED_STATUSES: withDefault(
     'SUCCESS,PARTIAL_SUCCESS,FAILED,COMPLETED,CANCELLED',
-    listOf(/^\P{Cc}+$/u),
+    listOf(matching(/^\P{Cc}+$/u)),
     {
       takes: 'statuses, separated by commas',
       meaning: 'The statuses in which a batch is finished; compared without case.',
@@ -215,6 +226,14 @@ const environmentSchema = z.object({
     takes: 'on or off',
     meaning:
       'Whether the schema is a subgraph; off leaves `_entities` and `_service`, which routers ask for, out of it.',
+  }),
+  CORS_ORIGINS: optional(listOf(isOrigin), {
+    takes: 'origins, such as https://app.example.com, separated by commas',
+    meaning: 'The origins whose pages may call the gateway from a browser; empty: none.',
+  }),
+  GET_QUERIES: withDefault('on', onOff, {
+    takes: 'on or off',
+    meaning: 'Whether queries may come by GET, with the header `graphql-require-preflight: 1`.',
   }),
   GRAPHIQL: optional(onOff, {
     takes: 'on or off',
@@ -385,6 +404,8 @@ function toSettings(values: Values, production: boolean): Settings {
     statusFinishedTtlMs: values.STATUS_FINISHED_TTL_MS,
     finishedStatuses: new Set(values.FINISHED_STATUSES.map((status) => status.toUpperCase())),
     errorDetail: values.ERROR_DETAIL ?? (url === undefined ? 'full' : 'public'),
+    corsOrigins: new Set(values.CORS_ORIGINS),
+    getQueries: values.GET_QUERIES,
     graphiql: values.GRAPHIQL ?? !production,
     federation: values.FEDERATION,
     introspection: values.INTROSPECTION ?? !production,

@@ -162,5 +162,5 @@ test('GRAPHIQL=off serves neither the page nor its files', async () => {
     get(gateway, '/graphiql/graphiql.js'),
     get(gateway, '/'),
   ]);
-  expect(answers.map(({ status }) => status)).toEqual([406, 404, 404]);
+  expect(answers.map(({ status }) => status)).toEqual([403, 404, 404]);
 });

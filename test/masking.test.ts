@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../src/clock.ts';
 import { createGraphQLServer } from '../src/graphql/yoga.ts';
+import { createBrowserPolicy } from '../src/http/browsers.ts';
 import { createFrontDoor } from '../src/http/front-door.ts';
 import { createLog } from '../src/log.ts';
 import type { BatchStatusCache } from '../src/participants/batch-status-cache.ts';
@@ -26,6 +27,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
     }),
     graphiql: undefined,
     readiness: {},
+    browsers: createBrowserPolicy({ corsOrigins: new Set(), getQueries: true }),
     clock: systemClock,
     log,
     deadlineMs: 5_000,

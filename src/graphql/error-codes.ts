@@ -60,7 +60,8 @@ export const ERROR_CODES = {
   },
   FORBIDDEN: {
     retryable: false,
-    cause: 'The caller may not see this.',
+    cause:
+      'The caller may not see this, or a browser could have sent the request for a foreign page.',
   },
   OPERATION_TOO_COMPLEX: {
     retryable: false,

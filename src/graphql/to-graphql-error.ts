@@ -46,7 +46,8 @@ export function toGraphQLError(error: unknown, detail: ErrorDetail): GraphQLErro
   if (cause instanceof RefusedRequest) {
     return present(error, cause.message, {
       ...codeExtensions(cause.code),
-      http: { status: cause.status },
+      ...(cause.retryAfterMs === undefined ? {} : { retryAfterMs: cause.retryAfterMs }),
+      http: { status: cause.status, headers: cause.headers },
     });
   }
   if (cause instanceof InvalidArgumentError) {

@@ -6,6 +6,7 @@ import type { HttpAnswer } from '../graphql/http-answer.ts';
 import { RefusedRequest } from '../graphql/refused-request.ts';
 import type { GraphQLServer } from '../graphql/yoga.ts';
 import type { Log } from '../log.ts';
+import type { BrowserPolicy } from './browsers.ts';
 import { GRAPHIQL_ASSETS_PATH, type GraphiQL } from './graphiql.ts';
 import { createKeptAnswers } from './kept-answers.ts';
 import { createLeanLane } from './lean-lane.ts';
@@ -20,6 +21,7 @@ export interface FrontDoorOptions {
   /** Undefined: GraphiQL is off. */
   graphiql: GraphiQL | undefined;
   readiness: ReadinessChecks;
+  browsers: BrowserPolicy;
   clock: Clock;
   log: Log;
   deadlineMs: number;
@@ -46,7 +48,7 @@ export interface FrontDoor {
 }
 
 export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
-  const { endpoint, graphql, graphiql, clock, log } = options;
+  const { endpoint, graphql, graphiql, browsers, clock, log } = options;
   const leanLane = createLeanLane(graphql, createKeptAnswers(clock));
   let draining = false;
   const underWay = new Set<ServerResponse>();
@@ -84,11 +86,18 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
 
   /** Who may not, is turned away here, before either lane; then the lean lane, then Yoga. */
   async function answerGraphQL(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const headers = browsers.headersFor(request);
+    if (request.method === 'OPTIONS') {
+      response.setHeaders(new Map(Object.entries(headers)));
+      return browsers.answerOptions(request, response);
+    }
     const scope = beginRequestScope(request, response, options);
     try {
+      browsers.check(request);
       const body = request.method === 'POST' ? await readBody(request) : undefined;
       const answer = body === undefined ? undefined : await leanLane(request, body, scope);
-      if (answer !== undefined) return sendAnswer(response, answer, scope);
+      if (answer !== undefined) return sendAnswer(response, answer, headers, scope);
+      response.setHeaders(new Map(Object.entries(headers)));
       response.setHeader('x-request-id', scope.requestId);
       await graphql.handle(request, response, scope, body);
     } catch (error) {
@@ -96,7 +105,7 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
       // What of the request has not been read yet must not be taken for another.
       if (!request.complete) response.setHeader('connection', 'close');
       const mediaType = acceptedMediaType(request) ?? 'application/json';
-      sendAnswer(response, graphql.refuse(error, mediaType, scope), scope);
+      sendAnswer(response, graphql.refuse(error, mediaType, scope), headers, scope);
     }
   }
 
@@ -148,9 +157,15 @@ function acceptsHtml(request: IncomingMessage): boolean {
 }
 
 /** One write, head and body. */
-function sendAnswer(response: ServerResponse, answer: HttpAnswer, scope: RequestScope): void {
+function sendAnswer(
+  response: ServerResponse,
+  answer: HttpAnswer,
+  headers: Readonly<Record<string, string>>,
+  scope: RequestScope,
+): void {
   const length = Buffer.byteLength(answer.body);
   response.writeHead(answer.status, {
+    ...headers,
     ...answer.headers,
     'content-type': `${answer.mediaType}; charset=utf-8`,
     'content-length': length,

@@ -22,6 +22,23 @@ export interface GraphiQL {
 /** Where the page's files are. */
 export const GRAPHIQL_ASSETS_PATH = '/graphiql/';
 
+/**
+ * Everything from the gateway alone, nothing inline but styles, which the editor sets on what it
+ * draws; no other page may frame this one.
+ */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self' data:",
+  "connect-src 'self'",
+  "worker-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
 interface Asset {
   contentType: string;
   etag: string;
@@ -42,6 +59,10 @@ export function createGraphiQL({ endpoint, title, operations }: GraphiQLOptions)
       response.writeHead(200, {
         'content-type': 'text/html; charset=utf-8',
         'cache-control': 'no-cache',
+        'content-security-policy': CONTENT_SECURITY_POLICY,
+        'cross-origin-opener-policy': 'same-origin',
+        'referrer-policy': 'no-referrer',
+        'x-content-type-options': 'nosniff',
       });
       response.end(page);
     },
@@ -49,7 +70,13 @@ export function createGraphiQL({ endpoint, title, operations }: GraphiQLOptions)
       assets ??= loadAssets();
       const asset = (await assets).get(path.slice(GRAPHIQL_ASSETS_PATH.length));
       if (asset === undefined) return false;
-      const headers = { etag: asset.etag, 'cache-control': 'no-cache', vary: 'accept-encoding' };
+      const headers = {
+        etag: asset.etag,
+        'cache-control': 'no-cache',
+        vary: 'accept-encoding',
+        'x-content-type-options': 'nosniff',
+        'cross-origin-resource-policy': 'same-origin',
+      };
       if (request.headers['if-none-match'] === asset.etag) {
         response.writeHead(304, headers).end();
         return true;

@@ -3,7 +3,7 @@ import type { RequestScope } from '../graphql/context.ts';
 import type { HttpAnswer } from '../graphql/http-answer.ts';
 import type { GraphQLServer } from '../graphql/yoga.ts';
 import type { KeptAnswers } from './kept-answers.ts';
-import { acceptedMediaType, isJson } from './media-types.ts';
+import { acceptedMediaType } from './media-types.ts';
 
 /**
  * The short way through the front door, for what nearly every request is: a POST of JSON that wants
@@ -24,7 +24,7 @@ export type LeanLane = (
 export function createLeanLane(graphql: GraphQLServer, keptAnswers: KeptAnswers): LeanLane {
   return async (request, body, scope) => {
     const mediaType = acceptedMediaType(request);
-    if (mediaType === undefined || !isJson(request)) return undefined;
+    if (mediaType === undefined || isGraphQLJson(request)) return undefined;
 
     const key = `${mediaType} ${body}`;
     const kept = keptAnswers.get(key);
@@ -42,6 +42,11 @@ export function createLeanLane(graphql: GraphQLServer, keptAnswers: KeptAnswers)
     if (errorCodes.length === 0) keptAnswers.keep(key, { answer, operationName }, freshUntil);
     return answer;
   };
+}
+
+/** The media type of older clients, which Yoga's HTTP layer knows too. */
+function isGraphQLJson({ headers }: IncomingMessage): boolean {
+  return /^application\/graphql\+json/i.test(headers['content-type'] ?? '');
 }
 
 /** Parameters that only Yoga can judge are undefined; members are checked in its pipeline. */

@@ -1,10 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 import type { GraphQLMediaType } from '../graphql/http-answer.ts';
 
-/** Whether the body is JSON in UTF-8, by `content-type`. */
-export function isJson({ headers }: IncomingMessage): boolean {
-  const type = headers['content-type'];
-  return type === 'application/json' || /^application\/json; ?charset=utf-8$/i.test(type ?? '');
+/**
+ * Whether a `content-type` is one of JSON in UTF-8, which no page can send to a foreign origin
+ * without a preflight.
+ */
+export function isJsonType(contentType: string | undefined): boolean {
+  return (
+    contentType === 'application/json' ||
+    /^application\/(?:graphql\+)?json\s*(?:;\s*charset="?utf-?8"?\s*)?(?:;\s*)?$/i.test(
+      contentType ?? '',
+    )
+  );
 }
 
 /**
