@@ -106,6 +106,7 @@ export async function createGateway({
     participantTypes: settings.participantTypes,
     federation: settings.federation,
     introspection: settings.introspection,
+    limits: settings.limits,
     errorDetail: settings.errorDetail,
     log,
   });
@@ -137,6 +138,7 @@ export async function createGateway({
     clock,
     log,
     deadlineMs: settings.requestDeadlineMs,
+    requestMaxBytes: settings.requestMaxBytes,
   });
 
   return {

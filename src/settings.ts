@@ -19,6 +19,8 @@ export interface Settings {
   errorDetail: 'public' | 'full';
   corsOrigins: ReadonlySet<string>;
   getQueries: boolean;
+  requestMaxBytes: number;
+  limits: LimitSettings;
   graphiql: boolean;
   federation: boolean;
   introspection: boolean;
@@ -26,6 +28,16 @@ export interface Settings {
   /** Undefined: pretty on a terminal, else json. */
   logFormat: 'pretty' | 'json' | undefined;
   shutdownDelayMs: number;
+}
+
+/** How much one GraphQL request may ask for. */
+export interface LimitSettings {
+  maxTokens: number;
+  maxDepth: number;
+  maxAliases: number;
+  maxDirectives: number;
+  maxCost: number;
+  maxBatches: number;
 }
 
 export interface ParticipantServiceSettings {
@@ -235,6 +247,34 @@ const environmentSchema = z.object({
     takes: 'on or off',
     meaning: 'Whether queries may come by GET, with the header `graphql-require-preflight: 1`.',
   }),
+  REQUEST_MAX_BYTES: withDefault('65536', integer(1024, 1_048_576), {
+    takes: 'bytes, 1024 to 1048576',
+    meaning: 'The longest request body that is read, in bytes.',
+  }),
+  QUERY_MAX_TOKENS: withDefault('1000', integer(1, 10_000), {
+    takes: 'a whole number from 1 to 10000',
+    meaning: 'The most lexical tokens (names, punctuators, values) in a document.',
+  }),
+  QUERY_MAX_DEPTH: withDefault('20', integer(1, 100), {
+    takes: 'a whole number from 1 to 100',
+    meaning: 'The most selection sets within each other; introspection by GraphiQL takes 18.',
+  }),
+  QUERY_MAX_ALIASES: withDefault('30', integer(0, 1_000), {
+    takes: 'a whole number from 0 to 1000',
+    meaning: 'The most aliases in a document.',
+  }),
+  QUERY_MAX_DIRECTIVES: withDefault('30', integer(0, 1_000), {
+    takes: 'a whole number from 0 to 1000',
+    meaning: 'The most directives in a document.',
+  }),
+  QUERY_MAX_COST: withDefault('500', integer(1, 100_000), {
+    takes: 'a whole number from 1 to 100000',
+    meaning: 'The most points of a document: 1 for a field, 10 for `data` and `dataAt`.',
+  }),
+  QUERY_MAX_BATCHES: withDefault('20', integer(1, 1_000), {
+    takes: 'a whole number from 1 to 1000',
+    meaning: 'The most different batches that one request may ask for.',
+  }),
   GRAPHIQL: optional(onOff, {
     takes: 'on or off',
     meaning: 'GraphiQL at /graphql; empty: on, unless NODE_ENV is production.',
@@ -406,6 +446,15 @@ function toSettings(values: Values, production: boolean): Settings {
     errorDetail: values.ERROR_DETAIL ?? (url === undefined ? 'full' : 'public'),
     corsOrigins: new Set(values.CORS_ORIGINS),
     getQueries: values.GET_QUERIES,
+    requestMaxBytes: values.REQUEST_MAX_BYTES,
+    limits: {
+      maxTokens: values.QUERY_MAX_TOKENS,
+      maxDepth: values.QUERY_MAX_DEPTH,
+      maxAliases: values.QUERY_MAX_ALIASES,
+      maxDirectives: values.QUERY_MAX_DIRECTIVES,
+      maxCost: values.QUERY_MAX_COST,
+      maxBatches: values.QUERY_MAX_BATCHES,
+    },
     graphiql: values.GRAPHIQL ?? !production,
     federation: values.FEDERATION,
     introspection: values.INTROSPECTION ?? !production,

@@ -134,13 +134,8 @@ test('a body over 64 KiB is PAYLOAD_TOO_LARGE (413), with or without content-len
   });
 });
 
-test('a document nested too deep, and parameters that are not JSON, are 400', async () => {
+test('parameters that are not JSON are 400', async () => {
   await using gateway = await startTestGateway();
-  const deep = { status: 400, body: refusal('The document is nested too deep.') };
-  expect(await post(gateway, JSON.stringify({ query: '{a'.repeat(20_000) }))).toEqual(deep);
-  expect(await post(gateway, JSON.stringify({ query: `{a(b:${'['.repeat(20_000)}` }))).toEqual(
-    deep,
-  );
   const parameters = '?query={__typename}&variables=x';
   const response = await fetch(new URL(parameters, gateway.endpoint), {
     headers: { 'graphql-require-preflight': '1' },

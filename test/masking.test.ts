@@ -5,6 +5,7 @@ import { createBrowserPolicy } from '../src/http/browsers.ts';
 import { createFrontDoor } from '../src/http/front-door.ts';
 import { createLog } from '../src/log.ts';
 import type { BatchStatusCache } from '../src/participants/batch-status-cache.ts';
+import { parseSettings } from '../src/settings.ts';
 import { STATUS_QUERY, UUID } from './support/test-gateway.ts';
 
 test('a fault of the gateway itself is masked, and logged with its cause and the same request id', async () => {
@@ -12,6 +13,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
   const cache: BatchStatusCache = {
     get: () => Promise.reject(new TypeError('canary: a bug', { cause })),
   };
+  const { limits, requestMaxBytes } = parseSettings({}, () => true);
   const lines: string[] = [];
   const log = createLog('info', { write: (line) => void lines.push(line) });
   const frontDoor = createFrontDoor({
@@ -22,6 +24,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
       participantTypes: new Set(),
       federation: true,
       introspection: true,
+      limits,
       errorDetail: 'full',
       log,
     }),
@@ -31,6 +34,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
     clock: systemClock,
     log,
     deadlineMs: 5_000,
+    requestMaxBytes,
   });
   const origin = await frontDoor.listen('127.0.0.1', 0);
   const response = await fetch(new URL('/graphql', origin), {

@@ -1,6 +1,7 @@
 import { GraphQLError, type GraphQLErrorExtensions } from 'graphql';
 import {
   InvalidArgumentError,
+  TooManyBatchesError,
   UpstreamError,
   type UpstreamErrorKind,
   type UpstreamReport,
@@ -52,6 +53,9 @@ export function toGraphQLError(error: unknown, detail: ErrorDetail): GraphQLErro
   }
   if (cause instanceof InvalidArgumentError) {
     return present(error, cause.message, codeExtensions('BAD_USER_INPUT'));
+  }
+  if (cause instanceof TooManyBatchesError) {
+    return present(error, cause.message, codeExtensions('OPERATION_TOO_COMPLEX'));
   }
   if (
     error instanceof GraphQLError &&

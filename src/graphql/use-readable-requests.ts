@@ -10,25 +10,12 @@ export function useReadableRequests(): Plugin {
         try {
           return await requestParser(request);
         } catch (error) {
-          throw error instanceof SyntaxError ? unreadable('A parameter is not valid JSON.') : error;
-        }
-      });
-    },
-    onParse({ parseFn, setParseFn }) {
-      setParseFn((source, options) => {
-        try {
-          return parseFn(source, options);
-        } catch (error) {
-          // graphql's parser is recursive.
-          throw error instanceof RangeError
-            ? unreadable('The document is nested too deep.')
-            : error;
+          if (!(error instanceof SyntaxError)) throw error;
+          throw new GraphQLError('A parameter is not valid JSON.', {
+            extensions: { http: { status: 400 } },
+          });
         }
       });
     },
   };
-}
-
-function unreadable(message: string): GraphQLError {
-  return new GraphQLError(message, { extensions: { http: { status: 400 } } });
 }

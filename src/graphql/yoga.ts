@@ -6,12 +6,14 @@ import type { BatchStatusCache, Caller } from '../participants/batch-status-cach
 import { createBatchStatusLoader } from '../participants/batch-status-loader.ts';
 import type { GatewayContext, RequestScope, ScopeContext } from './context.ts';
 import { type GraphQLMediaType, type HttpAnswer, toHttpAnswer } from './http-answer.ts';
+import type { OperationLimits } from './limits.ts';
 import { createPlans } from './plans.ts';
 import type { RefusedRequest } from './refused-request.ts';
 import { createSchema, createSubgraphSchema } from './schema.ts';
 import { type ErrorDetail, toGraphQLError } from './to-graphql-error.ts';
 import { useClosedSchema } from './use-closed-schema.ts';
 import { presentErrors, useErrorContract } from './use-error-contract.ts';
+import { useLimits } from './use-limits.ts';
 import { useReadableRequests } from './use-readable-requests.ts';
 
 /** GraphQL behind Yoga. None of the methods rejects or throws for what a client sends. */
@@ -44,14 +46,18 @@ export interface GraphQLServerOptions {
   /** Whether routers may ask: `_service` and `_entities`. */
   federation: boolean;
   introspection: boolean;
+  limits: OperationLimits & {
+    /** Different batches that one request may ask for. */
+    maxBatches: number;
+  };
   errorDetail: ErrorDetail;
   log: Log;
 }
 
 /** The schema behind Yoga, with everything off that the gateway does not offer. */
 export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServer {
-  const { endpoint, cache, participantTypes, federation, introspection, errorDetail, log } =
-    options;
+  const { endpoint, cache, participantTypes, federation, introspection, limits } = options;
+  const { errorDetail, log } = options;
   const errorContract = { log, errorDetail };
   const plans = createPlans();
 
@@ -61,10 +67,11 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     context: ({ scope }) => ({
       scope,
       participantTypes,
-      batchStatusLoader: createBatchStatusLoader(cache, new ScopeCaller(scope)),
+      batchStatusLoader: createBatchStatusLoader(cache, new ScopeCaller(scope), limits.maxBatches),
     }),
     plugins: [
       useReadableRequests(),
+      useLimits(limits),
       plans.plugin,
       useErrorContract(errorContract),
       ...(introspection ? [] : [useClosedSchema()]),

@@ -25,6 +25,8 @@ export interface FrontDoorOptions {
   clock: Clock;
   log: Log;
   deadlineMs: number;
+  /** The longest request body that is read. */
+  requestMaxBytes: number;
 }
 
 /** A client that sends its request slower than this is cut off: it must not hold a socket, or the drain. */
@@ -94,7 +96,8 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
     const scope = beginRequestScope(request, response, options);
     try {
       browsers.check(request);
-      const body = request.method === 'POST' ? await readBody(request) : undefined;
+      const body =
+        request.method === 'POST' ? await readBody(request, options.requestMaxBytes) : undefined;
       const answer = body === undefined ? undefined : await leanLane(request, body, scope);
       if (answer !== undefined) return sendAnswer(response, answer, headers, scope);
       response.setHeaders(new Map(Object.entries(headers)));

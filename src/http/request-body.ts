@@ -1,15 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { RefusedRequest } from '../graphql/refused-request.ts';
 
-/** The longest request body that is read. */
-const MAX_BODY_BYTES = 64 * 1024;
-
 /**
  * Reads the whole body as UTF-8. Rejects with a {@link RefusedRequest} as soon as it is, or says to
- * be, longer than 64 KiB, and never settles when the client goes away before its end: then nobody is
+ * be, longer than `maxBytes`, and never settles when the client goes away before its end: then nobody is
  * there to be answered.
  */
-export function readBody(request: IncomingMessage): Promise<string> {
+export function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
   return new Promise((resolve, reject) => {
     let chunks: Buffer[] = [];
     let length = 0;
@@ -21,16 +18,16 @@ export function readBody(request: IncomingMessage): Promise<string> {
         new RefusedRequest(
           'PAYLOAD_TOO_LARGE',
           413,
-          `The request body is longer than ${MAX_BODY_BYTES} bytes.`,
+          `The request body is longer than ${maxBytes} bytes.`,
         ),
       );
     };
     const take = (chunk: Buffer) => {
       length += chunk.length;
-      if (length > MAX_BODY_BYTES) refuse();
+      if (length > maxBytes) refuse();
       else chunks.push(chunk);
     };
-    if (Number(request.headers['content-length'] ?? 0) > MAX_BODY_BYTES) return refuse();
+    if (Number(request.headers['content-length'] ?? 0) > maxBytes) return refuse();
     request.on('data', take);
     request.once('end', () => {
       const [first] = chunks;

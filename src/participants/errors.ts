@@ -62,6 +62,11 @@ export class UpstreamError extends Error {
   }
 }
 
+/** A request for more batches than one may ask for. The message says how many those are. */
+export class TooManyBatchesError extends Error {
+  override readonly name = 'TooManyBatchesError';
+}
+
 /** An argument that is refused before anybody is asked. The message says what is taken. */
 export class InvalidArgumentError extends Error {
   override readonly name = 'InvalidArgumentError';
