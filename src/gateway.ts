@@ -1,4 +1,7 @@
 import { readFile } from 'node:fs/promises';
+import { createAccess } from './callers/access.ts';
+import { type AccessTokenVerifier, createAccessTokenVerifier } from './callers/access-tokens.ts';
+import { createKeySet, type KeySet } from './callers/key-set.ts';
 import type { Clock } from './clock.ts';
 import { EXAMPLE_OPERATIONS } from './graphql/example-operations.ts';
 import { createGraphQLServer } from './graphql/yoga.ts';
@@ -6,10 +9,11 @@ import { createBrowserPolicy } from './http/browsers.ts';
 import { createFrontDoor } from './http/front-door.ts';
 import { createGraphiQL } from './http/graphiql.ts';
 import type { Log } from './log.ts';
-import { createNetwork } from './network/exchange.ts';
+import { createNetwork, type Exchange } from './network/exchange.ts';
 import { urlBelow } from './network/url-below.ts';
 import { createBatchStatusCache } from './participants/batch-status-cache.ts';
 import { createParticipantClient } from './participants/client.ts';
+import type { Sandbox } from './sandbox/sandbox.ts';
 import type { ParticipantServiceSettings, Settings } from './settings.ts';
 import { createClientCredentialsGrant } from './tokens/client-credentials-grant.ts';
 import { fixedSecret, secretFromFile } from './tokens/client-secret.ts';
@@ -37,6 +41,8 @@ export interface Gateway {
    * requests are still taken, by default SHUTDOWN_DELAY_MS.
    */
   close(noticeMs?: number): Promise<void>;
+  /** An access token to try with, where the sandbox issues callers' tokens. */
+  sandboxToken: string | undefined;
 }
 
 /** Builds the rooms and hands each what it needs. Starts the sandbox when no Participant Service is set. */
@@ -62,6 +68,13 @@ export async function createGateway({
     maxConnections: 2,
     timeoutMs: settings.upstreamTimeoutMs,
     maxBodyBytes: 64 * 1024,
+  });
+
+  const issuerNetwork = createNetwork({
+    clock,
+    maxConnections: 1,
+    timeoutMs: settings.upstreamTimeoutMs,
+    maxBodyBytes: 256 * 1024,
   });
 
   const { token } = service;
@@ -100,12 +113,18 @@ export async function createGateway({
     ttlMs: settings.statusTtlMs,
     finishedTtlMs: settings.statusFinishedTtlMs,
   });
+  const callers = await createCallers(settings, sandbox, {
+    clock,
+    log,
+    exchange: issuerNetwork.exchange,
+  });
   const graphql = createGraphQLServer({
     endpoint: GRAPHQL_PATH,
     cache,
     participantTypes: settings.participantTypes,
     federation: settings.federation,
     introspection: settings.introspection,
+    forwardUserInfo: settings.auth.forwardUserInfo,
     limits: settings.limits,
     errorDetail: settings.errorDetail,
     log,
@@ -130,7 +149,24 @@ export async function createGateway({
           return 'no access token yet';
         },
       },
+      // Without keys nobody could come in.
+      ...(callers && {
+        keys: {
+          missing() {
+            if (callers.keys.usable()) return undefined;
+            callers.keys.prime();
+            return "none of the keys of callers' tokens yet";
+          },
+        },
+      }),
     },
+    access: createAccess({
+      tokens: callers?.verifier,
+      requiredScopes: settings.auth.requiredScopes,
+      router: settings.federationAccess,
+      forwardUserInfo: settings.auth.forwardUserInfo,
+    }),
+    loopbackOnly: settings.auth.mode === 'unchecked-loopback',
     browsers: createBrowserPolicy({
       corsOrigins: settings.corsOrigins,
       getQueries: settings.getQueries,
@@ -145,23 +181,75 @@ export async function createGateway({
     async listen() {
       const origin = await frontDoor.listen(settings.host, settings.port);
       tokens.prime();
+      callers?.keys.prime();
       return origin;
     },
     async close(noticeMs = settings.shutdownDelayMs) {
       await frontDoor.drain(noticeMs, SHUTDOWN_LIMIT_MS);
-      await Promise.all([statusNetwork.close(), tokenNetwork.close(), sandbox?.close()]);
+      await Promise.all([
+        statusNetwork.close(),
+        tokenNetwork.close(),
+        issuerNetwork.close(),
+        sandbox?.close(),
+      ]);
     },
+    sandboxToken: callers?.sandboxToken,
   };
 }
 
+interface Callers {
+  keys: KeySet;
+  verifier: AccessTokenVerifier;
+  sandboxToken: string | undefined;
+}
+
+/** Undefined where nobody's identity is checked. On the sandbox, that is the issuer, unless one is set. */
+async function createCallers(
+  { auth }: Settings,
+  sandbox: SandboxService | undefined,
+  { clock, log, exchange }: { clock: Clock; log: Log; exchange: Exchange },
+): Promise<Callers | undefined> {
+  if (auth.mode !== 'jwt') return undefined;
+  const issuer = auth.issuer ?? sandbox?.service.url.origin;
+  if (issuer === undefined) throw new Error('there is no issuer of tokens');
+  const keys = createKeySet({
+    source: auth.jwksUrl === undefined ? { issuer } : { jwksUrl: auth.jwksUrl },
+    exchange,
+    clock,
+    log,
+  });
+  const ofSandbox = auth.issuer === undefined ? sandbox?.issuer : undefined;
+  const verifier = createAccessTokenVerifier({
+    findKey: keys.find,
+    issuer,
+    audiences: ofSandbox === undefined ? auth.audiences : [ofSandbox.audience],
+    algorithms: auth.algorithms,
+    tokenTypes: auth.tokenTypes,
+    leewayMs: auth.leewayMs,
+    participantTypesClaim: auth.participantTypesClaim,
+    clock,
+  });
+  const claim = auth.participantTypesClaim;
+  const sandboxToken = await ofSandbox?.issueToken({
+    scope: auth.requiredScopes.join(' '),
+    ...(claim === undefined ? {} : { [claim]: ofSandbox.participantTypes }),
+  });
+  return { keys, verifier, sandboxToken };
+}
+
+interface SandboxService {
+  service: ParticipantServiceSettings;
+  issuer: Sandbox['issuer'];
+  close(): Promise<void>;
+}
+
 /** Loaded only where it is used. */
-async function sandboxService(
-  clock: Clock,
-): Promise<{ service: ParticipantServiceSettings; close(): Promise<void> }> {
+async function sandboxService(clock: Clock): Promise<SandboxService> {
   const { startSandbox } = await import('./sandbox/sandbox.ts');
   const sandbox = await startSandbox({ clock, port: 0 });
   return {
     close: () => sandbox.close(),
+    issuer: sandbox.issuer,
     service: {
       url: sandbox.url,
       tenantId: sandbox.tenantId,

@@ -99,12 +99,14 @@ flushCompileCache();
 function sandboxGreeting(): string {
   const query =
     '{ batchStatus(participantType: \\"vehicles\\", batchId: \\"batch-partial\\") { status progress } }';
+  const token = gateway.sandboxToken;
+  const header = token === undefined ? '' : ` -H 'authorization: Bearer ${token}'`;
   return `
   participant-gateway runs on its sandbox: no tenant, no credentials, made-up batches.
 
   ${settings.graphiql ? `GraphiQL   ${endpoint}` : `GraphQL    ${endpoint}`}
-  curl       curl -s ${endpoint} -H 'content-type: application/json' -d '{"query":"${query}"}'
-
+  curl       curl -s ${endpoint} -H 'content-type: application/json'${header} -d '{"query":"${query}"}'
+${token === undefined ? '' : `\n  Callers need a token, as AUTH_MODE=jwt has it. This one, of the sandbox, is good for 8 hours; in\n  GraphiQL, put {"authorization": "Bearer …"} into the pane of headers:\n  ${token}\n`}
   Set PARTICIPANT_SERVICE_URL for a real tenant: see .env.example.
 
 `;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isPlainLoopback } from './loopback.ts';
+import { isLoopbackHost, isPlainLoopback } from './loopback.ts';
 
 /** What the gateway runs with. Read once, from the environment; see {@link parseSettings}. */
 export interface Settings {
@@ -17,6 +17,8 @@ export interface Settings {
   /** In upper case. */
   finishedStatuses: ReadonlySet<string>;
   errorDetail: 'public' | 'full';
+  auth: AuthSettings;
+  federationAccess: FederationAccess;
   corsOrigins: ReadonlySet<string>;
   getQueries: boolean;
   requestMaxBytes: number;
@@ -28,6 +30,29 @@ export interface Settings {
   /** Undefined: pretty on a terminal, else json. */
   logFormat: 'pretty' | 'json' | undefined;
   shutdownDelayMs: number;
+}
+
+/** Whose requests are taken. */
+export interface AuthSettings {
+  /** `unchecked-loopback`: nobody said anything, and only this machine can connect. */
+  mode: 'jwt' | 'none' | 'unchecked-loopback';
+  /** Undefined with jwt: the sandbox. */
+  issuer: string | undefined;
+  audiences: readonly string[];
+  /** Undefined: from the issuer's metadata. */
+  jwksUrl: URL | undefined;
+  algorithms: readonly string[];
+  tokenTypes: readonly string[];
+  leewayMs: number;
+  requiredScopes: readonly string[];
+  participantTypesClaim: string | undefined;
+  forwardUserInfo: boolean;
+}
+
+/** What lets a request have `_service` and `_entities`; with neither, every request may. */
+export interface FederationAccess {
+  secret: string | undefined;
+  scope: string | undefined;
 }
 
 /** How much one GraphQL request may ask for. */
@@ -119,6 +144,11 @@ function listOf(isItem: (text: string) => boolean): z.ZodType<string[], string> 
     )
     .refine((items) => items.length > 0 && items.every(isItem));
 }
+
+/** One scope, as RFC 6749, section 3.3 has it. */
+const scope = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/);
+
+const ALGORITHM = /^(?:[RPE]S(?:256|384|512)|EdDSA)$/;
 
 const TIME_LIMIT = 'milliseconds, 1 to 600000';
 const COPY_LIFETIME = 'milliseconds, 0 to 86400000';
@@ -238,6 +268,66 @@ const environmentSchema = z.object({
     takes: 'on or off',
     meaning:
       'Whether the schema is a subgraph; off leaves `_entities` and `_service`, which routers ask for, out of it.',
+  }),
+  FEDERATION_SECRET: optional(z.string().regex(/^[\x21-\x7e]{16,1024}$/), {
+    takes: '16 to 1024 characters of ASCII without spaces',
+    meaning:
+      'Sent by the router as `router-authorization`; then nobody else may ask for `_service` and `_entities`.',
+    secret: true,
+  }),
+  FEDERATION_SCOPE: optional(scope, {
+    takes: 'one scope, with AUTH_MODE=jwt',
+    meaning: 'A scope in place of FEDERATION_SECRET, or beside it: one of them is enough.',
+  }),
+  AUTH_MODE: optional(z.enum(['jwt', 'none']), {
+    takes: 'jwt, or none where something in front of the gateway checks who calls',
+    meaning:
+      'Whether callers need an access token; empty: none where HOST is loopback, else the gateway does not start.',
+  }),
+  AUTH_ISSUER: optional(
+    z.string().refine((value) => safeUrl.safeParse(value).success),
+    {
+      takes: SAFE_URL,
+      meaning:
+        "The issuer of callers' tokens (`iss`), exactly as it writes itself. Required with AUTH_MODE=jwt, except on the sandbox.",
+    },
+  ),
+  AUTH_AUDIENCE: optional(listOf(matching(/^\P{Cc}{1,256}$/u)), {
+    takes: 'audiences, separated by commas',
+    meaning: "The gateway's name in tokens (`aud`): one of these. Required with AUTH_ISSUER.",
+  }),
+  AUTH_JWKS_URL: optional(safeUrl, {
+    takes: `${SAFE_URL}, with AUTH_ISSUER`,
+    meaning: "The issuer's keys; empty: where its metadata say.",
+  }),
+  AUTH_ALGORITHMS: withDefault('RS256,PS256,ES256,EdDSA', listOf(matching(ALGORITHM)), {
+    takes: 'RS, PS or ES with 256, 384 or 512, and EdDSA, separated by commas',
+    meaning: 'The algorithms that tokens may be signed with.',
+  }),
+  AUTH_TOKEN_TYPES: withDefault('at+jwt', listOf(matching(/^[\w.+/-]{1,64}$/)), {
+    takes: 'media types without "application/", separated by commas',
+    meaning:
+      'The `typ` of tokens; add `JWT` for issuers that do not follow RFC 9068 (it also stands for none).',
+  }),
+  AUTH_LEEWAY_SECONDS: withDefault('5', integer(0, 300), {
+    takes: 'seconds, 0 to 300',
+    meaning: "How far the issuer's clock may be off, in seconds.",
+  }),
+  AUTH_REQUIRED_SCOPES: optional(
+    listOf((text) => scope.safeParse(text).success),
+    {
+      takes: 'scopes, separated by commas, with AUTH_MODE=jwt',
+      meaning: 'The scopes that a token must have, all of them.',
+    },
+  ),
+  AUTH_PARTICIPANT_TYPES_CLAIM: optional(z.string().regex(/^[\x21-\x7e]{1,256}$/), {
+    takes: 'the name of a claim, or a path with dots, with AUTH_MODE=jwt',
+    meaning: 'The claim that lists the participant types that the caller may see; empty: all.',
+  }),
+  FORWARD_USER_INFO: withDefault('off', onOff, {
+    takes: 'on or off, on with AUTH_MODE=jwt',
+    meaning:
+      "Whether the upstream is told the token's `sub` and `name` (`X-COREOS-USERINFO`); answers are then shared within one user only.",
   }),
   CORS_ORIGINS: optional(listOf(isOrigin), {
     takes: 'origins, such as https://app.example.com, separated by commas',
@@ -399,6 +489,8 @@ function faultyCombinations(
     faults.push(['TOKEN_URL', 'is set together with TOKEN_ISSUER: one of them']);
   }
 
+  faults.push(...faultyAuth(given));
+
   const required: Name[] = ['PARTICIPANT_SERVICE_TENANT_ID', 'TOKEN_CLIENT_ID'];
   if (file === undefined) required.push('TOKEN_CLIENT_SECRET');
   if (oauth2 && !issuer) required.push('TOKEN_URL');
@@ -422,6 +514,47 @@ function faultyCombinations(
   return faults;
 }
 
+/** Settings of AUTH_MODE=jwt mean that somebody wants callers checked: without it nobody would. */
+function faultyAuth(given: Given): [name: Name, problem: string][] {
+  const faults: [Name, string][] = [];
+  const mode = given['AUTH_MODE'];
+  if (mode === undefined && !isLoopbackHost(given['HOST'] ?? '127.0.0.1')) {
+    faults.push([
+      'AUTH_MODE',
+      "is missing, although others than this machine can connect to HOST: whoever does could read the tenant's batches",
+    ]);
+  }
+  if (mode === 'jwt') {
+    const issuer = given['AUTH_ISSUER'] !== undefined;
+    if (!issuer && given['PARTICIPANT_SERVICE_URL'] !== undefined) {
+      faults.push(['AUTH_ISSUER', 'is missing, although AUTH_MODE is jwt']);
+    }
+    if (issuer && given['AUTH_AUDIENCE'] === undefined) {
+      faults.push(['AUTH_AUDIENCE', 'is missing, although AUTH_ISSUER is set']);
+    }
+    for (const name of ['AUTH_AUDIENCE', 'AUTH_JWKS_URL'] as const) {
+      if (!issuer && given[name] !== undefined) {
+        faults.push([name, 'is set without AUTH_ISSUER']);
+      }
+    }
+    return faults;
+  }
+  for (const name of NEED_JWT) {
+    const text = given[name];
+    if (text !== undefined && text !== infoOf(name).fallback) {
+      faults.push([name, 'is set without AUTH_MODE=jwt']);
+    }
+  }
+  return faults;
+}
+
+const NEED_JWT = NAMES.filter(
+  (name) =>
+    (name.startsWith('AUTH_') && name !== 'AUTH_MODE') ||
+    name === 'FEDERATION_SCOPE' ||
+    name === 'FORWARD_USER_INFO',
+);
+
 function toSettings(values: Values, production: boolean): Settings {
   const url = values.PARTICIPANT_SERVICE_URL;
   return {
@@ -444,6 +577,8 @@ function toSettings(values: Values, production: boolean): Settings {
     statusFinishedTtlMs: values.STATUS_FINISHED_TTL_MS,
     finishedStatuses: new Set(values.FINISHED_STATUSES.map((status) => status.toUpperCase())),
     errorDetail: values.ERROR_DETAIL ?? (url === undefined ? 'full' : 'public'),
+    auth: toAuthSettings(values),
+    federationAccess: { secret: values.FEDERATION_SECRET, scope: values.FEDERATION_SCOPE },
     corsOrigins: new Set(values.CORS_ORIGINS),
     getQueries: values.GET_QUERIES,
     requestMaxBytes: values.REQUEST_MAX_BYTES,
@@ -461,6 +596,21 @@ function toSettings(values: Values, production: boolean): Settings {
     logLevel: values.LOG_LEVEL,
     logFormat: values.LOG_FORMAT,
     shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
+  };
+}
+
+function toAuthSettings(values: Values): AuthSettings {
+  return {
+    mode: values.AUTH_MODE ?? 'unchecked-loopback',
+    issuer: values.AUTH_ISSUER,
+    audiences: values.AUTH_AUDIENCE ?? [],
+    jwksUrl: values.AUTH_JWKS_URL,
+    algorithms: values.AUTH_ALGORITHMS,
+    tokenTypes: values.AUTH_TOKEN_TYPES,
+    leewayMs: values.AUTH_LEEWAY_SECONDS * 1000,
+    requiredScopes: values.AUTH_REQUIRED_SCOPES ?? [],
+    participantTypesClaim: values.AUTH_PARTICIPANT_TYPES_CLAIM,
+    forwardUserInfo: values.FORWARD_USER_INFO,
   };
 }
 

@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { expect, test } from 'vitest';
 import { type GraphQLAnswer, startTestGateway, type TestGateway } from './support/test-gateway.ts';
 
@@ -168,4 +169,27 @@ test('GraphiQL has a policy that runs no script but its own', async () => {
   expect(headers.get('content-security-policy')).toBe(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   );
+});
+
+test("9: by a name that is not the machine's own, nothing is answered while AUTH_MODE is not set: DNS rebinding (API8:2023)", async () => {
+  await using open = await startTestGateway();
+  await using said = await startTestGateway({ environment: { AUTH_MODE: 'none' } });
+  const ask = (gateway: TestGateway, host: string) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const headers = { ...JSON_TYPE, host };
+      const sent = request(gateway.endpoint, { method: 'POST', headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      sent.once('error', reject);
+      sent.end(BODY);
+    });
+  const { port } = open.url;
+  for (const host of [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, 'LOCALHOST']) {
+    expect(await ask(open, host)).toBe(200);
+  }
+  for (const host of [`evil.example:${port}`, '127.0.0.1.evil.example', 'localhost.evil.example']) {
+    expect(await ask(open, host)).toBe(421);
+    expect(await ask(said, host)).toBe(200);
+  }
 });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { createAccess } from '../src/callers/access.ts';
 import { systemClock } from '../src/clock.ts';
 import { createGraphQLServer } from '../src/graphql/yoga.ts';
 import { createBrowserPolicy } from '../src/http/browsers.ts';
@@ -24,12 +25,20 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
       participantTypes: new Set(),
       federation: true,
       introspection: true,
+      forwardUserInfo: false,
       limits,
       errorDetail: 'full',
       log,
     }),
     graphiql: undefined,
     readiness: {},
+    access: createAccess({
+      tokens: undefined,
+      requiredScopes: [],
+      router: { secret: undefined, scope: undefined },
+      forwardUserInfo: false,
+    }),
+    loopbackOnly: true,
     browsers: createBrowserPolicy({ corsOrigins: new Set(), getQueries: true }),
     clock: systemClock,
     log,

@@ -9,6 +9,7 @@ import { InvalidArgumentError } from '../participants/errors.ts';
 import { resolveJsonPointer } from '../participants/json-pointer.ts';
 import { builder } from './builder.ts';
 import type { GatewayContext } from './context.ts';
+import { ForbiddenError } from './forbidden-error.ts';
 import { UpstreamRequest } from './upstream-request.ts';
 
 const BatchStatus = builder.objectRef<BatchStatusShape>('BatchStatus').implement({
@@ -91,7 +92,14 @@ const BatchStatus = builder.objectRef<BatchStatusShape>('BatchStatus').implement
   }),
 });
 
-function load(key: BatchKey, { batchStatusLoader }: GatewayContext): Promise<BatchStatusShape> {
+function load(
+  key: BatchKey,
+  { batchStatusLoader, scope }: GatewayContext,
+): Promise<BatchStatusShape> {
+  const permitted = scope.caller?.participantTypes;
+  if (permitted !== undefined && !permitted.has(key.participantType)) {
+    throw new ForbiddenError('You may not see batches of this participant type.');
+  }
   return batchStatusLoader.load(key);
 }
 

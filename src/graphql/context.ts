@@ -5,12 +5,29 @@ export class ClientGoneError extends Error {
   override readonly name = 'ClientGoneError';
 }
 
+/** Who sent a request, as an access token says. */
+export interface Caller {
+  /** The token's `sub`. */
+  readonly subject: string;
+  /** The token's `name`. */
+  readonly name: string | undefined;
+  readonly scopes: ReadonlySet<string>;
+  /** The participant types that it may ask for; undefined: any. */
+  readonly participantTypes: ReadonlySet<string> | undefined;
+}
+
 /** What the front door knows of a request when it hands it on. */
 export interface RequestScope {
   /** The id of this request, in its log line and in the answer's `x-request-id`. */
   readonly requestId: string;
   /** Aborts when the client is gone (nobody waits any more) or the request's deadline has passed. */
   readonly signal: AbortSignal;
+  /** Undefined where nobody's identity is checked, or it is not known yet. */
+  caller: Caller | undefined;
+  /** Whether `_service` and `_entities` may be asked for. */
+  isRouter: boolean;
+  /** Whatever of the caller can change an answer: part of the key of everything that is kept of one. */
+  view: string;
   /** Filled in on the way. */
   readonly report: RequestReport;
 }
@@ -20,6 +37,8 @@ export interface RequestReport {
   /** Which way the answer came: kept from before, through the lean lane, or through Yoga's HTTP layer. */
   lane: 'kept' | 'lean' | 'yoga';
   operationName: string | null;
+  /** Why the caller's token was refused, in words for the operator; never shown to the caller. */
+  refusal: string | undefined;
   /** `extensions.code` of each error in the answer. */
   errorCodes: string[];
   /** Requests that went out to the upstream because of this one. */

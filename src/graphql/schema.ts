@@ -3,6 +3,7 @@ import { type GraphQLSchema, getNamedType, isUnionType } from 'graphql';
 import { InvalidArgumentError } from '../participants/errors.ts';
 import { builder } from './builder.ts';
 import type { GatewayContext } from './context.ts';
+import { ForbiddenError } from './forbidden-error.ts';
 import './batch-status.ts';
 
 /**
@@ -23,6 +24,7 @@ export function createSubgraphSchema(): GraphQLSchema {
     federationDirectives: ['@key'],
   });
   resolveEntitiesApart(schema);
+  keepForRouters(schema);
   return schema;
 }
 
@@ -51,6 +53,19 @@ function resolveEntitiesApart(schema: GraphQLSchema): void {
       const resolved = await resolveAll(source, { representations: [reference] }, context, info);
       return Array.isArray(resolved) ? resolved[0] : null;
     });
+}
+
+/** Who is no router may ask for neither `_entities` nor `_service`. */
+function keepForRouters(schema: GraphQLSchema): void {
+  for (const name of ['_entities', '_service']) {
+    const field = schema.getQueryType()?.getFields()[name];
+    const resolve = field?.resolve;
+    if (field === undefined || resolve === undefined) throw new Error(`there is no ${name} field`);
+    field.resolve = (source, args, context: GatewayContext, info) => {
+      if (!context.scope.isRouter) throw new ForbiddenError(`${name} is for routers only.`);
+      return resolve(source, args, context, info);
+    };
+  }
 }
 
 /** The subgraph's SDL, as `schema.graphql` holds it and `_service` answers it. */

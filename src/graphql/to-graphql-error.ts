@@ -7,6 +7,7 @@ import {
   type UpstreamReport,
 } from '../participants/errors.ts';
 import { ERROR_CODES, type ErrorCode } from './error-codes.ts';
+import { ForbiddenError } from './forbidden-error.ts';
 import { RefusedRequest } from './refused-request.ts';
 
 /** How much of the upstream's words a client sees: `full` adds its echo of the request. */
@@ -53,6 +54,9 @@ export function toGraphQLError(error: unknown, detail: ErrorDetail): GraphQLErro
   }
   if (cause instanceof InvalidArgumentError) {
     return present(error, cause.message, codeExtensions('BAD_USER_INPUT'));
+  }
+  if (cause instanceof ForbiddenError) {
+    return present(error, cause.message, codeExtensions('FORBIDDEN'));
   }
   if (cause instanceof TooManyBatchesError) {
     return present(error, cause.message, codeExtensions('OPERATION_TOO_COMPLEX'));

@@ -2,8 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExecutionResult } from 'graphql';
 import { createYoga } from 'graphql-yoga';
 import type { Log } from '../log.ts';
-import type { BatchStatusCache, Caller } from '../participants/batch-status-cache.ts';
+import type { BatchStatusCache, Requester } from '../participants/batch-status-cache.ts';
 import { createBatchStatusLoader } from '../participants/batch-status-loader.ts';
+import type { EndUser } from '../participants/client.ts';
 import type { GatewayContext, RequestScope, ScopeContext } from './context.ts';
 import { type GraphQLMediaType, type HttpAnswer, toHttpAnswer } from './http-answer.ts';
 import type { OperationLimits } from './limits.ts';
@@ -46,6 +47,8 @@ export interface GraphQLServerOptions {
   /** Whether routers may ask: `_service` and `_entities`. */
   federation: boolean;
   introspection: boolean;
+  /** Whether the upstream is told who calls. */
+  forwardUserInfo: boolean;
   limits: OperationLimits & {
     /** Different batches that one request may ask for. */
     maxBatches: number;
@@ -67,7 +70,11 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     context: ({ scope }) => ({
       scope,
       participantTypes,
-      batchStatusLoader: createBatchStatusLoader(cache, new ScopeCaller(scope), limits.maxBatches),
+      batchStatusLoader: createBatchStatusLoader(
+        cache,
+        new ScopeRequester(scope, options.forwardUserInfo ? toEndUser(scope) : undefined),
+        limits.maxBatches,
+      ),
     }),
     plugins: [
       useReadableRequests(),
@@ -135,10 +142,12 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
 }
 
 /** A request as the one on whose behalf statuses are wanted. */
-class ScopeCaller implements Caller {
+class ScopeRequester implements Requester {
+  readonly user: EndUser | undefined;
   readonly #scope: RequestScope;
 
-  constructor(scope: RequestScope) {
+  constructor(scope: RequestScope, user: EndUser | undefined) {
+    this.user = user;
     this.#scope = scope;
   }
 
@@ -154,6 +163,10 @@ class ScopeCaller implements Caller {
     const { report } = this.#scope;
     report.freshUntil = Math.min(report.freshUntil, freshUntil);
   }
+}
+
+function toEndUser({ caller }: RequestScope): EndUser | undefined {
+  return caller && { id: caller.subject, name: caller.name };
 }
 
 interface PlainParams {

@@ -1,11 +1,13 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Access } from '../callers/access.ts';
 import type { Clock } from '../clock.ts';
 import type { RequestScope } from '../graphql/context.ts';
 import type { HttpAnswer } from '../graphql/http-answer.ts';
 import { RefusedRequest } from '../graphql/refused-request.ts';
 import type { GraphQLServer } from '../graphql/yoga.ts';
 import type { Log } from '../log.ts';
+import { isLoopbackHost } from '../loopback.ts';
 import type { BrowserPolicy } from './browsers.ts';
 import { GRAPHIQL_ASSETS_PATH, type GraphiQL } from './graphiql.ts';
 import { createKeptAnswers } from './kept-answers.ts';
@@ -22,6 +24,9 @@ export interface FrontDoorOptions {
   graphiql: GraphiQL | undefined;
   readiness: ReadinessChecks;
   browsers: BrowserPolicy;
+  access: Access;
+  /** Only requests to a loopback name are taken: see {@link isMisdirected}. */
+  loopbackOnly: boolean;
   clock: Clock;
   log: Log;
   deadlineMs: number;
@@ -50,7 +55,7 @@ export interface FrontDoor {
 }
 
 export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
-  const { endpoint, graphql, graphiql, browsers, clock, log } = options;
+  const { endpoint, graphql, graphiql, browsers, access, clock, log } = options;
   const leanLane = createLeanLane(graphql, createKeptAnswers(clock));
   let draining = false;
   const underWay = new Set<ServerResponse>();
@@ -62,6 +67,12 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (!URL.canParse(`http://${request.headers.host ?? ''}`)) {
       return sendJson(response, 400, { error: 'The Host header is missing or malformed.' });
+    }
+    if (options.loopbackOnly && isMisdirected(request)) {
+      return sendJson(response, 421, {
+        error:
+          'With AUTH_MODE not set, the gateway answers under the names of its own machine only, such as localhost. Set AUTH_MODE.',
+      });
     }
     const path = pathOf(request);
     const reads = request.method === 'GET' || request.method === 'HEAD';
@@ -96,6 +107,7 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
     const scope = beginRequestScope(request, response, options);
     try {
       browsers.check(request);
+      await access.admit(request, scope);
       const body =
         request.method === 'POST' ? await readBody(request, options.requestMaxBytes) : undefined;
       const answer = body === undefined ? undefined : await leanLane(request, body, scope);
@@ -153,6 +165,14 @@ function pathOf(request: IncomingMessage): string {
   const target = request.url ?? '/';
   const end = target.indexOf('?');
   return end === -1 ? target : target.slice(0, end);
+}
+
+/**
+ * A name that is not this machine's own, on a server that only this machine can reach: a foreign page
+ * whose name was made to lead here (DNS rebinding), and which the browser then takes for the gateway's.
+ */
+function isMisdirected({ headers }: IncomingMessage): boolean {
+  return !isLoopbackHost(new URL(`http://${headers.host}`).hostname);
 }
 
 function acceptsHtml(request: IncomingMessage): boolean {

@@ -26,7 +26,7 @@ export function createLeanLane(graphql: GraphQLServer, keptAnswers: KeptAnswers)
     const mediaType = acceptedMediaType(request);
     if (mediaType === undefined || isGraphQLJson(request)) return undefined;
 
-    const key = `${mediaType} ${body}`;
+    const key = `${mediaType} ${scope.view} ${body}`;
     const kept = keptAnswers.get(key);
     if (kept !== undefined) {
       scope.report.lane = 'kept';

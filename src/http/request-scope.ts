@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../clock.ts';
-import { ClientGoneError, type RequestReport, type RequestScope } from '../graphql/context.ts';
+import {
+  type Caller,
+  ClientGoneError,
+  type RequestReport,
+  type RequestScope,
+} from '../graphql/context.ts';
 import type { Log } from '../log.ts';
 import { UpstreamError } from '../participants/errors.ts';
 
@@ -34,9 +39,13 @@ export function beginRequestScope(
  */
 class Scope implements RequestScope {
   readonly requestId: string;
+  caller: Caller | undefined;
+  isRouter = true;
+  view = '';
   readonly report: RequestReport = {
     lane: 'yoga',
     operationName: null,
+    refusal: undefined,
     errorCodes: [],
     upstreamCalls: 0,
     freshUntil: Number.POSITIVE_INFINITY,
@@ -82,15 +91,17 @@ class Scope implements RequestScope {
     const { clock, log } = this.#options;
     const answered = this.#response.writableFinished;
     if (!answered) this.#abort?.abort(new ClientGoneError('the client went away'));
-    const { lane, operationName, errorCodes, upstreamCalls } = this.report;
+    const { lane, operationName, errorCodes, upstreamCalls, refusal } = this.report;
     log.info(
       {
         requestId: this.requestId,
+        ...(this.caller === undefined ? {} : { sub: this.caller.subject }),
         method: this.#request.method,
         lane,
         operationName,
         status: answered ? this.#response.statusCode : 'client gone',
         codes: errorCodes,
+        ...(refusal === undefined ? {} : { refusal }),
         upstreamCalls,
         durationMs: Math.round(10 * (clock.now() - this.#startedAt)) / 10,
       },

@@ -3,13 +3,15 @@ import { untilAborted } from '../abort.ts';
 import type { Clock } from '../clock.ts';
 import type { BatchKey } from './batch-key.ts';
 import type { BatchStatus } from './batch-status.ts';
-import type { ParticipantClient } from './client.ts';
+import type { EndUser, ParticipantClient } from './client.ts';
 
 /** On whose behalf a status is wanted. */
-export interface Caller {
-  /** Aborts when the caller is gone, or its time is up. */
+export interface Requester {
+  /** The end user that the upstream is told of; undefined: none. Statuses are shared within one user. */
+  readonly user: EndUser | undefined;
+  /** Aborts when the requester is gone, or its time is up. */
   readonly signal: AbortSignal;
-  /** Called for every request that is sent upstream because of this caller. */
+  /** Called for every request that is sent upstream because of this requester. */
   onUpstreamCall(): void;
   /** Called for every status that is handed out: with the end of the copy, or 0 when it is no copy. */
   onStatus(freshUntil: number): void;
@@ -32,11 +34,11 @@ export interface BatchStatusCacheOptions {
 export interface BatchStatusCache {
   /**
    * A copy that may still be served, or the answer of the call that is under way, or of a new one.
-   * Rejects as the client does, or with the reason of the caller's signal. Failures are not kept. A
-   * caller that leaves does not end what others wait for; when the last one leaves, the call is
+   * Rejects as the client does, or with the reason of the requester's signal. Failures are not kept. A
+   * requester that leaves does not end what others wait for; when the last one leaves, the call is
    * aborted.
    */
-  get(key: BatchKey, caller: Caller): Promise<BatchStatus>;
+  get(key: BatchKey, requester: Requester): Promise<BatchStatus>;
 }
 
 /**
@@ -74,9 +76,12 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
     if (ttl > 0) copies.set(id, { status, freshUntil: clock.now() + ttl }, { ttl });
   }
 
-  function begin(id: string, key: BatchKey, onCall: () => void): Flight {
+  function begin(id: string, key: BatchKey, requester: Requester): Flight {
     const abort = new AbortController();
-    const answer = client.getBatchStatus(key, abort.signal, onCall).then(
+    const { signal } = abort;
+    const { user } = requester;
+    const onCall = () => requester.onUpstreamCall();
+    const answer = client.getBatchStatus(key, { user, signal, onCall }).then(
       (status) => {
         forget(id, flight);
         keep(id, status);
@@ -98,19 +103,20 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
   }
 
   return {
-    async get(key, caller) {
-      const id = JSON.stringify([tenantId, key.participantType, key.batchId]);
+    async get(key, requester) {
+      const { participantType, batchId } = key;
+      const id = JSON.stringify([tenantId, participantType, batchId, requester.user]);
       const copy = copies.get(id);
       if (copy !== undefined) {
-        caller.onStatus(copy.freshUntil);
+        requester.onStatus(copy.freshUntil);
         return copy.status;
       }
-      caller.signal.throwIfAborted();
-      const flight = flights.get(id) ?? begin(id, key, () => caller.onUpstreamCall());
+      requester.signal.throwIfAborted();
+      const flight = flights.get(id) ?? begin(id, key, requester);
       flight.waiting += 1;
       try {
-        const status = await untilAborted(flight.answer, caller.signal);
-        caller.onStatus(0);
+        const status = await untilAborted(flight.answer, requester.signal);
+        requester.onStatus(0);
         return status;
       } finally {
         flight.waiting -= 1;

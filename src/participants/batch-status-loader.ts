@@ -1,7 +1,7 @@
 import DataLoader from 'dataloader';
 import { type BatchKey, toEntityId } from './batch-key.ts';
 import type { BatchStatus } from './batch-status.ts';
-import type { BatchStatusCache, Caller } from './batch-status-cache.ts';
+import type { BatchStatusCache, Requester } from './batch-status-cache.ts';
 import { TooManyBatchesError } from './errors.ts';
 
 /** Statuses within one request: equal keys are asked for once, different keys go out together. */
@@ -15,7 +15,7 @@ export type BatchStatusLoader = DataLoader<BatchKey, BatchStatus, string>;
  */
 export function createBatchStatusLoader(
   cache: BatchStatusCache,
-  caller: Caller,
+  requester: Requester,
   maxKeys: number,
 ): BatchStatusLoader {
   let asked = 0;
@@ -28,7 +28,7 @@ export function createBatchStatusLoader(
         );
         return keys.map(() => refusal);
       }
-      const results = await Promise.allSettled(keys.map((key) => cache.get(key, caller)));
+      const results = await Promise.allSettled(keys.map((key) => cache.get(key, requester)));
       return results.map((result) =>
         result.status === 'fulfilled' ? result.value : toError(result.reason),
       );

@@ -30,14 +30,28 @@ export interface ParticipantClientOptions {
   date: () => Date;
 }
 
+/** Who is behind a request, for the upstream's own records. */
+export interface EndUser {
+  readonly id: string;
+  readonly name: string | undefined;
+}
+
+/** One call, and what goes with it. */
+export interface StatusCall {
+  /** Sent as X-COREOS-USERINFO; undefined: nobody is named. */
+  user: EndUser | undefined;
+  signal: AbortSignal;
+  /** Called for every request that goes out to the upstream. */
+  onCall(): void;
+}
+
 /** The endpoint "get the status of batch request" of the Participant Service. */
 export interface ParticipantClient {
   /**
-   * Asks the upstream for one batch. `onCall` is called for every request that goes out to it. A
-   * token that the upstream refuses is replaced and the call made once more. Rejects with an
-   * {@link UpstreamError}, or with the reason of `signal`.
+   * Asks the upstream for one batch. A token that it refuses is replaced and the call made once
+   * more. Rejects with an {@link UpstreamError}, or with the reason of `signal`.
    */
-  getBatchStatus(key: BatchKey, signal: AbortSignal, onCall: () => void): Promise<BatchStatus>;
+  getBatchStatus(key: BatchKey, call: StatusCall): Promise<BatchStatus>;
 }
 
 interface Answer {
@@ -52,7 +66,11 @@ export function createParticipantClient(options: ParticipantClientOptions): Part
   const { origin, pathname } = urlBelow(baseUrl, '/core/api/v2/participants/');
   const participantsUrl = { origin, pathname };
 
-  async function call(key: BatchKey, token: AccessToken, signal: AbortSignal): Promise<Answer> {
+  async function call(
+    key: BatchKey,
+    token: AccessToken,
+    { user, signal }: StatusCall,
+  ): Promise<Answer> {
     const requestId = randomUUID();
     try {
       const response = await exchange(
@@ -64,6 +82,7 @@ export function createParticipantClient(options: ParticipantClientOptions): Part
             'content-type': 'application/json',
             'X-COREOS-REQUEST-ID': requestId,
             'X-COREOS-TID': tenantId,
+            ...(user === undefined ? {} : { 'X-COREOS-USERINFO': toAsciiJson(user) }),
             [tokenHeader]: tokenHeader === 'Authorization' ? `Bearer ${token.value}` : token.value,
           },
         },
@@ -76,15 +95,16 @@ export function createParticipantClient(options: ParticipantClientOptions): Part
   }
 
   return {
-    async getBatchStatus(key, signal, onCall) {
+    async getBatchStatus(key, statusCall) {
+      const { signal } = statusCall;
       const token = await withToken(() => tokens.get(signal));
-      onCall();
-      let answer = await call(key, token, signal);
+      statusCall.onCall();
+      let answer = await call(key, token, statusCall);
       if (answer.response.status === 401) {
         const newer = await withToken(() => tokens.replace(token, signal));
         if (newer !== undefined) {
-          onCall();
-          answer = await call(key, newer, signal);
+          statusCall.onCall();
+          answer = await call(key, newer, statusCall);
         }
       }
       const { response } = answer;
@@ -126,6 +146,14 @@ function batchStatusUrl(
     pathname: `${participants.pathname}${encodeURIComponent(participantType)}/batch/status`,
     search: batchId === null ? '' : `?batchId=${encodeURIComponent(batchId)}`,
   };
+}
+
+/** A header takes nothing but ASCII. */
+function toAsciiJson(value: object): string {
+  return JSON.stringify(value).replaceAll(
+    /[^\x20-\x7e]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 async function withToken<T>(ask: () => Promise<T>): Promise<T> {

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import { createBatchBook, DEFAULT_BATCH_ID, PARTICIPANT_TYPES } from './batches.ts';
 import { sendData, sendError } from './envelope.ts';
 import { createFaults } from './faults.ts';
+import { AUDIENCE, createIssuer, type Issuer } from './issuer.ts';
 import { createTokenEndpoint, type SandboxCredentials } from './token-endpoint.ts';
 
 export interface SandboxOptions {
@@ -16,6 +17,11 @@ export interface Sandbox {
   url: URL;
   tenantId: string;
   credentials: SandboxCredentials;
+  /** The sandbox as the issuer of callers' tokens: its metadata are below `url`. */
+  issuer: Pick<Issuer, 'issueToken'> & {
+    audience: string;
+    participantTypes: readonly string[];
+  };
   close(): Promise<void>;
 }
 
@@ -39,6 +45,7 @@ export async function startSandbox({ clock, port }: SandboxOptions): Promise<San
   });
   const findBatch = createBatchBook(clock);
   const faults = createFaults();
+  const issuer = await createIssuer(clock, () => url.origin);
 
   function handleStatus(
     request: IncomingMessage,
@@ -100,6 +107,7 @@ export async function startSandbox({ clock, port }: SandboxOptions): Promise<San
     const url = new URL(request.url ?? '/', 'http://sandbox');
     if (request.method === 'POST' && url.pathname === TOKEN_PATH)
       return tokens.handle(request, response);
+    if (issuer.handle(url.pathname, request, response)) return;
     const type = request.method === 'GET' ? STATUS_PATH.exec(url.pathname)?.[1] : undefined;
     if (type !== undefined) return handleStatus(request, response, decodeURIComponent(type), url);
     sendError(
@@ -127,6 +135,11 @@ export async function startSandbox({ clock, port }: SandboxOptions): Promise<San
     url,
     tenantId: TENANT_ID,
     credentials: CREDENTIALS,
+    issuer: {
+      issueToken: issuer.issueToken,
+      audience: AUDIENCE,
+      participantTypes: [...PARTICIPANT_TYPES],
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
