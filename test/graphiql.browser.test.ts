@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemClock } from '../src/clock.ts';
+import { startSandbox } from '../src/sandbox/sandbox.ts';
 import { launchBrowser, type PageRecord, recordPage } from './support/browser.ts';
 import { TestClock } from './support/test-clock.ts';
 import { STATUS_QUERY, startTestGateway, type TestGateway, UUID } from './support/test-gateway.ts';
@@ -126,4 +128,36 @@ test('GraphiQL shows what the schema says of batchStatus and its arguments', asy
   await docs.getByText('The status of a batch request of one participant type.').waitFor();
   await docs.getByText('The plural name of a participant type: "vehicles", "drivers".').waitFor();
   await docs.getByText('Left out, the Participant Service picks the batch.').waitFor();
+}, 60_000);
+
+test('9: GraphiQL runs under the strict policy with a bearer token in its pane of headers', async () => {
+  const sandbox = await startSandbox({ clock: systemClock, port: 0 });
+  await using guarded = await startTestGateway({
+    environment: {
+      AUTH_MODE: 'jwt',
+      AUTH_ISSUER: sandbox.url.origin,
+      AUTH_AUDIENCE: sandbox.issuer.audience,
+    },
+  });
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  const record = recordPage(page);
+  const opened = await page.goto(guarded.endpoint.href);
+  expect(opened?.headers()['content-security-policy']).toMatch(
+    /^default-src 'none'; script-src 'self'; /,
+  );
+  await page.locator('.graphiql-query-editor').getByText('RunningBatch').waitFor();
+
+  await page.getByRole('button', { name: 'Headers' }).click();
+  const headers = page.locator('.graphiql-editor-tool .monaco-editor').locator('visible=true');
+  await headers.click();
+  const token = await sandbox.issuer.issueToken({});
+  await page.keyboard.insertText(JSON.stringify({ authorization: `Bearer ${token}` }));
+  await expect
+    .poll(() => run(page), PATIENCE)
+    .toEqual({ data: { batchStatus: expect.objectContaining({ id: 'vehicles/batch-running' }) } });
+
+  // Before there was a token, the schema was refused; nothing was by the policy.
+  expect(record.origins).toEqual(new Set([guarded.url.origin]));
+  expect(record.errors.filter((error) => !error.includes('401 (Unauthorized)'))).toEqual([]);
+  await sandbox.close();
 }, 60_000);
