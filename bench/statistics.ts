@@ -16,3 +16,9 @@ export function medianOf(figures: readonly number[]): number {
 export function spreadOf(figures: readonly number[]): Spread {
   return { median: medianOf(figures), min: Math.min(...figures), max: Math.max(...figures) };
 }
+
+/** The figure that `percent` % of all are no greater than. NaN of nothing. */
+export function percentileOf(figures: readonly number[], percent: number): number {
+  const sorted = figures.toSorted((a, b) => a - b);
+  return sorted[Math.ceil((sorted.length * percent) / 100) - 1] ?? Number.NaN;
+}

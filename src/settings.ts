@@ -63,6 +63,7 @@ export interface LimitSettings {
   maxDirectives: number;
   maxCost: number;
   maxBatches: number;
+  maxReferences: number;
 }
 
 export interface ParticipantServiceSettings {
@@ -363,7 +364,8 @@ const environmentSchema = z.object({
   }),
   QUERY_MAX_BATCHES: withDefault('20', integer(1, 1_000), {
     takes: 'a whole number from 1 to 1000',
-    meaning: 'The most different batches that one request may ask for.',
+    meaning:
+      'The most different batches that one request may ask for; of references in `_entities`, equal ones counted, five times as many.',
   }),
   GRAPHIQL: optional(onOff, {
     takes: 'on or off',
@@ -589,6 +591,7 @@ function toSettings(values: Values, production: boolean): Settings {
       maxDirectives: values.QUERY_MAX_DIRECTIVES,
       maxCost: values.QUERY_MAX_COST,
       maxBatches: values.QUERY_MAX_BATCHES,
+      maxReferences: 5 * values.QUERY_MAX_BATCHES,
     },
     graphiql: values.GRAPHIQL ?? !production,
     federation: values.FEDERATION,

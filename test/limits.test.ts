@@ -192,6 +192,44 @@ for (const lane of LANES) {
     expect(upstream.statusCalls).toEqual([]);
   });
 
+  test(`7: 100 references are taken, equal ones counted; 101 are refused whole, on the ${lane} lane (API4:2023)`, async () => {
+    await using upstream = await startScriptedUpstream();
+    await using gateway = await startTestGateway({ upstream });
+    const query =
+      'query ($them: [_Any!]!) { _entities(representations: $them) { ... on BatchStatus { id } } }';
+    const send = (count: number, reference: object) => {
+      const them = Array.from({ length: count }, () => reference);
+      return sendThrough(lane, gateway, JSON.stringify({ query, variables: { them } }));
+    };
+    const good = { __typename: 'BatchStatus', id: 'vehicles' };
+    for (const reference of [good, {}]) {
+      const { status, body } = await send(101, reference);
+      expect([status, JSON.parse(body)]).toEqual([
+        200,
+        {
+          data: null,
+          errors: [
+            {
+              message: '_entities takes up to 100 references.',
+              path: ['_entities'],
+              locations: [{ line: 1, column: 27 }],
+              extensions: {
+                code: 'OPERATION_TOO_COMPLEX',
+                retryable: false,
+                requestId: 'the-same',
+              },
+            },
+          ],
+        },
+      ]);
+    }
+    expect(upstream.statusCalls).toEqual([]);
+    expect(JSON.parse((await send(100, good)).body)).toEqual({
+      data: { _entities: Array.from({ length: 100 }, () => ({ id: 'vehicles' })) },
+    });
+    expect(upstream.statusCalls).toHaveLength(1);
+  });
+
   test(`introspection as GraphiQL sends it is within the limits, on the ${lane} lane`, async () => {
     await using gateway = await startTestGateway();
     const query = getIntrospectionQuery({

@@ -63,6 +63,7 @@ test('with nothing set, the gateway runs on the sandbox with the documented defa
       maxDirectives: 30,
       maxCost: 500,
       maxBatches: 20,
+      maxReferences: 100,
     },
     graphiql: true,
     federation: true,

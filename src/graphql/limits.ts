@@ -54,6 +54,11 @@ export function passedLimit(document: DocumentNode, limits: OperationLimits): st
   return undefined;
 }
 
+/** The points of a document's operations together; Infinity for fragments in a circle. */
+export function costOf(document: DocumentNode): number {
+  return new Measure(document).document()?.cost ?? Number.POSITIVE_INFINITY;
+}
+
 const NOTHING: Size = { depth: 0, aliases: 0, directives: 0, cost: 0 };
 
 /** Thrown within a measure, for a fragment that contains itself. */

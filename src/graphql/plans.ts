@@ -2,6 +2,7 @@ import { type DocumentNode, getOperationAST, OperationTypeNode } from 'graphql';
 import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit';
 import type { Plugin } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
+import { costOf } from './limits.ts';
 
 /**
  * Bounds of what is kept: in number, and in characters of the texts. A document takes some hundred
@@ -13,13 +14,15 @@ const MAX_ALL_TEXTS_LENGTH = 256 * 1024;
 
 /** A text that comes again is worth compiling; one that never does is not. */
 const RUNS_BEFORE_COMPILING = 2;
+/** Compiling takes about 0.1 ms for each point: more than a caller should be able to ask for. */
+const MAX_COMPILED_COST = 100;
 
 /** What is known of one query text. */
 interface Plan {
   readonly text: string;
   readonly document: DocumentNode;
   runs: number;
-  /** By operation; undefined where the compiler cannot. */
+  /** By operation; undefined where the compiler cannot, or it would take too long. */
   readonly compiled: Map<object, CompiledQuery | undefined>;
 }
 
@@ -106,8 +109,11 @@ function compiledOperation(
   const operation = getOperationAST(document, name);
   if (operation?.operation !== OperationTypeNode.QUERY) return undefined;
   if (!compiled.has(operation)) {
-    const plan = compileQuery(schema, document, operation.name?.value);
-    compiled.set(operation, isCompiledQuery(plan) ? plan : undefined);
+    const plan =
+      costOf(document) > MAX_COMPILED_COST
+        ? undefined
+        : compileQuery(schema, document, operation.name?.value);
+    compiled.set(operation, plan !== undefined && isCompiledQuery(plan) ? plan : undefined);
   }
   return compiled.get(operation);
 }

@@ -1,6 +1,6 @@
 import { printSubgraphSchema } from '@apollo/subgraph';
 import { type GraphQLSchema, getNamedType, isUnionType } from 'graphql';
-import { InvalidArgumentError } from '../participants/errors.ts';
+import { InvalidArgumentError, TooManyBatchesError } from '../participants/errors.ts';
 import { builder } from './builder.ts';
 import type { GatewayContext } from './context.ts';
 import { ForbiddenError } from './forbidden-error.ts';
@@ -17,13 +17,16 @@ export function createSchema(): GraphQLSchema {
   return builder.toSchema();
 }
 
-/** The schema as a Federation 2 subgraph, with `_service` and `_entities`. */
-export function createSubgraphSchema(): GraphQLSchema {
+/**
+ * The schema as a Federation 2 subgraph, with `_service` and `_entities`, which takes so many
+ * references at once, equal ones counted.
+ */
+export function createSubgraphSchema(maxReferences = Number.POSITIVE_INFINITY): GraphQLSchema {
   const schema = builder.toSubGraphSchema({
     linkUrl: FEDERATION_SPEC,
     federationDirectives: ['@key'],
   });
-  resolveEntitiesApart(schema);
+  resolveEntitiesApart(schema, maxReferences);
   keepForRouters(schema);
   return schema;
 }
@@ -33,7 +36,7 @@ export function createSubgraphSchema(): GraphQLSchema {
  * and then nobody handles the rejections of the others, which ends the process. Here each reference
  * is resolved on its own: a bad one is null, with its error at its place.
  */
-function resolveEntitiesApart(schema: GraphQLSchema): void {
+function resolveEntitiesApart(schema: GraphQLSchema, maxReferences: number): void {
   const field = schema.getQueryType()?.getFields()['_entities'];
   const resolveAll = field?.resolve;
   if (field === undefined || resolveAll === undefined)
@@ -42,8 +45,12 @@ function resolveEntitiesApart(schema: GraphQLSchema): void {
   const isEntity = (name: unknown) =>
     isUnionType(entities) && entities.getTypes().some((type) => type.name === name);
 
-  field.resolve = (source, { representations }, context: GatewayContext, info) =>
-    representations.map(async (reference: unknown) => {
+  field.resolve = (source, { representations }, context: GatewayContext, info) => {
+    // Each bad one is an error, which costs more than the rest of a request.
+    if (representations.length > maxReferences) {
+      throw new TooManyBatchesError(`_entities takes up to ${maxReferences} references.`);
+    }
+    return representations.map(async (reference: unknown) => {
       const isObject = typeof reference === 'object' && reference !== null;
       if (!isObject || !('__typename' in reference) || !isEntity(reference.__typename)) {
         throw new InvalidArgumentError(
@@ -53,6 +60,7 @@ function resolveEntitiesApart(schema: GraphQLSchema): void {
       const resolved = await resolveAll(source, { representations: [reference] }, context, info);
       return Array.isArray(resolved) ? resolved[0] : null;
     });
+  };
 }
 
 /** Who is no router may ask for neither `_entities` nor `_service`. */

@@ -1,4 +1,4 @@
-import { NoSchemaIntrospectionCustomRule, validate } from 'graphql';
+import { NoSchemaIntrospectionCustomRule, type validate } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 
 /**
@@ -8,10 +8,10 @@ import type { Plugin } from 'graphql-yoga';
  */
 export function useClosedSchema(): Plugin {
   return {
-    onValidate({ addValidationRule, setValidationFn }) {
+    onValidate({ addValidationRule, validateFn, setValidationFn }) {
       addValidationRule(NoSchemaIntrospectionCustomRule);
       const withoutSuggestions: typeof validate = (schema, document, rules, options) =>
-        validate(schema, document, rules, { ...options, hideSuggestions: true });
+        validateFn(schema, document, rules, { ...options, hideSuggestions: true });
       setValidationFn(withoutSuggestions);
     },
   };

@@ -1,7 +1,10 @@
-import { GraphQLError } from 'graphql';
+import { GraphQLError, type validate } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import { type OperationLimits, passedLimit } from './limits.ts';
 import { RefusedRequest } from './refused-request.ts';
+
+/** So many errors tell enough of what is wrong with a document; each takes a time to be made. */
+const MAX_VALIDATION_ERRORS = 20;
 
 /**
  * Refuses a document that passes a limit, before anything of it is validated or run: a
@@ -28,6 +31,11 @@ export function useLimits(limits: OperationLimits): Plugin {
         const passed = passedLimit(result, limits);
         if (passed !== undefined) replaceParseResult(tooComplex(passed));
       };
+    },
+    onValidate({ validateFn, setValidationFn }) {
+      const stoppedEarly: typeof validate = (schema, document, rules, options) =>
+        validateFn(schema, document, rules, { ...options, maxErrors: MAX_VALIDATION_ERRORS });
+      setValidationFn(stoppedEarly);
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
 import type { ExecutionResult } from 'graphql';
 import { createYoga } from 'graphql-yoga';
 import type { Log } from '../log.ts';
@@ -52,6 +53,8 @@ export interface GraphQLServerOptions {
   limits: OperationLimits & {
     /** Different batches that one request may ask for. */
     maxBatches: number;
+    /** References of a router in one request, equal ones counted. */
+    maxReferences: number;
   };
   errorDetail: ErrorDetail;
   log: Log;
@@ -65,7 +68,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
   const plans = createPlans();
 
   const yoga = createYoga<ScopeContext, GatewayContext>({
-    schema: federation ? createSubgraphSchema() : createSchema(),
+    schema: federation ? createSubgraphSchema(limits.maxReferences) : createSchema(),
     graphqlEndpoint: endpoint,
     context: ({ scope }) => ({
       scope,
@@ -126,8 +129,8 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
 
   return {
     async handle(request, response, scope, body) {
-      // Where Yoga looks for a body that has been read.
-      if (body) Object.assign(request, { body });
+      // Where Yoga looks for a body that has been read. Of a string it would list every index.
+      if (body) Object.assign(request, { body: Readable.from([Buffer.from(body)]) });
       await yoga.handle(request, response, { scope });
     },
     async run(request, params, mediaType, scope) {

@@ -62,7 +62,7 @@ export class UpstreamError extends Error {
   }
 }
 
-/** A request for more batches than one may ask for. The message says how many those are. */
+/** A request for more batches than one may ask for. The message says how many it takes. */
 export class TooManyBatchesError extends Error {
   override readonly name = 'TooManyBatchesError';
 }
