@@ -5,9 +5,12 @@ import { createKeySet, type KeySet } from './callers/key-set.ts';
 import type { Clock } from './clock.ts';
 import { EXAMPLE_OPERATIONS } from './graphql/example-operations.ts';
 import { createGraphQLServer } from './graphql/yoga.ts';
+import { createAdmission } from './http/admission.ts';
 import { createBrowserPolicy } from './http/browsers.ts';
+import { createClientAddress } from './http/client-address.ts';
 import { createFrontDoor } from './http/front-door.ts';
 import { createGraphiQL } from './http/graphiql.ts';
+import { createRateLimit } from './http/rate-limit.ts';
 import type { Log } from './log.ts';
 import { createNetwork, type Exchange } from './network/exchange.ts';
 import { urlBelow } from './network/url-below.ts';
@@ -171,6 +174,10 @@ export async function createGateway({
       corsOrigins: settings.corsOrigins,
       getQueries: settings.getQueries,
     }),
+    clientAddress: createClientAddress(settings.trustedProxies),
+    rateLimit: settings.rateLimit.perSecond === 0 ? undefined : createRateLimit(settings.rateLimit),
+    admission: createAdmission(settings.maxConcurrentRequests),
+    sockets: settings.sockets,
     clock,
     log,
     deadlineMs: settings.requestDeadlineMs,

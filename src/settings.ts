@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isLoopbackHost, isPlainLoopback } from './loopback.ts';
 
@@ -23,6 +24,11 @@ export interface Settings {
   getQueries: boolean;
   requestMaxBytes: number;
   limits: LimitSettings;
+  trustedProxies: readonly string[];
+  /** `perSecond` 0: no limit. */
+  rateLimit: { perSecond: number; burst: number };
+  maxConcurrentRequests: number;
+  sockets: { requestTimeoutMs: number; keepAliveMs: number; maxSockets: number };
   graphiql: boolean;
   federation: boolean;
   introspection: boolean;
@@ -128,6 +134,16 @@ const SAFE_URL =
 /** An origin as browsers send it: scheme, host, and a port that is not the scheme's own. */
 function isOrigin(text: string): boolean {
   return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+}
+
+function isAddressOrRange(text: string): boolean {
+  const [address = '', prefix, ...more] = text.split('/');
+  const bits = isIP(address) === 4 ? 32 : 128;
+  return (
+    isIP(address) !== 0 &&
+    more.length === 0 &&
+    (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
+  );
 }
 
 function matching(pattern: RegExp): (text: string) => boolean {
@@ -367,6 +383,38 @@ const environmentSchema = z.object({
     meaning:
       'The most different batches that one request may ask for; of references in `_entities`, equal ones counted, five times as many.',
   }),
+  TRUSTED_PROXIES: optional(listOf(isAddressOrRange), {
+    takes: 'IP addresses and ranges, such as 10.0.0.0/8, separated by commas',
+    meaning:
+      'The proxies in front of the gateway, whose `X-Forwarded-For` is believed; empty: none.',
+  }),
+  RATE_LIMIT_PER_SECOND: optional(integer(0, 1_000_000), {
+    takes: 'a whole number from 0 to 1000000',
+    meaning:
+      'Requests of one caller in a second: of a subject, else of an address; 0: any; empty: 100 with AUTH_MODE=jwt, else any.',
+  }),
+  RATE_LIMIT_BURST: withDefault('200', integer(0, 1_000_000), {
+    takes: 'a whole number from 0 to 1000000',
+    meaning: 'Requests beyond that, in 10 seconds.',
+  }),
+  MAX_CONCURRENT_REQUESTS: withDefault('256', integer(1, 100_000), {
+    takes: 'a whole number from 1 to 100000',
+    meaning:
+      'Requests that are worked on at a time; those beyond are refused at once. Four for each upstream connection: who waits behind more would wait too long.',
+  }),
+  MAX_SOCKETS: withDefault('10000', integer(1, 1_000_000), {
+    takes: 'a whole number from 1 to 1000000',
+    meaning: 'Connections of clients at a time; those beyond are closed.',
+  }),
+  REQUEST_TIMEOUT_MS: withDefault('8000', integer(100, 600_000), {
+    takes: 'milliseconds, 100 to 600000',
+    meaning: 'How long a client may take to send a request, in milliseconds.',
+  }),
+  KEEP_ALIVE_MS: withDefault('5000', integer(1, 600_000), {
+    takes: TIME_LIMIT,
+    meaning:
+      'How long a connection is kept for the next request, in milliseconds; longer than the idle time-out of a balancer in front.',
+  }),
   GRAPHIQL: optional(onOff, {
     takes: 'on or off',
     meaning: 'GraphiQL at /graphql; empty: on, unless NODE_ENV is production.',
@@ -592,6 +640,17 @@ function toSettings(values: Values, production: boolean): Settings {
       maxCost: values.QUERY_MAX_COST,
       maxBatches: values.QUERY_MAX_BATCHES,
       maxReferences: 5 * values.QUERY_MAX_BATCHES,
+    },
+    trustedProxies: values.TRUSTED_PROXIES ?? [],
+    rateLimit: {
+      perSecond: values.RATE_LIMIT_PER_SECOND ?? (values.AUTH_MODE === 'jwt' ? 100 : 0),
+      burst: values.RATE_LIMIT_BURST,
+    },
+    maxConcurrentRequests: values.MAX_CONCURRENT_REQUESTS,
+    sockets: {
+      requestTimeoutMs: values.REQUEST_TIMEOUT_MS,
+      keepAliveMs: values.KEEP_ALIVE_MS,
+      maxSockets: values.MAX_SOCKETS,
     },
     graphiql: values.GRAPHIQL ?? !production,
     federation: values.FEDERATION,

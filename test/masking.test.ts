@@ -2,7 +2,9 @@ import { expect, test } from 'vitest';
 import { createAccess } from '../src/callers/access.ts';
 import { systemClock } from '../src/clock.ts';
 import { createGraphQLServer } from '../src/graphql/yoga.ts';
+import { createAdmission } from '../src/http/admission.ts';
 import { createBrowserPolicy } from '../src/http/browsers.ts';
+import { createClientAddress } from '../src/http/client-address.ts';
 import { createFrontDoor } from '../src/http/front-door.ts';
 import { createLog } from '../src/log.ts';
 import type { BatchStatusCache } from '../src/participants/batch-status-cache.ts';
@@ -14,7 +16,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
   const cache: BatchStatusCache = {
     get: () => Promise.reject(new TypeError('canary: a bug', { cause })),
   };
-  const { limits, requestMaxBytes } = parseSettings({}, () => true);
+  const { limits, requestMaxBytes, sockets } = parseSettings({}, () => true);
   const lines: string[] = [];
   const log = createLog('info', { write: (line) => void lines.push(line) });
   const frontDoor = createFrontDoor({
@@ -42,6 +44,10 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
     browsers: createBrowserPolicy({ corsOrigins: new Set(), getQueries: true }),
     clock: systemClock,
     log,
+    clientAddress: createClientAddress([]),
+    rateLimit: undefined,
+    admission: createAdmission(1),
+    sockets,
     deadlineMs: 5_000,
     requestMaxBytes,
   });

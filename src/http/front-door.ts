@@ -8,13 +8,17 @@ import { RefusedRequest } from '../graphql/refused-request.ts';
 import type { GraphQLServer } from '../graphql/yoga.ts';
 import type { Log } from '../log.ts';
 import { isLoopbackHost } from '../loopback.ts';
+import type { Admission } from './admission.ts';
 import type { BrowserPolicy } from './browsers.ts';
+import type { ClientAddress } from './client-address.ts';
 import { GRAPHIQL_ASSETS_PATH, type GraphiQL } from './graphiql.ts';
 import { createKeptAnswers } from './kept-answers.ts';
 import { createLeanLane } from './lean-lane.ts';
 import { acceptedMediaType } from './media-types.ts';
 import { type ReadinessChecks, readinessOf } from './probes.ts';
+import type { RateLimit } from './rate-limit.ts';
 import { readBody } from './request-body.ts';
+import { faultOfHead } from './request-head.ts';
 import { beginRequestScope } from './request-scope.ts';
 
 export interface FrontDoorOptions {
@@ -29,17 +33,28 @@ export interface FrontDoorOptions {
   loopbackOnly: boolean;
   clock: Clock;
   log: Log;
+  clientAddress: ClientAddress;
+  /** Undefined: none. */
+  rateLimit: RateLimit | undefined;
+  admission: Admission;
+  sockets: SocketLimits;
   deadlineMs: number;
   /** The longest request body that is read. */
   requestMaxBytes: number;
 }
 
-/** A client that sends its request slower than this is cut off: it must not hold a socket, or the drain. */
-const TIME_LIMITS = {
-  headersTimeout: 8_000,
-  requestTimeout: 8_000,
-  connectionsCheckingInterval: 1_000,
-};
+/** What one client can hold of the server before it has sent a whole request. */
+export interface SocketLimits {
+  /** A client that sends its request slower than this is cut off: it must not hold a socket, or the drain. */
+  requestTimeoutMs: number;
+  /** How long a connection stays open for the next request. */
+  keepAliveMs: number;
+  /** Connections at a time; those beyond are closed at once. */
+  maxSockets: number;
+}
+
+/** Head of a request, in bytes: Node's default, and more than any token needs. */
+const MAX_HEADER_BYTES = 16 * 1024;
 
 /** The one HTTP server of the gateway: GraphQL, GraphiQL, `/livez` and `/readyz`. */
 export interface FrontDoor {
@@ -56,6 +71,7 @@ export interface FrontDoor {
 
 export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
   const { endpoint, graphql, graphiql, browsers, access, clock, log } = options;
+  const { clientAddress, rateLimit, admission, sockets } = options;
   const leanLane = createLeanLane(graphql, createKeptAnswers(clock));
   let draining = false;
   const underWay = new Set<ServerResponse>();
@@ -65,8 +81,10 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
   };
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!URL.canParse(`http://${request.headers.host ?? ''}`)) {
-      return sendJson(response, 400, { error: 'The Host header is missing or malformed.' });
+    const fault = faultOfHead(request);
+    if (fault !== undefined) {
+      response.setHeader('connection', 'close');
+      return sendJson(response, fault.status, { error: fault.error });
     }
     if (options.loopbackOnly && isMisdirected(request)) {
       return sendJson(response, 421, {
@@ -97,6 +115,21 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
     });
   }
 
+  /** Who is let in is counted by name; who is turned away, by address. */
+  async function letIn(request: IncomingMessage, scope: RequestScope): Promise<void> {
+    try {
+      await access.admit(request, scope);
+    } catch (error) {
+      await rateLimit?.check(`address ${clientAddress(request)}`);
+      throw error;
+    }
+    if (rateLimit === undefined) return;
+    const { caller } = scope;
+    await rateLimit.check(
+      caller === undefined ? `address ${clientAddress(request)}` : `subject ${caller.subject}`,
+    );
+  }
+
   /** Who may not, is turned away here, before either lane; then the lean lane, then Yoga. */
   async function answerGraphQL(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const headers = browsers.headersFor(request);
@@ -107,11 +140,15 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
     const scope = beginRequestScope(request, response, options);
     try {
       browsers.check(request);
-      await access.admit(request, scope);
+      await letIn(request, scope);
       const body =
         request.method === 'POST' ? await readBody(request, options.requestMaxBytes) : undefined;
-      const answer = body === undefined ? undefined : await leanLane(request, body, scope);
+      const answer =
+        body === undefined
+          ? undefined
+          : await leanLane(request, body, scope, () => admission.enter(response));
       if (answer !== undefined) return sendAnswer(response, answer, headers, scope);
+      admission.enter(response);
       response.setHeaders(new Map(Object.entries(headers)));
       response.setHeader('x-request-id', scope.requestId);
       await graphql.handle(request, response, scope, body);
@@ -124,7 +161,16 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
     }
   }
 
-  const server = createServer(TIME_LIMITS, (request, response) => {
+  const serverOptions = {
+    headersTimeout: sockets.requestTimeoutMs,
+    requestTimeout: sockets.requestTimeoutMs,
+    connectionsCheckingInterval: Math.min(1_000, Math.ceil(sockets.requestTimeoutMs / 8)),
+    keepAliveTimeout: sockets.keepAliveMs,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    requireHostHeader: true,
+    insecureHTTPParser: false,
+  };
+  const server = createServer(serverOptions, (request, response) => {
     underWay.add(response);
     response.once('close', () => underWay.delete(response));
     if (draining) response.setHeader('connection', 'close');
@@ -134,6 +180,8 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
       else sendJson(response, 500, { error: 'Something went wrong in the gateway.' });
     });
   });
+
+  server.maxConnections = sockets.maxSockets;
 
   return {
     listen: (host, port) =>

@@ -13,16 +13,19 @@ import { acceptedMediaType } from './media-types.ts';
  * (`lanes.test.ts`).
  *
  * Resolves to undefined for whatever is Yoga's business: other methods and media types, bodies that
- * are not one JSON object, documents that may have a subscription. Never rejects.
+ * are not one JSON object, documents that may have a subscription. `admit` is called before anything
+ * is run, but not for an answer that is kept, which costs as little as a refusal. Rejects with what that
+ * throws, and else never.
  */
 export type LeanLane = (
   request: IncomingMessage,
   body: string,
   scope: RequestScope,
+  admit: () => void,
 ) => Promise<HttpAnswer | undefined>;
 
 export function createLeanLane(graphql: GraphQLServer, keptAnswers: KeptAnswers): LeanLane {
-  return async (request, body, scope) => {
+  return async (request, body, scope, admit) => {
     const mediaType = acceptedMediaType(request);
     if (mediaType === undefined || isGraphQLJson(request)) return undefined;
 
@@ -36,6 +39,7 @@ export function createLeanLane(graphql: GraphQLServer, keptAnswers: KeptAnswers)
 
     const params = parseParams(body);
     if (params === undefined) return undefined;
+    admit();
     scope.report.lane = 'lean';
     const answer = await graphql.run(request, params, mediaType, scope);
     const { operationName, errorCodes, freshUntil } = scope.report;

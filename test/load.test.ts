@@ -1,0 +1,191 @@
+import { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { createClientAddress } from '../src/http/client-address.ts';
+import { LANE_MEDIA_TYPES, type Lane } from './support/lanes.ts';
+import { ECHO, startScriptedUpstream } from './support/scripted-upstream.ts';
+import { STATUS_QUERY, startTestGateway, type TestGateway, UUID } from './support/test-gateway.ts';
+
+const LANES: Lane[] = ['lean', 'yoga'];
+
+async function send(
+  gateway: TestGateway,
+  batchId: string,
+  headers: Record<string, string> = {},
+  lane: Lane = 'lean',
+) {
+  const response = await fetch(gateway.endpoint, {
+    method: 'POST',
+    headers: { 'content-type': LANE_MEDIA_TYPES[lane], ...headers },
+    body: JSON.stringify({
+      query: STATUS_QUERY,
+      variables: { participantType: 'vehicles', batchId },
+    }),
+  });
+  return {
+    status: response.status,
+    retryAfter: response.headers.get('retry-after'),
+    body: await response.json(),
+  };
+}
+
+function success(batchId: string) {
+  const batchStatus = { id: `vehicles/${batchId}`, status: 'IN_PROGRESS' };
+  return { status: 200, retryAfter: null, body: { data: { batchStatus } } };
+}
+
+function refusal(status: number, code: string, message: string) {
+  const extensions = {
+    code,
+    retryable: true,
+    retryAfterMs: expect.any(Number),
+    requestId: UUID,
+  };
+  return {
+    status,
+    retryAfter: expect.stringMatching(/^(?:[1-9]|10)$/),
+    body: { errors: [{ message, extensions }] },
+  };
+}
+
+const RATE_LIMITED = refusal(429, 'RATE_LIMITED', 'You send too many requests: wait a moment.');
+const OVERLOADED = refusal(503, 'OVERLOADED', 'The gateway has more to do than it can.');
+
+for (const lane of LANES) {
+  test(`15: one client floods: 429 and Retry-After for it, nothing for others, on the ${lane} lane (API4:2023)`, async () => {
+    await using upstream = await startScriptedUpstream();
+    await using gateway = await startTestGateway({
+      upstream,
+      environment: {
+        RATE_LIMIT_PER_SECOND: '1',
+        RATE_LIMIT_BURST: '4',
+        TRUSTED_PROXIES: '127.0.0.1,::1',
+      },
+    });
+    const from = (address: string) => ({ 'x-forwarded-for': address });
+    const flood = await Promise.all(
+      Array.from({ length: 30 }, () => send(gateway, 'flood', from('192.0.2.1'), lane)),
+    );
+    const refused = flood.filter(({ status }) => status === 429);
+    // The second may turn within the flood.
+    expect(refused.length).toBeGreaterThanOrEqual(24);
+    expect(refused).toEqual(refused.map(() => RATE_LIMITED));
+    expect(flood.filter(({ status }) => status !== 429)).toEqual(
+      Array.from({ length: 30 - refused.length }, () => success('flood')),
+    );
+    expect(await send(gateway, 'b', from('192.0.2.2'), lane)).toEqual(success('b'));
+    await expect
+      .poll(() => send(gateway, 'c', from('192.0.2.1'), lane), { timeout: 5_000, interval: 200 })
+      .toEqual(success('c'));
+  });
+
+  test(`27: a forged X-Forwarded-For is ignored: it is no way out of the limit, on the ${lane} lane (API4:2023)`, async () => {
+    await using upstream = await startScriptedUpstream();
+    await using gateway = await startTestGateway({
+      upstream,
+      environment: { RATE_LIMIT_PER_SECOND: '1', RATE_LIMIT_BURST: '1' },
+    });
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        send(
+          gateway,
+          'b',
+          {
+            'x-forwarded-for': `192.0.2.${index}`,
+            'x-real-ip': `192.0.2.${index}`,
+            forwarded: `for=192.0.2.${index}`,
+          },
+          lane,
+        ),
+      ),
+    );
+    expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThanOrEqual(16);
+  });
+
+  test(`16: five times the capacity: what is too much is OVERLOADED at once, the rest is answered, and then all is as before, on the ${lane} lane (API4:2023)`, async () => {
+    await using upstream = await startScriptedUpstream();
+    const answer = { body: { data: { status: 'IN_PROGRESS' }, request: ECHO } };
+    await using gateway = await startTestGateway({
+      upstream,
+      environment: {
+        MAX_CONCURRENT_REQUESTS: '8',
+        STATUS_TTL_MS: '60000',
+      },
+    });
+    expect(await send(gateway, 'kept', {}, 'lean')).toEqual(success('kept'));
+    expect(await send(gateway, 'kept', {}, 'lean')).toEqual(success('kept'));
+
+    const held = Promise.withResolvers<typeof answer>();
+    upstream.onStatus = () => held.promise;
+    const admitted = Array.from({ length: 8 }, (_, index) => send(gateway, `a${index}`, {}, lane));
+    await upstream.statusCallCount(9);
+    // Held up by nothing: the upstream answers none of those that came before.
+    const excess = await Promise.all(
+      Array.from({ length: 32 }, (_, index) => send(gateway, `b${index}`, {}, lane)),
+    );
+    expect(excess).toEqual(excess.map(() => OVERLOADED));
+    // What is kept costs nothing.
+    expect(await send(gateway, 'kept', {}, 'lean')).toEqual(success('kept'));
+
+    held.resolve(answer);
+    expect(await Promise.all(admitted)).toEqual(admitted.map((_, index) => success(`a${index}`)));
+    const after = Array.from({ length: 8 }, (_, index) => send(gateway, `c${index}`, {}, lane));
+    expect(await Promise.all(after)).toEqual(after.map((_, index) => success(`c${index}`)));
+  });
+}
+
+test('16: a client that goes away gives its place back (API4:2023)', async () => {
+  await using upstream = await startScriptedUpstream();
+  const { onStatus } = upstream;
+  upstream.onStatus = () => undefined;
+  await using gateway = await startTestGateway({
+    upstream,
+    environment: { MAX_CONCURRENT_REQUESTS: '1' },
+  });
+  const abort = new AbortController();
+  const gone = gateway.query(STATUS_QUERY, { participantType: 'vehicles' }, abort.signal);
+  await upstream.statusCallCount(1);
+  expect(await send(gateway, 'b')).toEqual(OVERLOADED);
+  upstream.onStatus = onStatus;
+  abort.abort();
+  await expect(gone).rejects.toThrow();
+  await expect.poll(() => send(gateway, 'b')).toEqual(success('b'));
+});
+
+/** A request as it comes from a socket. */
+function requestFrom(address: string, forwardedFor?: string): IncomingMessage {
+  const socket = new Socket();
+  Object.defineProperty(socket, 'remoteAddress', { value: address });
+  const request = new IncomingMessage(socket);
+  if (forwardedFor !== undefined) request.headers['x-forwarded-for'] = forwardedFor;
+  return request;
+}
+
+test.each([
+  ['nobody is trusted', [], '10.0.0.1', '192.0.2.1', '10.0.0.1'],
+  ['another is trusted', ['10.0.0.2'], '10.0.0.1', '192.0.2.1', '10.0.0.1'],
+  ['a proxy is trusted', ['10.0.0.1'], '10.0.0.1', '192.0.2.1', '192.0.2.1'],
+  ['a range is trusted', ['10.0.0.0/8'], '10.9.9.9', '1.1.1.1, 192.0.2.1', '192.0.2.1'],
+  ['two proxies', ['10.0.0.0/8'], '10.0.0.1', '1.1.1.1,192.0.2.1, 10.0.0.2', '192.0.2.1'],
+  ['all are proxies', ['10.0.0.0/8'], '10.0.0.1', '10.0.0.3,10.0.0.2', '10.0.0.3'],
+  ['the header is missing', ['10.0.0.1'], '10.0.0.1', undefined, '10.0.0.1'],
+  ['the header is nonsense', ['10.0.0.1'], '10.0.0.1', '192.0.2.1, unknown', '10.0.0.1'],
+  ['IPv4 comes by IPv6', ['10.0.0.1'], '::ffff:10.0.0.1', '::ffff:192.0.2.1', '192.0.2.1'],
+  ['IPv6', [], '2001:db8:1:2:3:4:5:6', undefined, '2001:db8:1:2::/64'],
+  ['short IPv6', ['::1'], '::1', '2001:DB8::1', '2001:db8:0:0::/64'],
+  ['IPv6 of one machine', [], '::1', undefined, '0:0:0:0::/64'],
+  ['IPv6 with a zone', [], 'fe80::1%eth0', undefined, 'fe80:0:0:0::/64'],
+])('27: the address of a client when %s', (_, trusted, socket, header, address) => {
+  expect(createClientAddress(trusted)(requestFrom(socket, header))).toBe(address);
+});
+
+test('27: whatever a client writes into X-Forwarded-For, the proxy writes its address behind it', () => {
+  const clientAddress = createClientAddress(['10.0.0.0/8']);
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.ipV4(), fc.ipV6()), fc.ipV4(), (written, client) => {
+      fc.pre(!client.startsWith('10.'));
+      expect(clientAddress(requestFrom('10.0.0.1', `${written}, ${client}`))).toBe(client);
+    }),
+  );
+});
