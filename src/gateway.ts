@@ -1,9 +1,17 @@
 import { readFile } from 'node:fs/promises';
+import type { GraphQLSchema } from 'graphql';
 import { createAccess } from './callers/access.ts';
 import { type AccessTokenVerifier, createAccessTokenVerifier } from './callers/access-tokens.ts';
 import { createKeySet, type KeySet } from './callers/key-set.ts';
 import type { Clock } from './clock.ts';
 import { EXAMPLE_OPERATIONS } from './graphql/example-operations.ts';
+import {
+  createAutomaticPersistedQueries,
+  createTrustedDocuments,
+  type PersistedDocuments,
+} from './graphql/persisted-documents.ts';
+import { createSchema, createSubgraphSchema } from './graphql/schema.ts';
+import { decodeTrustedDocuments } from './graphql/trusted-documents-file.ts';
 import { createGraphQLServer } from './graphql/yoga.ts';
 import { createAdmission } from './http/admission.ts';
 import { createBrowserPolicy } from './http/browsers.ts';
@@ -48,7 +56,10 @@ export interface Gateway {
   sandboxToken: string | undefined;
 }
 
-/** Builds the rooms and hands each what it needs. Starts the sandbox when no Participant Service is set. */
+/**
+ * Builds the rooms and hands each what it needs. Starts the sandbox when no Participant Service is set.
+ * Rejects with a {@link TrustedDocumentsError} when that file cannot be used.
+ */
 export async function createGateway({
   settings,
   clock,
@@ -121,14 +132,18 @@ export async function createGateway({
     log,
     exchange: issuerNetwork.exchange,
   });
+  const schema = settings.federation
+    ? createSubgraphSchema(settings.limits.maxReferences)
+    : createSchema();
   const graphql = createGraphQLServer({
     endpoint: GRAPHQL_PATH,
+    schema,
     cache,
     participantTypes: settings.participantTypes,
-    federation: settings.federation,
     introspection: settings.introspection,
     forwardUserInfo: settings.auth.forwardUserInfo,
     limits: settings.limits,
+    persistedDocuments: await createPersistedDocuments(settings, schema),
     errorDetail: settings.errorDetail,
     log,
   });
@@ -202,6 +217,18 @@ export async function createGateway({
     },
     sandboxToken: callers?.sandboxToken,
   };
+}
+
+/** Rejects with a {@link TrustedDocumentsError}. */
+async function createPersistedDocuments(
+  { trustedDocuments, persistedQueries, limits }: Settings,
+  schema: GraphQLSchema,
+): Promise<PersistedDocuments | undefined> {
+  if (trustedDocuments !== undefined) {
+    const json = await readFile(trustedDocuments, 'utf8');
+    return createTrustedDocuments(decodeTrustedDocuments(json, schema, limits));
+  }
+  return persistedQueries ? createAutomaticPersistedQueries() : undefined;
 }
 
 interface Callers {

@@ -8,11 +8,13 @@ const [
   { createGateway, GRAPHQL_PATH },
   { createBufferedDestination, createLog, createPrettyDestination },
   settingsFile,
+  { TrustedDocumentsError },
 ] = await Promise.all([
   import('./clock.ts'),
   import('./gateway.ts'),
   import('./log.ts'),
   import('./settings.ts'),
+  import('./graphql/trusted-documents-file.ts'),
 ]);
 const { parseSettings, SettingsError } = settingsFile;
 
@@ -59,7 +61,12 @@ function die(error: unknown, message: string): never {
 process.on('uncaughtException', (error) => die(error, 'uncaught exception'));
 process.on('unhandledRejection', (error) => die(error, 'unhandled rejection'));
 
-const gateway = await createGateway({ settings, clock: systemClock, log });
+const gateway = await createGateway({ settings, clock: systemClock, log }).catch(
+  (error: unknown) => {
+    if (!(error instanceof TrustedDocumentsError)) throw error;
+    return fail(`TRUSTED_DOCUMENTS ${settings.trustedDocuments} is faulty. ${error.message}`);
+  },
+);
 /** A signal that comes so soon after the first is the same one: npm passes on what the terminal sent to all. */
 const SAME_SIGNAL_MS = 500;
 let stoppingSince: number | undefined;

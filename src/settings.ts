@@ -24,6 +24,9 @@ export interface Settings {
   getQueries: boolean;
   requestMaxBytes: number;
   limits: LimitSettings;
+  /** A path; undefined: any document runs. */
+  trustedDocuments: string | undefined;
+  persistedQueries: boolean;
   trustedProxies: readonly string[];
   /** `perSecond` 0: no limit. */
   rateLimit: { perSecond: number; burst: number };
@@ -383,6 +386,16 @@ const environmentSchema = z.object({
     meaning:
       'The most different batches that one request may ask for; of references in `_entities`, equal ones counted, five times as many.',
   }),
+  TRUSTED_DOCUMENTS: optional(z.string(), {
+    takes: 'the path of a file that can be read',
+    meaning:
+      "A JSON file of hash to document, or Apollo's manifest: then nothing else runs, and requests carry the hash alone.",
+  }),
+  PERSISTED_QUERIES: withDefault('off', onOff, {
+    takes: 'on or off, off with TRUSTED_DOCUMENTS',
+    meaning:
+      "Apollo's automatic persisted queries: clients may send a document's hash once its text is known.",
+  }),
   TRUSTED_PROXIES: optional(listOf(isAddressOrRange), {
     takes: 'IP addresses and ranges, such as 10.0.0.0/8, separated by commas',
     meaning:
@@ -416,8 +429,9 @@ const environmentSchema = z.object({
       'How long a connection is kept for the next request, in milliseconds; longer than the idle time-out of a balancer in front.',
   }),
   GRAPHIQL: optional(onOff, {
-    takes: 'on or off',
-    meaning: 'GraphiQL at /graphql; empty: on, unless NODE_ENV is production.',
+    takes: 'on or off, not on with TRUSTED_DOCUMENTS',
+    meaning:
+      'GraphiQL at /graphql; empty: on, unless NODE_ENV is production or TRUSTED_DOCUMENTS is set.',
   }),
   INTROSPECTION: optional(onOff, {
     takes: 'on or off',
@@ -539,6 +553,15 @@ function faultyCombinations(
     faults.push(['TOKEN_URL', 'is set together with TOKEN_ISSUER: one of them']);
   }
 
+  const documents = given['TRUSTED_DOCUMENTS'];
+  if (documents !== undefined) {
+    if (!canRead(documents)) {
+      faults.push(['TRUSTED_DOCUMENTS', `is ${JSON.stringify(documents)}, which cannot be read`]);
+    }
+    for (const name of ['PERSISTED_QUERIES', 'GRAPHIQL'] as const) {
+      if (given[name] === 'on') faults.push([name, 'is on together with TRUSTED_DOCUMENTS']);
+    }
+  }
   faults.push(...faultyAuth(given));
 
   const required: Name[] = ['PARTICIPANT_SERVICE_TENANT_ID', 'TOKEN_CLIENT_ID'];
@@ -641,6 +664,8 @@ function toSettings(values: Values, production: boolean): Settings {
       maxBatches: values.QUERY_MAX_BATCHES,
       maxReferences: 5 * values.QUERY_MAX_BATCHES,
     },
+    trustedDocuments: values.TRUSTED_DOCUMENTS,
+    persistedQueries: values.PERSISTED_QUERIES,
     trustedProxies: values.TRUSTED_PROXIES ?? [],
     rateLimit: {
       perSecond: values.RATE_LIMIT_PER_SECOND ?? (values.AUTH_MODE === 'jwt' ? 100 : 0),
@@ -652,7 +677,7 @@ function toSettings(values: Values, production: boolean): Settings {
       keepAliveMs: values.KEEP_ALIVE_MS,
       maxSockets: values.MAX_SOCKETS,
     },
-    graphiql: values.GRAPHIQL ?? !production,
+    graphiql: values.GRAPHIQL ?? (!production && values.TRUSTED_DOCUMENTS === undefined),
     federation: values.FEDERATION,
     introspection: values.INTROSPECTION ?? !production,
     logLevel: values.LOG_LEVEL,

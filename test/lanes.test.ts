@@ -87,6 +87,24 @@ const DOCUMENTS: { query: unknown; variables?: unknown; [member: string]: unknow
   { query: `query { __typename ...P } fragment P on Query { ${batch('batch-finished', 'id')} }` },
   { query: '{ ...Loop } fragment Loop on Query { ...Loop }' },
   { query: '{ ...Missing }' },
+  // Limits
+  { query: `{ ${Array.from({ length: 31 }, (_, index) => `a${index}: __typename`).join(' ')} }` },
+  { query: `${'{ ... '.repeat(20)}{ __typename }${' }'.repeat(20)}` },
+  { query: `{ ${'__typename '.repeat(501)} }` },
+  { query: `{ ${'__typename '.repeat(1_001)} }` },
+  { query: `{ __typename ${'@skip(if: false) '.repeat(31)} }` },
+  {
+    query: `{ ${Array.from({ length: 21 }, (_, index) => `a${index}: ${batch(`b${index}`, 'id')}`).join(' ')} }`,
+  },
+  {
+    query: 'query ($them: [_Any!]!) { _entities(representations: $them) { __typename } }',
+    variables: { them: Array.from({ length: 101 }, () => ({})) },
+  },
+  { query: `{ ${'statu '.repeat(40)} }` },
+  // Hashes, which are off
+  { query: undefined, extensions: { persistedQuery: { version: 1, sha256Hash: 'a' } } },
+  { query: '{ __typename }', extensions: { persistedQuery: { version: 1, sha256Hash: 'a' } } },
+  { query: undefined, documentId: 'a' },
   { query: '{ __typename } fragment Unused on Query { __typename }' },
   { query: '{ __typename @unknown }' },
   { query: '{ a: __typename a: batchStatus(participantType: "x") { id } }' },

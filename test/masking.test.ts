@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { createAccess } from '../src/callers/access.ts';
 import { systemClock } from '../src/clock.ts';
+import { createSchema } from '../src/graphql/schema.ts';
 import { createGraphQLServer } from '../src/graphql/yoga.ts';
 import { createAdmission } from '../src/http/admission.ts';
 import { createBrowserPolicy } from '../src/http/browsers.ts';
@@ -23,12 +24,13 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
     endpoint: '/graphql',
     graphql: createGraphQLServer({
       endpoint: '/graphql',
+      schema: createSchema(),
       cache,
       participantTypes: new Set(),
-      federation: true,
       introspection: true,
       forwardUserInfo: false,
       limits,
+      persistedDocuments: undefined,
       errorDetail: 'full',
       log,
     }),

@@ -65,6 +65,8 @@ test('with nothing set, the gateway runs on the sandbox with the documented defa
       maxBatches: 20,
       maxReferences: 100,
     },
+    trustedDocuments: undefined,
+    persistedQueries: false,
     trustedProxies: [],
     rateLimit: { perSecond: 0, burst: 200 },
     maxConcurrentRequests: 256,
@@ -167,6 +169,8 @@ test('64: every setting faulty at once: one message names each, what it got and 
     QUERY_MAX_DIRECTIVES: '-1',
     QUERY_MAX_COST: '1.5',
     QUERY_MAX_BATCHES: '1001',
+    TRUSTED_DOCUMENTS: '/no/such/file',
+    PERSISTED_QUERIES: 'yes',
     TRUSTED_PROXIES: '10.0.0.0/33',
     RATE_LIMIT_PER_SECOND: '-1',
     RATE_LIMIT_BURST: 'many',
@@ -211,6 +215,38 @@ const combinations: [name: string, environment: Environment, faults: string[]][]
     { ...TENANT, PARTICIPANT_SERVICE_URL: '' },
     [
       'PARTICIPANT_SERVICE_URL is missing, although PARTICIPANT_SERVICE_TENANT_ID is set; it takes an https:// URL (http:// on loopback only) without credentials, query and fragment',
+    ],
+  ],
+  [
+    'trusted documents with what they would refuse',
+    { TRUSTED_DOCUMENTS: '/documents.json', PERSISTED_QUERIES: 'on', GRAPHIQL: 'on' },
+    [
+      'PERSISTED_QUERIES is on together with TRUSTED_DOCUMENTS; it takes on or off, off with TRUSTED_DOCUMENTS',
+      'GRAPHIQL is on together with TRUSTED_DOCUMENTS; it takes on or off, not on with TRUSTED_DOCUMENTS',
+    ],
+  ],
+  [
+    'settings of access tokens without AUTH_MODE=jwt',
+    { AUTH_ISSUER: 'https://issuer.example', FORWARD_USER_INFO: 'on', FEDERATION_SCOPE: 'x' },
+    [
+      'FEDERATION_SCOPE is set without AUTH_MODE=jwt; it takes one scope, with AUTH_MODE=jwt',
+      'AUTH_ISSUER is set without AUTH_MODE=jwt; it takes an https:// URL (http:// on loopback only) without credentials, query and fragment',
+      'FORWARD_USER_INFO is set without AUTH_MODE=jwt; it takes on or off, on with AUTH_MODE=jwt',
+    ],
+  ],
+  [
+    'AUTH_MODE=jwt for a tenant without an issuer',
+    { ...TENANT, AUTH_MODE: 'jwt', AUTH_JWKS_URL: 'https://issuer.example/jwks' },
+    [
+      'AUTH_ISSUER is missing, although AUTH_MODE is jwt; it takes an https:// URL (http:// on loopback only) without credentials, query and fragment',
+      'AUTH_JWKS_URL is set without AUTH_ISSUER; it takes an https:// URL (http:// on loopback only) without credentials, query and fragment, with AUTH_ISSUER',
+    ],
+  ],
+  [
+    'an issuer without an audience',
+    { AUTH_MODE: 'jwt', AUTH_ISSUER: 'https://issuer.example' },
+    [
+      'AUTH_AUDIENCE is missing, although AUTH_ISSUER is set; it takes audiences, separated by commas',
     ],
   ],
   [

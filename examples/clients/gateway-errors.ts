@@ -16,6 +16,7 @@ export const GATEWAY_ERROR_CODES = [
   'PAYLOAD_TOO_LARGE',
   'RATE_LIMITED',
   'OVERLOADED',
+  'PERSISTED_QUERY_NOT_FOUND',
   'INTERNAL_SERVER_ERROR',
 ] as const;
 
@@ -87,6 +88,7 @@ export function adviceFor(error: GatewayError): Advice {
     case 'FORBIDDEN':
     case 'OPERATION_TOO_COMPLEX':
     case 'PAYLOAD_TOO_LARGE':
+    case 'PERSISTED_QUERY_NOT_FOUND':
     case 'INTERNAL_SERVER_ERROR':
       return tellSupport;
   }

@@ -1,5 +1,6 @@
 import {
   ApolloClient,
+  type ApolloLink,
   CombinedGraphQLErrors,
   type ErrorLike,
   HttpLink,
@@ -24,9 +25,10 @@ declare module '@apollo/client' {
   }
 }
 
-export function createApolloClient(uri: string): ApolloClient {
+/** `ahead` is a link that works on requests before they are sent. */
+export function createApolloClient(uri: string, ahead?: ApolloLink): ApolloClient {
   return new ApolloClient({
-    link: new HttpLink({ uri }),
+    link: ahead ? ahead.concat(new HttpLink({ uri })) : new HttpLink({ uri }),
     // Batches are kept by their `id`, which needs nothing said.
     cache: new InMemoryCache({
       typePolicies: {

@@ -25,12 +25,21 @@ export function createFetchClient(url: string): FetchClient {
           'content-type': 'application/json',
           accept: 'application/graphql-response+json, application/json',
         },
-        body: JSON.stringify({ query: print(document), variables }),
+        body: JSON.stringify({ ...nameOrText(document), variables }),
         signal: signal ?? null,
       });
       return readAnswer(url, response);
     },
   };
+}
+
+/** The id of a document from trusted-documents.ts; the text of any other. */
+function nameOrText<Data, Variables>(
+  document: TadaDocumentNode<Data, Variables>,
+): { documentId: string } | { query: string } {
+  return 'documentId' in document
+    ? { documentId: String(document.documentId) }
+    : { query: print(document) };
 }
 
 /** Yields the batch after each poll until it is finished; see `pollBatch` for errors. */

@@ -1,10 +1,11 @@
-import { Client, type CombinedError, fetchExchange } from '@urql/core';
+import { Client, type CombinedError, type Exchange, fetchExchange } from '@urql/core';
 import { cacheExchange } from '@urql/exchange-graphcache';
 import { GatewayError } from './gateway-errors.ts';
 import { type Batch, BatchStatusQuery, type BatchVariables } from './operations.ts';
 import { type PollOptions, pollBatch } from './poll-batch.ts';
 
-export function createUrqlClient(url: string): Client {
+/** `ahead` are exchanges that work on requests before they are sent. */
+export function createUrqlClient(url: string, ...ahead: Exchange[]): Client {
   return new Client({
     url,
     // Else short queries go out as GET, and proxies write the batch ids into their logs.
@@ -15,6 +16,7 @@ export function createUrqlClient(url: string): Client {
         // It has no id: it is a part of its batch.
         keys: { UpstreamRequest: () => null },
       }),
+      ...ahead,
       fetchExchange,
     ],
   });

@@ -79,6 +79,11 @@ export const ERROR_CODES = {
     retryable: true,
     cause: 'The gateway has more to do than it can.',
   },
+  PERSISTED_QUERY_NOT_FOUND: {
+    retryable: false,
+    cause:
+      'The gateway does not know this hash: send the text with it, as clients do by themselves.',
+  },
   INTERNAL_SERVER_ERROR: {
     retryable: false,
     cause: 'A fault of the gateway. Its cause is in the log, under the requestId.',

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import type { ExecutionResult } from 'graphql';
+import type { ExecutionResult, GraphQLSchema } from 'graphql';
 import { createYoga } from 'graphql-yoga';
 import type { Log } from '../log.ts';
 import type { BatchStatusCache, Requester } from '../participants/batch-status-cache.ts';
@@ -9,13 +9,14 @@ import type { EndUser } from '../participants/client.ts';
 import type { GatewayContext, RequestScope, ScopeContext } from './context.ts';
 import { type GraphQLMediaType, type HttpAnswer, toHttpAnswer } from './http-answer.ts';
 import type { OperationLimits } from './limits.ts';
+import type { PersistedDocuments } from './persisted-documents.ts';
 import { createPlans } from './plans.ts';
 import type { RefusedRequest } from './refused-request.ts';
-import { createSchema, createSubgraphSchema } from './schema.ts';
 import { type ErrorDetail, toGraphQLError } from './to-graphql-error.ts';
 import { useClosedSchema } from './use-closed-schema.ts';
 import { presentErrors, useErrorContract } from './use-error-contract.ts';
 import { useLimits } from './use-limits.ts';
+import { usePersistedDocuments } from './use-persisted-documents.ts';
 import { useReadableRequests } from './use-readable-requests.ts';
 
 /** GraphQL behind Yoga. None of the methods rejects or throws for what a client sends. */
@@ -43,32 +44,32 @@ export interface GraphQLServer {
 
 export interface GraphQLServerOptions {
   endpoint: string;
+  schema: GraphQLSchema;
   cache: BatchStatusCache;
   participantTypes: ReadonlySet<string>;
-  /** Whether routers may ask: `_service` and `_entities`. */
-  federation: boolean;
   introspection: boolean;
   /** Whether the upstream is told who calls. */
   forwardUserInfo: boolean;
   limits: OperationLimits & {
     /** Different batches that one request may ask for. */
     maxBatches: number;
-    /** References of a router in one request, equal ones counted. */
-    maxReferences: number;
   };
+  /** Undefined: requests carry their text. */
+  persistedDocuments: PersistedDocuments | undefined;
   errorDetail: ErrorDetail;
   log: Log;
 }
 
 /** The schema behind Yoga, with everything off that the gateway does not offer. */
 export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServer {
-  const { endpoint, cache, participantTypes, federation, introspection, limits } = options;
+  const { endpoint, schema, cache, participantTypes, introspection, limits } = options;
+  const { persistedDocuments } = options;
   const { errorDetail, log } = options;
   const errorContract = { log, errorDetail };
   const plans = createPlans();
 
   const yoga = createYoga<ScopeContext, GatewayContext>({
-    schema: federation ? createSubgraphSchema(limits.maxReferences) : createSchema(),
+    schema,
     graphqlEndpoint: endpoint,
     context: ({ scope }) => ({
       scope,
@@ -81,6 +82,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     }),
     plugins: [
       useReadableRequests(),
+      ...(persistedDocuments ? [usePersistedDocuments(persistedDocuments)] : []),
       useLimits(limits),
       plans.plugin,
       useErrorContract(errorContract),
@@ -94,6 +96,7 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
     graphiql: false,
     landingPage: false,
     batching: false,
+    extraParamNames: persistedDocuments ? ['documentId'] : [],
     multipart: false,
     logging: false,
   });
@@ -107,13 +110,14 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
   ): Promise<ExecutionResult> {
     try {
       const view = requestView(blank, request);
-      const plain = isPlain(params) ? params : undefined;
+      const resolved = persistedDocuments?.resolve(params) ?? params;
+      const plain = isPlain(resolved) ? resolved : undefined;
       const document = plain && plans.find(plain.query, plain.operationName);
       if (plain === undefined || document === undefined) {
         return oneResult(await yoga.getResultForParams({ params, request: view }, { scope }));
       }
       const { query, variables, operationName } = plain;
-      const { schema, contextFactory, execute } = yoga.getEnveloped({
+      const { contextFactory, execute } = yoga.getEnveloped({
         scope,
         request: view,
         params: { query, variables, operationName },

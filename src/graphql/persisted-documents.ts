@@ -1,0 +1,95 @@
+import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { RefusedRequest } from './refused-request.ts';
+
+/** Requests that name their document by its hash. */
+export interface PersistedDocuments {
+  /**
+   * The parameters of a request with the document's text in the place of its hash; others as they
+   * are. Throws a {@link RefusedRequest} for a hash or a text that is not taken.
+   */
+  resolve(params: object): object;
+}
+
+/**
+ * Nothing but the documents of a list runs, each by its id, which comes as
+ * `extensions.persistedQuery.sha256Hash`, as Apollo Client and urql send it, or as `documentId`, as the
+ * draft "Persisted Documents" of GraphQL over HTTP has it, with or without `sha256:` before it.
+ */
+export function createTrustedDocuments(texts: ReadonlyMap<string, string>): PersistedDocuments {
+  return {
+    resolve(params) {
+      const { id, rest } = takeId(params);
+      if (id === undefined) {
+        throw new RefusedRequest(
+          'FORBIDDEN',
+          403,
+          'Only trusted documents run here: send the hash of one.',
+        );
+      }
+      const text = texts.get(bareId(id));
+      if (text === undefined) {
+        throw new RefusedRequest('BAD_USER_INPUT', 400, 'No trusted document has this hash.');
+      }
+      return { ...rest, query: text };
+    },
+  };
+}
+
+/** Bounds of what is remembered: in number, and in characters. A document left out is sent again. */
+const MAX_TEXTS = 1_000;
+const MAX_ALL_TEXTS_LENGTH = 1024 * 1024;
+const MAX_TEXT_LENGTH = 16 * 1024;
+
+/**
+ * Apollo's automatic persisted queries: a hash that comes with its text is remembered, one that comes
+ * alone stands for the text, or is answered PersistedQueryNotFound, upon which clients send the text.
+ */
+export function createAutomaticPersistedQueries(): PersistedDocuments {
+  const texts = new LRUCache<string, string>({
+    max: MAX_TEXTS,
+    maxSize: MAX_ALL_TEXTS_LENGTH,
+    maxEntrySize: MAX_TEXT_LENGTH,
+    sizeCalculation: (text) => text.length || 1,
+  });
+  return {
+    resolve(params) {
+      const { id, rest } = takeId(params);
+      if (id === undefined) return params;
+      const { query } = toRecord(rest);
+      if (typeof query === 'string') {
+        if (createHash('sha256').update(query).digest('hex') !== id) {
+          throw new RefusedRequest('BAD_USER_INPUT', 400, 'The hash is not that of the query.');
+        }
+        texts.set(id, query);
+        return rest;
+      }
+      const text = texts.get(id);
+      if (text === undefined) {
+        // Clients know this one by its code, or by this very message.
+        throw new RefusedRequest('PERSISTED_QUERY_NOT_FOUND', 200, 'PersistedQueryNotFound');
+      }
+      return { ...rest, query: text };
+    },
+  };
+}
+
+/** Takes the id of a document out of the parameters. */
+function takeId(params: object): { id: string | undefined; rest: object } {
+  const { documentId, extensions, ...rest } = toRecord(params);
+  const { persistedQuery, ...others } = toRecord(extensions);
+  const { sha256Hash } = toRecord(persistedQuery);
+  const id = typeof sha256Hash === 'string' ? sha256Hash : documentId;
+  if (typeof id !== 'string') return { id: undefined, rest: params };
+  return { id, rest: Object.keys(others).length === 0 ? rest : { ...rest, extensions: others } };
+}
+
+/** The own members of an object; none of anything else. */
+export function toRecord(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? { ...value } : {};
+}
+
+/** The file or the client, or both, may say which hash it is. */
+export function bareId(id: string): string {
+  return id.replace(/^sha256:/, '');
+}
