@@ -123,7 +123,7 @@ const nasty = fc.oneof(
     .map((parts) => parts.join('')),
 );
 
-test('11: whatever the arguments are, they are refused or arrive as exactly one segment and one parameter', async () => {
+test('11: whatever the arguments are, they are refused or arrive as exactly one segment and one parameter (API7:2023)', async () => {
   await using upstream = await startScriptedUpstream();
   await using gateway = await startTestGateway({ upstream, environment: { STATUS_TTL_MS: '0' } });
 

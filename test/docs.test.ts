@@ -3,6 +3,7 @@ import { parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
 import { ERROR_CODES } from '../src/graphql/error-codes.ts';
 import { createSchema } from '../src/graphql/schema.ts';
+import { type Environment, parseSettings, VARIABLES } from '../src/settings.ts';
 
 const ROOT = new URL('../', import.meta.url);
 const DOCUMENTS = [
@@ -13,6 +14,8 @@ const DOCUMENTS = [
   'docs/errors.md',
   'docs/federation.md',
   'docs/performance.md',
+  'docs/security.md',
+  'SECURITY.md',
   'bench/README.md',
   'examples/clients/README.md',
 ];
@@ -61,4 +64,36 @@ test('the files that the architecture names exist', async () => {
   const paths = named.map(([, path = '']) => (path.startsWith('src/') ? path : `src/${path}`));
   expect(paths.length).toBeGreaterThan(15);
   for (const path of paths) await access(new URL(path, ROOT));
+});
+
+test('the settings for production are taken as they are written', async () => {
+  const [, block = ''] = /```env\n(.*?)```/s.exec(await read('docs/security.md')) ?? [];
+  const environment: Environment = Object.fromEntries(
+    block
+      .trim()
+      .split('\n')
+      .map((line) => line.split('=')),
+  );
+  expect(parseSettings(environment, () => true)).toMatchObject({
+    auth: { mode: 'jwt' },
+    graphiql: false,
+    introspection: false,
+    errorDetail: 'public',
+    federation: false,
+    getQueries: false,
+    rateLimit: { perSecond: 100, burst: 200 },
+  });
+});
+
+test('the limits in docs/security.md are those that the settings have by default', async () => {
+  const rows = [
+    ...(await read('docs/security.md')).matchAll(/^\| .+ \| `(\d+)`.* \| `([A-Z_]+)` \|/gm),
+  ];
+  const written = rows.map(([, fallback, name]) => [name, fallback]);
+  const limits = VARIABLES.filter(({ name }) =>
+    /^(?:QUERY|REQUEST)_MAX_|^MAX_|^REQUEST_TIMEOUT/.test(name),
+  );
+  expect(written.toSorted()).toEqual(
+    limits.map(({ name, fallback }) => [name, fallback]).toSorted(),
+  );
 });

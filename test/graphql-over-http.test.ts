@@ -50,7 +50,7 @@ const badBodies: [name: string, body: string, answer: { status: number; body: ob
     },
   ],
   [
-    'an array of requests',
+    '6: an array of requests',
     '[{"query":"{ __typename }"}]',
     { status: 400, body: refusal('Batching is not supported.') },
   ],
@@ -110,7 +110,7 @@ for (const [name, body, answer] of badBodies) {
   });
 }
 
-test('a body over 64 KiB is PAYLOAD_TOO_LARGE (413), with or without content-length', async () => {
+test('2: a body over 64 KiB is PAYLOAD_TOO_LARGE (413), with or without content-length (API4:2023)', async () => {
   await using gateway = await startTestGateway();
   const body = JSON.stringify({ query: `{ __typename }${' '.repeat(65_536)}` });
   const answer = {
@@ -146,7 +146,7 @@ test('parameters that are not JSON are 400', async () => {
   });
 });
 
-test('INTROSPECTION=off hides the schema, and error messages suggest nothing from it', async () => {
+test('8: INTROSPECTION=off hides the schema, and error messages suggest nothing from it (API8:2023)', async () => {
   await using gateway = await startTestGateway({ environment: { INTROSPECTION: 'off' } });
   expect(await gateway.query('{ __schema { types { name } } }')).toEqual({
     status: 200,

@@ -184,7 +184,7 @@ test('twenty references to ten batches are ten upstream calls', async () => {
   expect(upstream.statusCalls.map(({ target }) => target.split('=')[1]).sort()).toEqual(ids);
 });
 
-test('FEDERATION=off leaves what routers ask for out of the schema, and nothing else', async () => {
+test('8: FEDERATION=off leaves what routers ask for out of the schema, and nothing else', async () => {
   await using gateway = await startTestGateway({ environment: { FEDERATION: 'off' } });
   const unknown = (field: string, line: number, column: number) => ({
     message: `Cannot query field "${field}" on type "Query".`,

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import { systemClock } from '../src/clock.ts';
 import { createLog } from '../src/log.ts';
+import { startSandbox } from '../src/sandbox/sandbox.ts';
 import { startScriptedUpstream } from './support/scripted-upstream.ts';
 import { CLIENT_SECRET, STATUS_QUERY, startTestGateway } from './support/test-gateway.ts';
 
@@ -58,6 +60,50 @@ test('65: neither the secret nor a token is in any answer or log entry, whatever
   expect(answers).toHaveLength(18);
   expect(gateway.logLines.length).toBeGreaterThanOrEqual(18);
   expect(JSON.stringify([answers, gateway.logLines])).not.toContain('canary');
+});
+
+test('65: no token of a caller, good or bad, and no secret of a router is in any answer or log entry', async () => {
+  const sandbox = await startSandbox({ clock: systemClock, port: 0 });
+  const routerSecret = 'canary-router-secret';
+  await using gateway = await startTestGateway({
+    environment: {
+      AUTH_MODE: 'jwt',
+      AUTH_ISSUER: sandbox.url.origin,
+      AUTH_AUDIENCE: sandbox.issuer.audience,
+      FEDERATION_SECRET: routerSecret,
+      ERROR_DETAIL: 'full',
+      LOG_LEVEL: 'trace',
+    },
+  });
+  const good = await sandbox.issuer.issueToken({ name: 'canary-name' });
+  const scope = await sandbox.issuer.issueToken({ scope: 'canary' });
+  const bad = ['canary', `${good}canary`, good.replace('.', '.canary'), `x${good}`];
+  const answers: string[] = [];
+  for (const token of [good, scope, ...bad]) {
+    for (const header of [routerSecret, `${routerSecret}x`]) {
+      const response = await fetch(gateway.endpoint, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          authorization: `Bearer ${token}`,
+          'router-authorization': header,
+        },
+        body: JSON.stringify({
+          query: `{ batchStatus(participantType: "vehicles", batchId: "fault-500") { data } _service { sdl } }`,
+        }),
+      });
+      answers.push(JSON.stringify([...response.headers]), await response.text());
+    }
+  }
+  await sandbox.close();
+  expect(answers).toHaveLength(24);
+  expect(gateway.logLines.filter((line) => line.includes('"refusal"'))).toHaveLength(
+    2 * bad.length,
+  );
+  const parts = [good, scope].flatMap((token) => token.split('.').slice(1));
+  for (const secret of [...parts, 'canary']) {
+    expect(JSON.stringify([answers, gateway.logLines])).not.toContain(secret);
+  }
 });
 
 test('65: fields that carry credentials are blanked in log entries, at any of three levels', () => {
