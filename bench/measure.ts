@@ -4,6 +4,7 @@ import { coreTimes, coreUse, cpuTimeOf, residentMemoryOf } from './machine.ts';
 import { startServer } from './server.ts';
 import type { Stage } from './stage.ts';
 import type { Subject } from './subjects.ts';
+import { CALLER_CLAIMS } from './token-endpoint.ts';
 import { bodyFor, requestHeaders, type Workload } from './workloads.ts';
 
 /** What one run of one server gave. */
@@ -60,8 +61,11 @@ async function measure(
   subject: Subject,
   workload: Workload,
   stage: Stage,
-  { warmupSeconds, seconds, headers }: MeasureOptions,
+  { warmupSeconds, seconds, headers: given }: MeasureOptions,
 ): Promise<Figures> {
+  const headers = subject.callers
+    ? [...given, `authorization: Bearer ${await stage.tokens.issueToken(CALLER_CLAIMS)}`]
+    : given;
   const tokenCalls = stage.tokens.calls();
   const server = await startServer(subject, stage);
   try {

@@ -21,6 +21,8 @@ export interface ServerOptions {
   /** Arguments for node, ahead of the program. */
   nodeArguments?: readonly string[];
   ipc?: boolean;
+  /** Settings of the gateway besides. */
+  env?: Readonly<Record<string, string>>;
 }
 
 /** The log levels at which the gateway says that it listens. */
@@ -32,7 +34,12 @@ let servers = 0;
 export async function startServer(
   subject: Subject,
   stage: Stage,
-  { upstreamOrigin = stage.upstream.origin, nodeArguments = [], ipc = false }: ServerOptions = {},
+  {
+    upstreamOrigin = stage.upstream.origin,
+    nodeArguments = [],
+    ipc = false,
+    env = {},
+  }: ServerOptions = {},
 ): Promise<Server> {
   servers += 1;
   const output = join(stage.folder, `server-${servers}.log`);
@@ -41,6 +48,8 @@ export async function startServer(
     ...gatewaySettings(port, upstreamOrigin, stage.tokens.url),
     ...stage.gatewayEnv,
     ...subject.env,
+    ...(subject.callers ? stage.tokens.callerEnv : {}),
+    ...env,
   };
   const startedAt = Date.now();
   const running = start([process.execPath, ...nodeArguments, ...subject.program], {

@@ -11,6 +11,8 @@ export interface Subject {
   program: readonly string[];
   /** Variables besides those of every subject. */
   env: Readonly<Record<string, string>>;
+  /** Whether its callers need a token. */
+  callers?: true;
 }
 
 function peer(
@@ -35,6 +37,13 @@ export const GATEWAY: Subject = {
   env: {},
 };
 
+const WITH_CALLERS: Subject = {
+  ...GATEWAY,
+  name: 'gateway+jwt',
+  label: 'participant-gateway, AUTH_MODE=jwt',
+  callers: true,
+};
+
 /** What the ratios of a workload are relative to. */
 export const LIMITS: Readonly<Record<Workload, string>> = { cold: 'bare-proxy', hot: 'lookup' };
 
@@ -43,6 +52,7 @@ export const SUBJECTS: readonly Subject[] = [
   peer('bare-proxy', 'bare proxy', ['cold']),
   peer('lookup', 'lookup', ['hot']),
   GATEWAY,
+  WITH_CALLERS,
   peer('mercurius', 'Mercurius, jit', ['cold', 'hot']),
   peer('mercurius+cache', 'Mercurius, jit, mercurius-cache', ['hot'], CACHE),
   peer('apollo', 'Apollo Server', ['cold', 'hot']),

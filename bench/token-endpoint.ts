@@ -1,19 +1,27 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { systemClock } from '../src/clock.ts';
+import { AUDIENCE, createIssuer, type Issuer } from '../src/sandbox/issuer.ts';
 
-/** An OAuth 2.0 token endpoint that takes any credentials. */
+/** An OAuth 2.0 token endpoint that takes any credentials, and the issuer of callers' tokens. */
 export interface TokenEndpoint {
   url: string;
-  /** Requests that it has answered. */
+  /** Requests for a token that it has answered. */
   calls(): number;
+  /** A caller's token. */
+  issueToken: Issuer['issueToken'];
+  /** Settings of a gateway that takes callers' tokens, at any rate. */
+  callerEnv: Readonly<Record<string, string>>;
 }
 
 /** Listens on a free port of loopback, for as long as this process runs. */
 export async function startTokenEndpoint(): Promise<TokenEndpoint> {
   let calls = 0;
+  const issuer = await createIssuer(systemClock, () => origin);
   const server = createServer((request, response) => {
-    calls += 1;
     request.resume();
+    if (issuer.handle(request.url ?? '', request, response)) return;
+    calls += 1;
     response.setHeader('content-type', 'application/json');
     const token = 'a-token-that-is-as-long-as-opaque-tokens-often-are';
     response.end(JSON.stringify({ access_token: token, token_type: 'Bearer', expires_in: 3600 }));
@@ -22,5 +30,21 @@ export async function startTokenEndpoint(): Promise<TokenEndpoint> {
   server.unref();
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  return { url: `http://127.0.0.1:${port}/token`, calls: () => calls };
+  const origin = `http://127.0.0.1:${port}`;
+  return {
+    url: `${origin}/token`,
+    calls: () => calls,
+    issueToken: issuer.issueToken,
+    callerEnv: {
+      AUTH_MODE: 'jwt',
+      AUTH_ISSUER: origin,
+      AUTH_AUDIENCE: AUDIENCE,
+      AUTH_REQUIRED_SCOPES: 'batch:read',
+      AUTH_PARTICIPANT_TYPES_CLAIM: 'types',
+      RATE_LIMIT_PER_SECOND: '1000000',
+    },
+  };
 }
+
+/** What a caller's token says, for `callerEnv`. */
+export const CALLER_CLAIMS = { scope: 'batch:read', types: ['vehicles'] };

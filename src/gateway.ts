@@ -190,7 +190,10 @@ export async function createGateway({
       getQueries: settings.getQueries,
     }),
     clientAddress: createClientAddress(settings.trustedProxies),
-    rateLimit: settings.rateLimit.perSecond === 0 ? undefined : createRateLimit(settings.rateLimit),
+    rateLimit:
+      settings.rateLimit.perSecond === 0
+        ? undefined
+        : createRateLimit({ ...settings.rateLimit, clock }),
     admission: createAdmission(settings.maxConcurrentRequests),
     sockets: settings.sockets,
     clock,

@@ -8,7 +8,7 @@ export interface HttpAnswer {
   status: number;
   mediaType: GraphQLMediaType;
   /** Further headers that an error asks for, such as `allow`. */
-  headers: Record<string, string>;
+  headers: Readonly<Record<string, string>>;
   body: string;
 }
 

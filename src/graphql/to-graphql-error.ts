@@ -47,8 +47,7 @@ export function toGraphQLError(error: unknown, detail: ErrorDetail): GraphQLErro
   }
   if (cause instanceof RefusedRequest) {
     return present(error, cause.message, {
-      ...codeExtensions(cause.code),
-      ...(cause.retryAfterMs === undefined ? {} : { retryAfterMs: cause.retryAfterMs }),
+      ...refusalExtensions(cause),
       http: { status: cause.status, headers: cause.headers },
     });
   }
@@ -79,6 +78,11 @@ export function toGraphQLError(error: unknown, detail: ErrorDetail): GraphQLErro
     'Something went wrong in the gateway.',
     codeExtensions('INTERNAL_SERVER_ERROR'),
   );
+}
+
+/** What a client sees in `extensions` of a refusal, but for its request id. */
+export function refusalExtensions({ code, retryAfterMs }: RefusedRequest): GraphQLErrorExtensions {
+  return { ...codeExtensions(code), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
 }
 
 const presented = new WeakSet<object>();

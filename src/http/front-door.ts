@@ -71,7 +71,7 @@ export interface FrontDoor {
 
 export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
   const { endpoint, graphql, graphiql, browsers, access, clock, log } = options;
-  const { clientAddress, rateLimit, admission, sockets } = options;
+  const { clientAddress, rateLimit, admission, sockets, requestMaxBytes } = options;
   const leanLane = createLeanLane(graphql, createKeptAnswers(clock));
   let draining = false;
   const underWay = new Set<ServerResponse>();
@@ -141,8 +141,7 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
     try {
       browsers.check(request);
       await letIn(request, scope);
-      const body =
-        request.method === 'POST' ? await readBody(request, options.requestMaxBytes) : undefined;
+      const body = request.method === 'POST' ? await readBody(request, requestMaxBytes) : undefined;
       const answer =
         body === undefined
           ? undefined
@@ -154,8 +153,10 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
       await graphql.handle(request, response, scope, body);
     } catch (error) {
       if (!(error instanceof RefusedRequest)) throw error;
-      // What of the request has not been read yet must not be taken for another.
-      if (!request.complete) response.setHeader('connection', 'close');
+      // Node reads and drops a body that nobody wants: a short one, for less than a new connection costs.
+      if (!request.complete && !(Number(request.headers['content-length']) <= requestMaxBytes)) {
+        response.setHeader('connection', 'close');
+      }
       const mediaType = acceptedMediaType(request) ?? 'application/json';
       sendAnswer(response, graphql.refuse(error, mediaType, scope), headers, scope);
     }

@@ -1,4 +1,5 @@
 import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import type { Clock } from '../clock.ts';
 import { RefusedRequest } from '../graphql/refused-request.ts';
 
 export interface RateLimitOptions {
@@ -6,18 +7,26 @@ export interface RateLimitOptions {
   perSecond: number;
   /** Requests beyond that, in 10 seconds. */
   burst: number;
+  clock: Clock;
 }
 
 /** How often one caller may come. */
 export interface RateLimit {
-  /** Counts a request of a caller. Rejects with a {@link RefusedRequest} (429) when there were too many. */
+  /**
+   * Counts a request of a caller. Rejects with a {@link RefusedRequest} (429) when there were too many;
+   * not at once, or who floods would keep the gateway busy with refusing, and others waiting.
+   */
   check(caller: string): Promise<void>;
 }
 
+const REFUSAL_DELAY_MS = 100;
+
 /** Counts in memory, for this process. A caller who has not come for 10 seconds is forgotten. */
-export function createRateLimit({ perSecond, burst }: RateLimitOptions): RateLimit {
+export function createRateLimit({ perSecond, burst, clock }: RateLimitOptions): RateLimit {
+  // By tenths of a second, where there is enough to share out: or all would be taken at its beginning.
+  const parts = perSecond >= 10 ? 10 : 1;
   const limiter = new BurstyRateLimiter(
-    new RateLimiterMemory({ points: perSecond, duration: 1 }),
+    new RateLimiterMemory({ points: Math.ceil(perSecond / parts), duration: 1 / parts }),
     new RateLimiterMemory({ points: burst, duration: 10 }),
   );
   return {
@@ -26,6 +35,7 @@ export function createRateLimit({ perSecond, burst }: RateLimitOptions): RateLim
         await limiter.consume(caller);
       } catch (error) {
         if (!(error instanceof RateLimiterRes)) throw error;
+        await new Promise<void>((resolve) => void clock.after(REFUSAL_DELAY_MS, resolve));
         throw new RefusedRequest(
           'RATE_LIMITED',
           429,

@@ -12,7 +12,7 @@ const KEY_ID = 'sandbox';
 export interface Issuer {
   /** Answers the metadata and the key set; false for any other path. */
   handle(path: string, request: IncomingMessage, response: ServerResponse): boolean;
-  /** An access token (RFC 9068) of the sandbox's one user, good for 8 hours, with further claims. */
+  /** An access token (RFC 9068), good for 8 hours, of the sandbox's user unless `claims` say otherwise. */
   issueToken(claims: Readonly<Record<string, unknown>>): Promise<string>;
 }
 
@@ -37,10 +37,14 @@ export async function createIssuer(clock: Clock, origin: () => string): Promise<
     },
     issueToken(claims) {
       const now = clock.date();
-      return new SignJWT({ name: 'Sandbox User', client_id: 'sandbox', ...claims })
+      return new SignJWT({
+        sub: 'sandbox-user',
+        name: 'Sandbox User',
+        client_id: 'sandbox',
+        ...claims,
+      })
         .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: KEY_ID })
         .setIssuer(origin())
-        .setSubject('sandbox-user')
         .setAudience(AUDIENCE)
         .setIssuedAt(now)
         .setExpirationTime(new Date(now.getTime() + LIFETIME_MS))

@@ -1,0 +1,114 @@
+/**
+ * A good client, alone and then beside one that floods and beside slow sockets: see README.md. Exits
+ * with 1 when its 99th percentile is more than twice its own, or it saw an error.
+ */
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { Agent, request } from 'undici';
+import { load } from './load.ts';
+import { startServer } from './server.ts';
+import { setStage } from './stage.ts';
+import { medianOf, percentileOf } from './statistics.ts';
+import { GATEWAY } from './subjects.ts';
+import { CALLER_CLAIMS } from './token-endpoint.ts';
+import { bodyFor, requestHeaders } from './workloads.ts';
+
+const SLOW_SOCKETS = 2_000;
+/** Requests of the good client, one after the other, in a second: what its rate allows. */
+const PER_SECOND = 50;
+const LIMIT = 2;
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '20' },
+    rounds: { type: 'string', default: '3' },
+  },
+});
+const seconds = Number(values.seconds);
+const rounds = Number(values.rounds);
+if (!(seconds >= 1 && rounds >= 1)) throw new Error('--seconds and --rounds take a number from 1.');
+
+const say = (text: string) => void process.stdout.write(`${text}\n`);
+const stage = await setStage({});
+const { tokens } = stage;
+const server = await startServer(GATEWAY, stage, {
+  env: { ...tokens.callerEnv, RATE_LIMIT_PER_SECOND: '100' },
+});
+const { endpoint } = server;
+const tokenOf = (sub: string) => tokens.issueToken({ ...CALLER_CLAIMS, sub });
+const [good, bad] = await Promise.all([tokenOf('good'), tokenOf('bad')]);
+const connection = new Agent({ connections: 1 });
+let asked = 0;
+
+/** Latencies of the good client, in milliseconds. */
+async function measure(): Promise<number[]> {
+  const latencies: number[] = [];
+  for (const end = performance.now() + 1_000 * seconds; performance.now() < end; ) {
+    asked += 1;
+    const begun = performance.now();
+    const { statusCode, body } = await request(endpoint, {
+      method: 'POST',
+      dispatcher: connection,
+      headers: { ...requestHeaders([]), authorization: `Bearer ${good}` },
+      body: bodyFor(`good-${asked}`),
+    });
+    const text = await body.text();
+    latencies.push(performance.now() - begun);
+    if (statusCode !== 200 || text.includes('"errors"')) {
+      throw new Error(`The good client was answered ${statusCode}: ${text}`);
+    }
+    await sleep(1_000 / PER_SECOND);
+  }
+  return latencies;
+}
+
+/** Holds sockets that never send a whole request; one that is closed is followed by another. */
+function holdSlowSockets(): () => void {
+  const { port } = new URL(endpoint);
+  let holding = true;
+  const sockets = new Set<ReturnType<typeof connect>>();
+  const open = () => {
+    const socket = connect(Number(port), '127.0.0.1');
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.once('connect', () => socket.write('POST /graphql HTTP/1.1\r\nHost: local'));
+    socket.once('close', () => {
+      sockets.delete(socket);
+      if (holding) setTimeout(open, 100);
+    });
+  };
+  for (let count = 0; count < SLOW_SOCKETS; count += 1) open();
+  return () => {
+    holding = false;
+    for (const socket of sockets) socket.destroy();
+  };
+}
+
+const headers = [`authorization: Bearer ${bad}`];
+const flood = () =>
+  load({ endpoint, workload: 'cold', seconds: seconds + 1, core: stage.loadCore, headers });
+const worst: number[] = [];
+await measure();
+for (let round = 1; round <= rounds; round += 1) {
+  const alone = await measure();
+  const release = holdSlowSockets();
+  await sleep(1_000);
+  const slow = await measure();
+  const [flooded, floods] = await Promise.all([measure(), flood()]);
+  release();
+  const own = percentileOf(alone, 99);
+  const describe = (name: string, latencies: number[]) =>
+    `${name}: p50 ${medianOf(latencies).toFixed(1)} ms, p99 ${percentileOf(latencies, 99).toFixed(1)} ms`;
+  const ratio = percentileOf(flooded, 99) / own;
+  worst.push(ratio);
+  say(
+    `${round}/${rounds} ${describe('alone', alone)}; ${describe(`beside ${SLOW_SOCKETS} slow sockets`, slow)}; ` +
+      `${describe('and a flood', flooded)} of ${Math.round(floods.requests / floods.seconds)} requests/s, ${floods.errors} refused: ${ratio.toFixed(2)} of its own`,
+  );
+}
+await server.stop();
+await stage.clear();
+const ratio = medianOf(worst);
+say(`p99 of the good client: ${ratio.toFixed(2)} of its own; the limit is ${LIMIT}.`);
+process.exit(ratio <= LIMIT ? 0 : 1);
