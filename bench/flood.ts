@@ -2,11 +2,12 @@
  * A good client, alone and then beside one that floods and beside slow sockets: see README.md. Exits
  * with 1 when its 99th percentile is more than twice its own, or it saw an error.
  */
-import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Agent, request } from 'undici';
 import { load } from './load.ts';
+import { type Running, start } from './processes.ts';
 import { startServer } from './server.ts';
 import { setStage } from './stage.ts';
 import { medianOf, percentileOf } from './statistics.ts';
@@ -63,26 +64,11 @@ async function measure(): Promise<number[]> {
   return latencies;
 }
 
-/** Holds sockets that never send a whole request; one that is closed is followed by another. */
-function holdSlowSockets(): () => void {
+/** In a process of their own: the good client must not wait for them where it runs. */
+function holdSlowSockets(): Running {
+  const program = fileURLToPath(new URL('slow-sockets.ts', import.meta.url));
   const { port } = new URL(endpoint);
-  let holding = true;
-  const sockets = new Set<ReturnType<typeof connect>>();
-  const open = () => {
-    const socket = connect(Number(port), '127.0.0.1');
-    sockets.add(socket);
-    socket.on('error', () => {});
-    socket.once('connect', () => socket.write('POST /graphql HTTP/1.1\r\nHost: local'));
-    socket.once('close', () => {
-      sockets.delete(socket);
-      if (holding) setTimeout(open, 100);
-    });
-  };
-  for (let count = 0; count < SLOW_SOCKETS; count += 1) open();
-  return () => {
-    holding = false;
-    for (const socket of sockets) socket.destroy();
-  };
+  return start([process.execPath, program, port, String(SLOW_SOCKETS)], { core: stage.loadCore });
 }
 
 const headers = [`authorization: Bearer ${bad}`];
@@ -92,11 +78,11 @@ const worst: number[] = [];
 await measure();
 for (let round = 1; round <= rounds; round += 1) {
   const alone = await measure();
-  const release = holdSlowSockets();
+  const sockets = holdSlowSockets();
   await sleep(1_000);
   const slow = await measure();
   const [flooded, floods] = await Promise.all([measure(), flood()]);
-  release();
+  await sockets.stop();
   const own = percentileOf(alone, 99);
   const describe = (name: string, latencies: number[]) =>
     `${name}: p50 ${medianOf(latencies).toFixed(1)} ms, p99 ${percentileOf(latencies, 99).toFixed(1)} ms`;

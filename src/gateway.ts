@@ -193,7 +193,7 @@ export async function createGateway({
     rateLimit:
       settings.rateLimit.perSecond === 0
         ? undefined
-        : createRateLimit({ ...settings.rateLimit, clock }),
+        : createRateLimit({ ...settings.rateLimit, clock, random: Math.random }),
     admission: createAdmission(settings.maxConcurrentRequests),
     sockets: settings.sockets,
     clock,

@@ -8,6 +8,8 @@ export interface RateLimitOptions {
   /** Requests beyond that, in 10 seconds. */
   burst: number;
   clock: Clock;
+  /** A number in [0, 1), for jitter. */
+  random: () => number;
 }
 
 /** How often one caller may come. */
@@ -19,10 +21,11 @@ export interface RateLimit {
   check(caller: string): Promise<void>;
 }
 
+/** Half of it to one and a half, by chance: or those who are refused together would come back together. */
 const REFUSAL_DELAY_MS = 100;
 
 /** Counts in memory, for this process. A caller who has not come for 10 seconds is forgotten. */
-export function createRateLimit({ perSecond, burst, clock }: RateLimitOptions): RateLimit {
+export function createRateLimit({ perSecond, burst, clock, random }: RateLimitOptions): RateLimit {
   // By tenths of a second, where there is enough to share out: or all would be taken at its beginning.
   const parts = perSecond >= 10 ? 10 : 1;
   const limiter = new BurstyRateLimiter(
@@ -35,7 +38,8 @@ export function createRateLimit({ perSecond, burst, clock }: RateLimitOptions): 
         await limiter.consume(caller);
       } catch (error) {
         if (!(error instanceof RateLimiterRes)) throw error;
-        await new Promise<void>((resolve) => void clock.after(REFUSAL_DELAY_MS, resolve));
+        const delayMs = REFUSAL_DELAY_MS * (0.5 + random());
+        await new Promise<void>((resolve) => void clock.after(delayMs, resolve));
         throw new RefusedRequest(
           'RATE_LIMITED',
           429,
