@@ -406,7 +406,7 @@ const environmentSchema = z.object({
     meaning:
       'Requests of one caller in a second: of a subject, else of an address; 0: any; empty: 100 with AUTH_MODE=jwt, else any.',
   }),
-  RATE_LIMIT_BURST: withDefault('200', integer(0, 1_000_000), {
+  RATE_LIMIT_BURST: withDefault('100', integer(0, 1_000_000), {
     takes: 'a whole number from 0 to 1000000',
     meaning: 'Requests beyond that, in 10 seconds.',
   }),

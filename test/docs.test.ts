@@ -81,7 +81,7 @@ test('the settings for production are taken as they are written', async () => {
     errorDetail: 'public',
     federation: false,
     getQueries: false,
-    rateLimit: { perSecond: 100, burst: 200 },
+    rateLimit: { perSecond: 100, burst: 100 },
   });
 });
 

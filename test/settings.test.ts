@@ -68,7 +68,7 @@ test('with nothing set, the gateway runs on the sandbox with the documented defa
     trustedDocuments: undefined,
     persistedQueries: false,
     trustedProxies: [],
-    rateLimit: { perSecond: 0, burst: 200 },
+    rateLimit: { perSecond: 0, burst: 100 },
     maxConcurrentRequests: 256,
     sockets: { requestTimeoutMs: 8_000, keepAliveMs: 5_000, maxSockets: 10_000 },
     graphiql: true,
