@@ -176,6 +176,7 @@ test.each([
   ['short IPv6', ['::1'], '::1', '2001:DB8::1', '2001:db8:0:0::/64'],
   ['IPv6 of one machine', [], '::1', undefined, '0:0:0:0::/64'],
   ['IPv6 with a zone', [], 'fe80::1%eth0', undefined, 'fe80:0:0:0::/64'],
+  ['a proxy with a zone', ['fe80::/10'], 'fe80::1%eth0', '192.0.2.1', '192.0.2.1'],
 ])('27: the address of a client when %s', (_, trusted, socket, header, address) => {
   expect(createClientAddress(trusted)(requestFrom(socket, header))).toBe(address);
 });

@@ -33,18 +33,16 @@ export function createClientAddress(trustedProxies: readonly string[]): ClientAd
   };
 }
 
-/** An IPv4 address that came by IPv6 (RFC 4291, section 2.5.5.2) is that IPv4 address. */
-function plain(address: string): string {
+/** Without a zone; an IPv4 address that came by IPv6 (RFC 4291, section 2.5.5.2) is that IPv4 address. */
+function plain(text: string): string {
+  const [address = ''] = text.split('%');
   return /^::ffff:(?=\d+\.)/i.test(address) ? address.slice(7) : address;
 }
 
 function network(address: string): string {
   if (isIP(address) !== 6) return address;
   // Written in full, whatever way it came.
-  const [bare = ''] = address.split('%');
-  const [head = '', tail = ''] = new SocketAddress({ address: bare, family: 'ipv6' }).address.split(
-    '::',
-  );
+  const [head = '', tail = ''] = new SocketAddress({ address, family: 'ipv6' }).address.split('::');
   const before = head === '' ? [] : head.split(':');
   const after = tail === '' ? [] : tail.split(':');
   const zeros = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => '0');
