@@ -15,6 +15,8 @@ export default defineConfig({
     reporters: ['default', new ClosingLines()],
     setupFiles: ['test/support/no-outside-calls.ts'],
     testTimeout: 15_000,
+    // One less by default: half of them where there are two.
+    maxWorkers: '100%',
     // It warns that keys and storage are made up, which in tests they are.
     onConsoleLog: (line) => (line.startsWith('oidc-provider WARNING') ? false : undefined),
   },
