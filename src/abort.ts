@@ -1,3 +1,5 @@
+import type { Clock } from './clock.ts';
+
 /**
  * Waits for `promise`, but no longer than until `signal` aborts: then it rejects with the signal's
  * reason. What the promise stands for goes on, for the others that wait for it.
@@ -18,4 +20,15 @@ export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
       },
     );
   });
+}
+
+/** Resolves after `ms`, or rejects with the reason of `signal` as soon as that aborts. */
+export async function pause(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const cancel = clock.after(ms, resolve);
+  try {
+    await untilAborted(promise, signal);
+  } finally {
+    cancel();
+  }
 }

@@ -23,7 +23,10 @@ import type { Log } from './log.ts';
 import { createNetwork, type Exchange } from './network/exchange.ts';
 import { urlBelow } from './network/url-below.ts';
 import { createBatchStatusCache } from './participants/batch-status-cache.ts';
+import { createCircuitBreaker } from './participants/circuit-breaker.ts';
 import { createParticipantClient } from './participants/client.ts';
+import { createRetryPolicy } from './participants/retry-policy.ts';
+import { createStatusEndpoint } from './participants/status-endpoint.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 import type { ParticipantServiceSettings, Settings } from './settings.ts';
 import { createClientCredentialsGrant } from './tokens/client-credentials-grant.ts';
@@ -111,21 +114,29 @@ export async function createGateway({
       date,
     }),
   });
+  const breaker = createCircuitBreaker({ clock, log, random: Math.random });
   const client = createParticipantClient({
-    exchange: statusNetwork.exchange,
+    endpoint: createStatusEndpoint({
+      exchange: statusNetwork.exchange,
+      baseUrl: service.url,
+      tenantId: service.tenantId,
+      tokenHeader: token.header,
+      finishedStatuses: settings.finishedStatuses,
+      date,
+    }),
     tokens,
-    baseUrl: service.url,
-    tenantId: service.tenantId,
-    tokenHeader: token.header,
-    finishedStatuses: settings.finishedStatuses,
-    date,
+    breaker,
+    retries: createRetryPolicy({ clock, random: Math.random }),
+    clock,
   });
   const cache = createBatchStatusCache({
     client,
+    breaker,
     clock,
     tenantId: service.tenantId,
     ttlMs: settings.statusTtlMs,
     finishedTtlMs: settings.statusFinishedTtlMs,
+    staleMs: settings.statusStaleMs,
   });
   const callers = await createCallers(settings, sandbox, {
     clock,
@@ -166,6 +177,12 @@ export async function createGateway({
           tokens.prime();
           return 'no access token yet';
         },
+      },
+      upstream: {
+        degraded: () =>
+          breaker.state() === 'closed'
+            ? undefined
+            : `the Participant Service fails; the circuit is ${breaker.state()}`,
       },
       // Without keys nobody could come in.
       ...(callers && {

@@ -15,6 +15,7 @@ export interface Settings {
   upstreamMaxBodyBytes: number;
   statusTtlMs: number;
   statusFinishedTtlMs: number;
+  statusStaleMs: number;
   /** In upper case. */
   finishedStatuses: ReadonlySet<string>;
   errorDetail: 'public' | 'full';
@@ -270,6 +271,11 @@ const environmentSchema = z.object({
   STATUS_FINISHED_TTL_MS: withDefault('30000', integer(0, 86_400_000), {
     takes: COPY_LIFETIME,
     meaning: 'The same for a finished batch.',
+  }),
+  STATUS_STALE_MS: withDefault('60000', integer(0, 86_400_000), {
+    takes: COPY_LIFETIME,
+    meaning:
+      'How old a copy may be that is served, as `stale`, while the upstream fails and is not asked, in milliseconds; 0: none is.',
   }),
   FINISHED_STATUSES: withDefault(
     'SUCCESS,PARTIAL_SUCCESS,FAILED,COMPLETED,CANCELLED',
@@ -648,6 +654,7 @@ function toSettings(values: Values, production: boolean): Settings {
     upstreamMaxBodyBytes: values.UPSTREAM_MAX_BODY_BYTES,
     statusTtlMs: values.STATUS_TTL_MS,
     statusFinishedTtlMs: values.STATUS_FINISHED_TTL_MS,
+    statusStaleMs: values.STATUS_STALE_MS,
     finishedStatuses: new Set(values.FINISHED_STATUSES.map((status) => status.toUpperCase())),
     errorDetail: values.ERROR_DETAIL ?? (url === undefined ? 'full' : 'public'),
     auth: toAuthSettings(values),

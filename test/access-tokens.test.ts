@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { createAccessTokenVerifier, InvalidTokenError } from '../src/callers/access-tokens.ts';
 import { createKeySet, KeysUnavailableError } from '../src/callers/key-set.ts';
 import { createLog } from '../src/log.ts';
-import { NetworkError } from '../src/network/exchange.ts';
+import { NetworkError } from '../src/network/network-error.ts';
 import { TestClock } from './support/test-clock.ts';
 
 const ISSUER = 'https://issuer.example';

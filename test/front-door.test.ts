@@ -29,7 +29,7 @@ test('/readyz is 503 until there is a first token, names what is missing, and as
   await upstream.tokenCallCount(1);
   const notReady = {
     status: 503,
-    body: { status: 'not ready', notReady: { token: 'no access token yet' } },
+    body: { status: 'not ready', notReady: { token: 'no access token yet' }, degraded: {} },
   };
   expect(await probe(gateway, '/readyz')).toEqual(notReady);
 
@@ -40,7 +40,7 @@ test('/readyz is 503 until there is a first token, names what is missing, and as
   await upstream.tokenCallCount(2);
   await expect
     .poll(() => probe(gateway, '/readyz'))
-    .toEqual({ status: 200, body: { status: 'ready', notReady: {} } });
+    .toEqual({ status: 200, body: { status: 'ready', notReady: {}, degraded: {} } });
 });
 
 test('/readyz stays 200 when the token endpoint fails later: callers are told by their errors', async () => {
@@ -53,7 +53,7 @@ test('/readyz stays 200 when the token endpoint fails later: callers are told by
   await gateway.query(STATUS_QUERY, { participantType: 'vehicles' });
   expect(await probe(gateway, '/readyz')).toEqual({
     status: 200,
-    body: { status: 'ready', notReady: {} },
+    body: { status: 'ready', notReady: {}, degraded: {} },
   });
 });
 

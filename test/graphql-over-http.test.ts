@@ -69,9 +69,12 @@ const badBodies: [name: string, body: string, answer: { status: number; body: ob
     JSON.stringify({ query: '{ batchStatus(participantType: "vehicles") { statsu } }' }),
     {
       status: 200,
-      body: refusal('Cannot query field "statsu" on type "BatchStatus". Did you mean "status"?', {
-        locations: [{ line: 1, column: 46 }],
-      }),
+      body: refusal(
+        'Cannot query field "statsu" on type "BatchStatus". Did you mean "status" or "stale"?',
+        {
+          locations: [{ line: 1, column: 46 }],
+        },
+      ),
     },
   ],
   [

@@ -93,7 +93,7 @@ test('61: SIGTERM under load: not ready, what is under way is answered, later re
   const readiness = await fetch(new URL('/readyz', address));
   expect([readiness.status, await readiness.json()]).toEqual([
     503,
-    { status: 'not ready', notReady: { server: 'shutting down' } },
+    { status: 'not ready', notReady: { server: 'shutting down' }, degraded: {} },
   ]);
   expect(readiness.headers.get('connection')).toBe('close');
   const late = ask('b-late');

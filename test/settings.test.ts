@@ -38,6 +38,7 @@ test('with nothing set, the gateway runs on the sandbox with the documented defa
     upstreamMaxBodyBytes: 1_048_576,
     statusTtlMs: 1_000,
     statusFinishedTtlMs: 30_000,
+    statusStaleMs: 60_000,
     finishedStatuses: new Set(['SUCCESS', 'PARTIAL_SUCCESS', 'FAILED', 'COMPLETED', 'CANCELLED']),
     errorDetail: 'full',
     auth: {
@@ -145,6 +146,7 @@ test('64: every setting faulty at once: one message names each, what it got and 
     UPSTREAM_MAX_BODY_BYTES: '1e6',
     STATUS_TTL_MS: '86400001',
     STATUS_FINISHED_TTL_MS: '1.5',
+    STATUS_STALE_MS: 'long',
     FINISHED_STATUSES: ',',
     ERROR_DETAIL: 'all',
     FEDERATION: 'true',

@@ -89,6 +89,11 @@ const BatchStatus = builder.objectRef<BatchStatusShape>('BatchStatus').implement
       description:
         'When the Participant Service said so. Answers are kept for a moment and shared, so this can be a little before the response.',
     }),
+    stale: t.exposeBoolean('stale', {
+      nullable: false,
+      description:
+        'True when the Participant Service fails, and this is the last that it said: the batch may be further by now. `fetchedAt` tells how old it is.',
+    }),
   }),
 });
 

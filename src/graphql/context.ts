@@ -22,6 +22,8 @@ export interface RequestScope {
   readonly requestId: string;
   /** Aborts when the client is gone (nobody waits any more) or the request's deadline has passed. */
   readonly signal: AbortSignal;
+  /** When the deadline passes, on the gateway's clock. */
+  readonly deadline: number;
   /** Undefined where nobody's identity is checked, or it is not known yet. */
   caller: Caller | undefined;
   /** Whether `_service` and `_entities` may be asked for. */
@@ -43,6 +45,8 @@ export interface RequestReport {
   errorCodes: string[];
   /** Requests that went out to the upstream because of this one. */
   upstreamCalls: number;
+  /** Statuses in the answer that are older than they should be, because the upstream fails. */
+  staleStatuses: number;
   /**
    * The moment on the gateway's clock until which every status in the answer may be served again.
    * Infinity while there is none in it.

@@ -3,9 +3,10 @@ import { Readable } from 'node:stream';
 import type { ExecutionResult, GraphQLSchema } from 'graphql';
 import { createYoga } from 'graphql-yoga';
 import type { Log } from '../log.ts';
+import type { BatchStatus } from '../participants/batch-status.ts';
 import type { BatchStatusCache, Requester } from '../participants/batch-status-cache.ts';
 import { createBatchStatusLoader } from '../participants/batch-status-loader.ts';
-import type { EndUser } from '../participants/client.ts';
+import type { EndUser } from '../participants/status-endpoint.ts';
 import type { GatewayContext, RequestScope, ScopeContext } from './context.ts';
 import { type GraphQLMediaType, type HttpAnswer, toHttpAnswer } from './http-answer.ts';
 import type { OperationLimits } from './limits.ts';
@@ -166,12 +167,17 @@ class ScopeRequester implements Requester {
     return this.#scope.signal;
   }
 
+  get deadline(): number {
+    return this.#scope.deadline;
+  }
+
   onUpstreamCall(): void {
     this.#scope.report.upstreamCalls += 1;
   }
 
-  onStatus(freshUntil: number): void {
+  onStatus({ stale }: BatchStatus, freshUntil: number): void {
     const { report } = this.#scope;
+    if (stale) report.staleStatuses += 1;
     report.freshUntil = Math.min(report.freshUntil, freshUntil);
   }
 }

@@ -101,7 +101,7 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
     if (path === '/livez' && reads) return sendJson(response, 200, { status: 'alive' });
     if (path === '/readyz' && reads) {
       const state = readinessOf(readiness);
-      return sendJson(response, state.status === 'ready' ? 200 : 503, state);
+      return sendJson(response, state.status === 'not ready' ? 503 : 200, state);
     }
     if (path === '/' && reads && graphiql) {
       response.writeHead(302, { location: endpoint }).end();

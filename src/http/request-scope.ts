@@ -48,12 +48,14 @@ class Scope implements RequestScope {
     refusal: undefined,
     errorCodes: [],
     upstreamCalls: 0,
+    staleStatuses: 0,
     freshUntil: Number.POSITIVE_INFINITY,
   };
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #options: RequestScopeOptions;
   readonly #startedAt: number;
+  readonly deadline: number;
   #abort: AbortController | undefined;
   #cancelDeadline: (() => void) | undefined;
 
@@ -63,6 +65,7 @@ class Scope implements RequestScope {
     this.#response = response;
     this.#options = options;
     this.#startedAt = options.clock.now();
+    this.deadline = this.#startedAt + options.deadlineMs;
   }
 
   /** Made when somebody waits for it: an answer that is at hand needs neither signal nor timer. */
@@ -75,7 +78,7 @@ class Scope implements RequestScope {
     const { clock, deadlineMs } = this.#options;
     const abort = new AbortController();
     if (this.#response.closed) abort.abort(new ClientGoneError('the client went away'));
-    this.#cancelDeadline = clock.after(this.#startedAt + deadlineMs - clock.now(), () =>
+    this.#cancelDeadline = clock.after(this.deadline - clock.now(), () =>
       abort.abort(
         new UpstreamError('timeout', `The request took longer than ${deadlineMs} ms.`, {
           requestId: this.requestId,
@@ -91,7 +94,7 @@ class Scope implements RequestScope {
     const { clock, log } = this.#options;
     const answered = this.#response.writableFinished;
     if (!answered) this.#abort?.abort(new ClientGoneError('the client went away'));
-    const { lane, operationName, errorCodes, upstreamCalls, refusal } = this.report;
+    const { lane, operationName, errorCodes, upstreamCalls, staleStatuses, refusal } = this.report;
     log.info(
       {
         requestId: this.requestId,
@@ -103,6 +106,7 @@ class Scope implements RequestScope {
         codes: errorCodes,
         ...(refusal === undefined ? {} : { refusal }),
         upstreamCalls,
+        ...(staleStatuses === 0 ? {} : { staleStatuses }),
         durationMs: Math.round(10 * (clock.now() - this.#startedAt)) / 10,
       },
       'request',

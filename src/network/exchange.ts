@@ -1,6 +1,7 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { Agent, type Dispatcher, errors } from 'undici';
 import type { Clock } from '../clock.ts';
+import { decodeContent } from './content-encoding.ts';
+import { NetworkError, tooLarge } from './network-error.ts';
 
 /** One HTTP request, ready to be sent. */
 export interface ExchangeRequest {
@@ -14,9 +15,18 @@ export interface ExchangeRequest {
 /** Its answer, read to the end. */
 export interface ExchangeResponse {
   status: number;
-  headers: IncomingHttpHeaders;
-  /** Decoded as UTF-8. */
+  headers: ResponseHeaders;
+  /** Without its content-encodings; read as UTF-8. */
   body: string;
+}
+
+/** By name, in lower case; a header that came more than once is a list. */
+export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+/** A header as one text: of several lines a list with commas (RFC 9110, section 5.2). */
+export function headerOf(headers: ResponseHeaders, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
 }
 
 /**
@@ -25,33 +35,13 @@ export interface ExchangeResponse {
  */
 export type Exchange = (request: ExchangeRequest, signal: AbortSignal) => Promise<ExchangeResponse>;
 
-/**
- * Why there is no answer to work with:
- * - `unreachable`: name not found, refused, reset before or within the answer
- * - `timeout`: the time limit of one exchange passed
- * - `too-large`: the body is longer than allowed
- * - `malformed`: not HTTP, ended before its end, or encoded in a way that was not asked for
- */
-export type NetworkErrorKind = 'unreachable' | 'timeout' | 'too-large' | 'malformed';
-
-/** An exchange that failed below the level of HTTP statuses. */
-export class NetworkError extends Error {
-  override readonly name = 'NetworkError';
-  readonly kind: NetworkErrorKind;
-
-  constructor(kind: NetworkErrorKind, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.kind = kind;
-  }
-}
-
 export interface NetworkOptions {
   clock: Clock;
   /** Connections to one origin; further requests wait for one, within their time limit. */
   maxConnections: number;
   /** Time limit of one exchange, from the call to the last byte of the body, waiting included. */
   timeoutMs: number;
-  /** The longest body that is read. */
+  /** The longest body that is read, as it is sent and as it is decoded. */
   maxBodyBytes: number;
 }
 
@@ -101,7 +91,7 @@ export function createNetwork(options: NetworkOptions): Network {
 }
 
 interface Outcome {
-  resolve(response: ExchangeResponse): void;
+  resolve(response: ExchangeResponse | Promise<ExchangeResponse>): void;
   reject(reason: unknown): void;
   /** Called once, before one of the others. */
   settled(): void;
@@ -116,7 +106,7 @@ class Receiver implements Dispatcher.DispatchHandler {
   #outcome: Outcome | undefined;
   #controller: Dispatcher.DispatchController | undefined;
   #status = 0;
-  #headers: IncomingHttpHeaders = {};
+  #headers: ResponseHeaders = {};
   #chunks: Buffer[] = [];
   #length = 0;
 
@@ -136,23 +126,15 @@ class Receiver implements Dispatcher.DispatchHandler {
     if (this.#outcome === undefined) controller.abort(new Error('given up while it was queued'));
   }
 
-  onResponseStart(_: unknown, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(_: unknown, status: number, headers: ResponseHeaders): void {
     this.#status = status;
     this.#headers = headers;
-    const encoding = headers['content-encoding'];
-    if (encoding && encoding.toLowerCase() !== 'identity') {
-      this.fail(
-        new NetworkError('malformed', 'the answer has a content-encoding that was not asked for'),
-      );
-    }
   }
 
   onResponseData(_: unknown, chunk: Buffer): void {
     this.#length += chunk.length;
     if (this.#length > this.#maxBodyBytes) {
-      this.fail(
-        new NetworkError('too-large', `the answer is longer than ${this.#maxBodyBytes} bytes`),
-      );
+      this.fail(tooLarge(this.#maxBodyBytes));
     } else {
       this.#chunks.push(chunk);
     }
@@ -162,11 +144,12 @@ class Receiver implements Dispatcher.DispatchHandler {
     const [first] = this.#chunks;
     const whole =
       first && this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks, this.#length);
-    this.#settle()?.resolve({
-      status: this.#status,
-      headers: this.#headers,
-      body: whole.toString('utf8'),
-    });
+    const [status, headers] = [this.#status, this.#headers];
+    const answer = (body: Buffer) => ({ status, headers, body: body.toString('utf8') });
+    const encoding = headerOf(headers, 'content-encoding');
+    this.#settle()?.resolve(
+      encoding ? decodeContent(whole, encoding, this.#maxBodyBytes).then(answer) : answer(whole),
+    );
   }
 
   onResponseError(_: unknown, error: unknown): void {
@@ -180,6 +163,9 @@ class Receiver implements Dispatcher.DispatchHandler {
     return outcome;
   }
 }
+
+/** undici's words for 100 Continue and 101 Switching Protocols, which nobody asked for. */
+const UNWANTED = /^bad (?:response|upgrade)$/;
 
 /** `begun`: the head of the answer is there. */
 function toNetworkError(error: unknown, begun: boolean): NetworkError {
@@ -196,8 +182,8 @@ function toNetworkError(error: unknown, begun: boolean): NetworkError {
     // Not passed on as the cause: a parser error carries bytes of the answer.
     return new NetworkError('malformed', `the answer is not HTTP (${code})`);
   }
-  if (begun && error instanceof errors.SocketError) {
-    return new NetworkError('malformed', 'the answer was cut off: the server ended the connection');
+  if (error instanceof errors.SocketError && (begun || UNWANTED.test(error.message))) {
+    return new NetworkError('malformed', 'the answer was cut off, or is none');
   }
   return new NetworkError('unreachable', `the connection failed (${code})`, { cause: error });
 }

@@ -3,7 +3,10 @@ import { untilAborted } from '../abort.ts';
 import type { Clock } from '../clock.ts';
 import type { BatchKey } from './batch-key.ts';
 import type { BatchStatus } from './batch-status.ts';
-import type { EndUser, ParticipantClient } from './client.ts';
+import type { CircuitBreaker } from './circuit-breaker.ts';
+import type { ParticipantClient } from './client.ts';
+import { circuitOpen, isOutage } from './errors.ts';
+import type { EndUser } from './status-endpoint.ts';
 
 /** On whose behalf a status is wanted. */
 export interface Requester {
@@ -11,20 +14,25 @@ export interface Requester {
   readonly user: EndUser | undefined;
   /** Aborts when the requester is gone, or its time is up. */
   readonly signal: AbortSignal;
+  /** The moment on the clock at which its time is up. */
+  readonly deadline: number;
   /** Called for every request that is sent upstream because of this requester. */
   onUpstreamCall(): void;
   /** Called for every status that is handed out: with the end of the copy, or 0 when it is no copy. */
-  onStatus(freshUntil: number): void;
+  onStatus(status: BatchStatus, freshUntil: number): void;
 }
 
 export interface BatchStatusCacheOptions {
   client: ParticipantClient;
+  breaker: CircuitBreaker;
   clock: Clock;
   tenantId: string;
   /** How long a copy of an unfinished batch's status may be served; 0: never. */
   ttlMs: number;
   /** The same for a finished batch. */
   finishedTtlMs: number;
+  /** How old the last copy may be that is served while the circuit is open; 0: none is. */
+  staleMs: number;
 }
 
 /**
@@ -37,6 +45,10 @@ export interface BatchStatusCache {
    * Rejects as the client does, or with the reason of the requester's signal. Failures are not kept. A
    * requester that leaves does not end what others wait for; when the last one leaves, the call is
    * aborted.
+   *
+   * While the circuit is open, it is the last copy, at once and marked as stale, or an error, at once.
+   * When a call may be made to see whether the upstream is back, one for which there is a copy does not
+   * wait for that.
    */
   get(key: BatchKey, requester: Requester): Promise<BatchStatus>;
 }
@@ -50,18 +62,22 @@ const MAX_COPIES_SIZE = 16 * 1024 * 1024;
 
 interface Copy {
   readonly status: BatchStatus;
-  /** When the copy ends, on the clock. */
+  /** Until when it may be served, on the clock. */
   readonly freshUntil: number;
+  /** Until when it may be served while the circuit is open. */
+  readonly staleUntil: number;
 }
 
 interface Flight {
   readonly answer: Promise<BatchStatus>;
   readonly abort: AbortController;
   waiting: number;
+  /** The latest of those who wait. */
+  deadline: number;
 }
 
 export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchStatusCache {
-  const { client, clock, tenantId, ttlMs, finishedTtlMs } = options;
+  const { client, breaker, clock, tenantId, ttlMs, finishedTtlMs, staleMs } = options;
   const flights = new Map<string, Flight>();
   const copies = new LRUCache<string, Copy>({
     max: MAX_COPIES,
@@ -72,8 +88,18 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
   });
 
   function keep(id: string, status: BatchStatus): void {
-    const ttl = status.finished ? finishedTtlMs : ttlMs;
-    if (ttl > 0) copies.set(id, { status, freshUntil: clock.now() + ttl }, { ttl });
+    const freshMs = status.finished ? finishedTtlMs : ttlMs;
+    const ttl = Math.max(freshMs, staleMs);
+    if (ttl === 0) return;
+    const now = clock.now();
+    copies.set(id, { status, freshUntil: now + freshMs, staleUntil: now + staleMs }, { ttl });
+  }
+
+  /** The last copy while the circuit is open; undefined when it is too old, or the upstream can be asked. */
+  function staleStatus(id: string): BatchStatus | undefined {
+    if (breaker.state() === 'closed') return undefined;
+    const copy = copies.get(id);
+    return copy && clock.now() < copy.staleUntil ? { ...copy.status, stale: true } : undefined;
   }
 
   function begin(id: string, key: BatchKey, requester: Requester): Flight {
@@ -81,7 +107,8 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
     const { signal } = abort;
     const { user } = requester;
     const onCall = () => requester.onUpstreamCall();
-    const answer = client.getBatchStatus(key, { user, signal, onCall }).then(
+    const deadline = () => flight.deadline;
+    const answer = client.getBatchStatus(key, { user, signal, deadline, onCall }).then(
       (status) => {
         forget(id, flight);
         keep(id, status);
@@ -93,7 +120,7 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
         throw error;
       },
     );
-    const flight: Flight = { answer, abort, waiting: 0 };
+    const flight: Flight = { answer, abort, waiting: 0, deadline: requester.deadline };
     flights.set(id, flight);
     return flight;
   }
@@ -102,29 +129,55 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
     if (flights.get(id) === flight) flights.delete(id);
   }
 
+  /** Waits for the call that is under way, or begins one. */
+  async function fetch(id: string, key: BatchKey, requester: Requester): Promise<BatchStatus> {
+    requester.signal.throwIfAborted();
+    const flight = flights.get(id) ?? begin(id, key, requester);
+    flight.waiting += 1;
+    flight.deadline = Math.max(flight.deadline, requester.deadline);
+    try {
+      return await untilAborted(flight.answer, requester.signal);
+    } finally {
+      flight.waiting -= 1;
+      if (flight.waiting === 0 && flights.get(id) === flight) {
+        // Whoever comes now begins anew, rather than join a call that is being aborted.
+        forget(id, flight);
+        flight.abort.abort(requester.signal.reason);
+      }
+    }
+  }
+
   return {
     async get(key, requester) {
       const { participantType, batchId } = key;
       const id = JSON.stringify([tenantId, participantType, batchId, requester.user]);
       const copy = copies.get(id);
-      if (copy !== undefined) {
-        requester.onStatus(copy.freshUntil);
+      if (copy !== undefined && clock.now() < copy.freshUntil) {
+        requester.onStatus(copy.status, copy.freshUntil);
         return copy.status;
       }
-      requester.signal.throwIfAborted();
-      const flight = flights.get(id) ?? begin(id, key, requester);
-      flight.waiting += 1;
-      try {
-        const status = await untilAborted(flight.answer, requester.signal);
-        requester.onStatus(0);
-        return status;
-      } finally {
-        flight.waiting -= 1;
-        if (flight.waiting === 0 && flights.get(id) === flight) {
-          // Whoever comes now begins anew, rather than join a call that is being aborted.
-          forget(id, flight);
-          flight.abort.abort();
+      if (breaker.state() !== 'closed') {
+        const waitMs = breaker.waitMs();
+        const stale = staleStatus(id);
+        if (stale !== undefined) {
+          if (waitMs === undefined && !flights.has(id))
+            begin(id, key, requester).answer.catch(() => {});
+          requester.onStatus(stale, 0);
+          return stale;
         }
+        // Nor is a call of before joined, of which little is to be hoped.
+        if (waitMs !== undefined) throw circuitOpen(waitMs);
+      }
+      try {
+        const status = await fetch(id, key, requester);
+        requester.onStatus(status, 0);
+        return status;
+      } catch (error) {
+        // It may have opened just now.
+        const stale = isOutage(error) ? staleStatus(id) : undefined;
+        if (stale === undefined) throw error;
+        requester.onStatus(stale, 0);
+        return stale;
       }
     },
   };

@@ -9,6 +9,8 @@ export interface BatchStatus {
   readonly request: UpstreamEcho;
   /** When the upstream said so. */
   readonly fetchedAt: Date;
+  /** True for a copy that is older than copies should be, because the upstream fails. */
+  readonly stale: boolean;
   /** `data.status` as the upstream words it. */
   readonly status: string | null;
   /** Whether that is a status in which nothing happens any more; null when there is no status. */
@@ -49,6 +51,7 @@ export function toBatchStatus(source: BatchStatusSource): BatchStatus {
     data,
     request,
     fetchedAt,
+    stale: false,
     size,
     status: statusText,
     finished: statusText === null ? null : finishedStatuses.has(statusText.toUpperCase()),

@@ -38,8 +38,8 @@ export interface UpstreamReport {
 }
 
 export interface UpstreamErrorDetails {
-  /** The X-COREOS-REQUEST-ID of the failing call. */
-  requestId: string;
+  /** The X-COREOS-REQUEST-ID of the failing call; undefined: none was made. */
+  requestId: string | undefined;
   /** Milliseconds until another try makes sense, when somebody said so. */
   retryAfterMs?: number | undefined;
   upstream?: UpstreamReport | undefined;
@@ -49,7 +49,7 @@ export interface UpstreamErrorDetails {
 export class UpstreamError extends Error {
   override readonly name = 'UpstreamError';
   readonly kind: UpstreamErrorKind;
-  readonly requestId: string;
+  readonly requestId: string | undefined;
   readonly retryAfterMs: number | undefined;
   readonly upstream: UpstreamReport | undefined;
 
@@ -61,6 +61,27 @@ export class UpstreamError extends Error {
     this.upstream = details.upstream;
   }
 }
+
+/** The upstream fails, so that it is not asked. `waitMs`: until the next call may be made. */
+export function circuitOpen(waitMs: number): UpstreamError {
+  return new UpstreamError(
+    'unavailable',
+    'The Participant Service fails: the gateway waits a moment before it asks again.',
+    { requestId: undefined, retryAfterMs: waitMs },
+  );
+}
+
+/** Errors that tell of no batch, but of an upstream that is not there, or not as it should be. */
+export function isOutage(error: unknown): boolean {
+  return error instanceof UpstreamError && OUTAGES.has(error.kind);
+}
+
+const OUTAGES: ReadonlySet<UpstreamErrorKind> = new Set([
+  'timeout',
+  'unavailable',
+  'bad-response',
+  'token-unavailable',
+]);
 
 /** A request for more batches than one may ask for. The message says how many it takes. */
 export class TooManyBatchesError extends Error {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import * as openid from 'openid-client';
 import { isPlainLoopback } from '../loopback.ts';
-import type { Exchange, ExchangeResponse } from '../network/exchange.ts';
+import { type Exchange, type ExchangeResponse, headerOf } from '../network/exchange.ts';
 import { readRetryAfterMs } from '../network/retry-after.ts';
 import type { ClientSecret } from './client-secret.ts';
 import { TokenError } from './errors.ts';
@@ -161,7 +161,7 @@ function recordedFetch({ exchange }: ClientCredentialsOptions, requestId: string
 function toFetchResponse({ status, headers, body }: ExchangeResponse): Response {
   const init = new Headers();
   for (const name of ['content-type', 'www-authenticate'] as const) {
-    const value = headers[name];
+    const value = headerOf(headers, name);
     if (value !== undefined) init.set(name, value);
   }
   return new Response([204, 205, 304].includes(status) ? null : body, { status, headers: init });
@@ -211,7 +211,7 @@ function toTokenError(
   const what = status === 200 ? "makes no sense as a token endpoint's" : `has the status ${status}`;
   return new TokenError('unavailable', `the token endpoint's answer ${what}`, {
     requestId,
-    retryAfterMs: readRetryAfterMs(last.headers['retry-after'], now),
+    retryAfterMs: readRetryAfterMs(headerOf(last.headers, 'retry-after'), now),
   });
 }
 

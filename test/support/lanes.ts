@@ -50,10 +50,10 @@ function inOrder(body: string): string {
   return JSON.stringify(answer);
 }
 
-/** The lanes that the requests took so far, as their log lines tell. */
-export function lanesTaken({ logLines }: TestGateway): string[] {
+/** The lanes that the requests took so far, as their log lines tell; without those of one operation. */
+export function lanesTaken({ logLines }: TestGateway, exceptOperation?: string): string[] {
   return logLines.flatMap((line) => {
-    const { lane } = JSON.parse(line);
-    return lane === undefined ? [] : [lane];
+    const { lane, operationName } = JSON.parse(line);
+    return lane === undefined || operationName === exceptOperation ? [] : [lane];
   });
 }

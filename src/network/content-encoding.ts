@@ -1,0 +1,47 @@
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib';
+import { NetworkError, tooLarge } from './network-error.ts';
+
+type Decoder = (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
+
+const DECODERS: ReadonlyMap<string, Decoder> = new Map<string, Decoder>([
+  ['gzip', promisify(gunzip)],
+  ['x-gzip', promisify(gunzip)],
+  ['deflate', promisify(inflate)],
+  ['br', promisify(brotliDecompress)],
+  ['zstd', promisify(zstdDecompress)],
+]);
+
+/** Nobody encodes an answer more than once; each encoding more is another factor of a thousand. */
+const MAX_ENCODINGS = 2;
+
+/**
+ * A body without its content-encodings (RFC 9110, section 8.4: a list, in the order in which they were
+ * applied), each of which may give `maxBytes` at most. None is asked for, which by section 12.5.3
+ * leaves the server its choice. Rejects with a {@link NetworkError}: `too-large`, or `malformed` for
+ * an encoding that is unknown, applied too often, or not there.
+ */
+export async function decodeContent(
+  body: Buffer,
+  contentEncoding: string,
+  maxBytes: number,
+): Promise<Buffer> {
+  const names = contentEncoding
+    .split(',')
+    .map((name) => name.trim().toLowerCase())
+    .filter((name) => name !== '' && name !== 'identity');
+  const decoders = names.flatMap((name) => DECODERS.get(name) ?? []);
+  if (decoders.length < names.length || names.length > MAX_ENCODINGS) {
+    throw new NetworkError('malformed', 'the content-encoding of the answer is not supported');
+  }
+  let decoded = body;
+  for (const decode of decoders.reverse()) {
+    decoded = await decode(decoded, { maxOutputLength: maxBytes }).catch((error: unknown) => {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      throw code === 'ERR_BUFFER_TOO_LARGE'
+        ? tooLarge(maxBytes)
+        : new NetworkError('malformed', 'the answer is not what its content-encoding says');
+    });
+  }
+  return decoded;
+}
