@@ -123,6 +123,10 @@ export async function createGateway({
       tokenHeader: token.header,
       finishedStatuses: settings.finishedStatuses,
       date,
+      onForeignAnswer() {
+        log.error('the upstream answered a request with the answer to another');
+        statusNetwork.renewConnections();
+      },
     }),
     tokens,
     breaker,

@@ -253,7 +253,7 @@ for (const [status, code, retryable] of statuses) {
   });
 }
 
-test('30: a redirect is not followed, and the token goes nowhere', async () => {
+test('36: a redirect is not followed, and the token goes nowhere', async () => {
   await using elsewhere = await startScriptedUpstream();
   await using upstream = await startScriptedUpstream();
   await using gateway = await startTestGateway({ upstream });

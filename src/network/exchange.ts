@@ -48,6 +48,8 @@ export interface NetworkOptions {
 /** A bounded pool of kept-alive connections. */
 export interface Network {
   exchange: Exchange;
+  /** Lets exchanges under way end, and uses none of their connections again. */
+  renewConnections(): void;
   /** Ends all connections; exchanges under way fail. */
   close(): Promise<void>;
 }
@@ -55,16 +57,18 @@ export interface Network {
 /** Opens no connection before the first exchange. HTTP/1.1 only, one request at a time on a connection. */
 export function createNetwork(options: NetworkOptions): Network {
   const { clock, maxConnections, timeoutMs, maxBodyBytes } = options;
-  const agent = new Agent({
-    connections: maxConnections,
-    // More gains nothing measurable (docs/performance.md), and a slow answer would hold up others.
-    pipelining: 1,
-    allowH2: false,
-    connect: { timeout: timeoutMs },
-    // The one time limit of an exchange is below; these would only cut it into parts.
-    headersTimeout: 0,
-    bodyTimeout: 0,
-  });
+  const createAgent = () =>
+    new Agent({
+      connections: maxConnections,
+      // More gains nothing measurable (docs/performance.md), and a slow answer would hold up others.
+      pipelining: 1,
+      allowH2: false,
+      connect: { timeout: timeoutMs },
+      // The one time limit of an exchange is below; these would only cut it into parts.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+  let agent = createAgent();
 
   return {
     exchange: ({ method, url, headers, body }, signal) =>
@@ -86,6 +90,10 @@ export function createNetwork(options: NetworkOptions): Network {
         const path = url.pathname + url.search;
         agent.dispatch({ origin: url.origin, path, method, headers, body: body ?? null }, receiver);
       }),
+    renewConnections() {
+      void agent.close();
+      agent = createAgent();
+    },
     close: () => agent.destroy(),
   };
 }

@@ -12,6 +12,7 @@ import type { AccessToken } from '../tokens/token-cache.ts';
 import type { BatchKey } from './batch-key.ts';
 import { type BatchStatus, toBatchStatus } from './batch-status.ts';
 import type { Judgeable } from './circuit-breaker.ts';
+import { isEchoOf } from './echo.ts';
 import { decodeErrorEnvelope, decodeSuccessEnvelope } from './envelope.ts';
 import { UpstreamError, type UpstreamErrorKind } from './errors.ts';
 
@@ -28,6 +29,8 @@ export interface StatusEndpointOptions {
   finishedStatuses: ReadonlySet<string>;
   /** The wall clock. */
   date: () => Date;
+  /** Called when an answer was somebody else's: the connections that there are cannot be relied on. */
+  onForeignAnswer(): void;
 }
 
 /** Who is behind a request, for the upstream's own records. */
@@ -37,13 +40,13 @@ export interface EndUser {
 }
 
 /** A status, or why there is none. */
-export type StatusResult = (StatusSuccess | StatusFailure) & Judgeable;
+export type StatusResult = StatusSuccess | StatusFailure;
 
-export interface StatusSuccess {
+export interface StatusSuccess extends Judgeable {
   readonly status: BatchStatus;
 }
 
-export interface StatusFailure {
+export interface StatusFailure extends Judgeable {
   readonly error: UpstreamError;
   /** Whether the same call, made again, may well succeed. */
   readonly passing: boolean;
@@ -74,6 +77,13 @@ export function createStatusEndpoint(options: StatusEndpointOptions): StatusEndp
   const { origin, pathname } = urlBelow(baseUrl, '/core/api/v2/participants/');
   const participantsUrl = { origin, pathname };
 
+  function foreign(answer: Answer): StatusResult {
+    options.onForeignAnswer();
+    const message = 'The Participant Service answered a request that was not this one.';
+    const failure = badResponse(message, answer);
+    return { ...failure, fault: 'an answer to another request', passing: true };
+  }
+
   return async (key, token, user, signal) => {
     const requestId = randomUUID();
     let response: ExchangeResponse;
@@ -100,7 +110,11 @@ export function createStatusEndpoint(options: StatusEndpointOptions): StatusEndp
       throw error;
     }
     const answer = { requestId, response, secrets: secretsOf(token) };
-    if (response.status < 200 || response.status > 299) return fromErrorAnswer(answer, date());
+    if (response.status < 200 || response.status > 299) {
+      const failure = fromErrorAnswer(answer, date());
+      const echo = failure.error.upstream?.request;
+      return echo && !isEchoOf(key, echo) ? foreign(answer) : failure;
+    }
     const envelope = decodeSuccessEnvelope(response.body, answer.secrets);
     if (envelope === undefined) {
       return badResponse(
@@ -108,6 +122,7 @@ export function createStatusEndpoint(options: StatusEndpointOptions): StatusEndp
         answer,
       );
     }
+    if (!isEchoOf(key, envelope.request)) return foreign(answer);
     const size = response.body.length;
     const status = toBatchStatus({ key, envelope, fetchedAt: date(), size, finishedStatuses });
     return { status, fault: undefined };
@@ -172,7 +187,7 @@ function fromNetworkError({ kind, message: fault }: NetworkError, requestId: str
   }
 }
 
-function fromErrorAnswer(answer: Answer, now: Date): StatusResult {
+function fromErrorAnswer(answer: Answer, now: Date): StatusFailure {
   const { requestId, response } = answer;
   const { status } = response;
   if (status < 400) {
@@ -199,7 +214,7 @@ function fromErrorAnswer(answer: Answer, now: Date): StatusResult {
   };
 }
 
-function badResponse(message: string, { requestId, response }: Answer): StatusResult {
+function badResponse(message: string, { requestId, response }: Answer): StatusFailure {
   const upstream = {
     status: response.status,
     code: null,

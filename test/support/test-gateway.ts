@@ -23,8 +23,8 @@ export interface TestGateway extends AsyncDisposable {
 
 export interface TestGatewayOptions {
   environment?: Environment;
-  /** Given: the gateway uses it; else its own sandbox. */
-  upstream?: ScriptedUpstream;
+  /** Given: the gateway uses it, or what is at its address; else its own sandbox. */
+  upstream?: Pick<ScriptedUpstream, 'url'>;
   clock?: Clock;
 }
 
