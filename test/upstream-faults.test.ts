@@ -373,6 +373,7 @@ test('34: of calls of which a fifth fails, retries are a tenth at most, and no q
   // They are made use of.
   expect(retries).toBeGreaterThan(queries / 12);
   expect(failed).toBeLessThanOrEqual(queries * 0.22 - retries);
+  expect(damaged.gateway.logLines.join()).not.toContain('circuit open');
 });
 
 test('34: in a full outage there are next to no retries, from the first moment on', async () => {

@@ -30,7 +30,7 @@ export interface FaultProxy extends AsyncDisposable {
   nextFaults: Fault[];
   /** Requests that were sent through it, or to it. */
   requests: number;
-  /** Connections that are open now. */
+  /** Connections to it that are open now. */
   readonly connections: number;
   /** Takes no connections, and ends those that there are. */
   refuse(): Promise<void>;
@@ -41,11 +41,14 @@ export interface FaultProxy extends AsyncDisposable {
 /** HTTP/1.1 without pipelining: what the gateway sends at a time is one request. */
 export async function startFaultProxy(target: URL, clock: Clock): Promise<FaultProxy> {
   const sockets = new Set<Socket>();
+  const clients = new Set<Socket>();
 
   function serve(client: Socket): void {
     const upstream = connect(Number(target.port), target.hostname);
     let fault: Fault = proxy.fault;
     let answered = 0;
+    clients.add(client);
+    client.on('close', () => clients.delete(client));
     for (const [socket, other] of [
       [client, upstream],
       [upstream, client],
@@ -108,7 +111,7 @@ export async function startFaultProxy(target: URL, clock: Clock): Promise<FaultP
     nextFaults: [],
     requests: 0,
     get connections() {
-      return sockets.size / 2;
+      return clients.size;
     },
     refuse: close,
     accept: async () => void (await listen(port)),
