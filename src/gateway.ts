@@ -18,6 +18,7 @@ import { createBrowserPolicy } from './http/browsers.ts';
 import { createClientAddress } from './http/client-address.ts';
 import { createFrontDoor } from './http/front-door.ts';
 import { createGraphiQL } from './http/graphiql.ts';
+import type { ReadinessChecks } from './http/probes.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import type { Log } from './log.ts';
 import { createNetwork, type Exchange } from './network/exchange.ts';
@@ -44,6 +45,8 @@ export interface GatewayDependencies {
   settings: Settings;
   clock: Clock;
   log: Log;
+  /** What else `/readyz` looks at. */
+  readiness?: ReadinessChecks;
 }
 
 /** The whole gateway, not yet listening. */
@@ -67,6 +70,7 @@ export async function createGateway({
   settings,
   clock,
   log,
+  readiness = {},
 }: GatewayDependencies): Promise<Gateway> {
   const sandbox = settings.participantService ? undefined : await sandboxService(clock);
   const service = settings.participantService ?? sandbox?.service;
@@ -173,6 +177,7 @@ export async function createGateway({
         })
       : undefined,
     readiness: {
+      ...readiness,
       // Until the first token the credentials are unproven. Later, a token endpoint that is down is
       // an error to tell callers, not a reason to take every instance out of service.
       token: {

@@ -1,17 +1,22 @@
 import { accessSync, constants, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { enableCompileCache, flushCompileCache } from 'node:module';
+import { devNull } from 'node:os';
+import type { Gateway } from './gateway.ts';
 
 // Before anything else is loaded: the second start finds its code compiled, and is twice as fast.
 enableCompileCache();
 const [
   { systemClock },
   { createGateway, GRAPHQL_PATH },
+  { watchProcess },
   { createBufferedDestination, createLog, createPrettyDestination },
   settingsFile,
   { TrustedDocumentsError },
 ] = await Promise.all([
   import('./clock.ts'),
   import('./gateway.ts'),
+  import('./http/process-watch.ts'),
   import('./log.ts'),
   import('./settings.ts'),
   import('./graphql/trusted-documents-file.ts'),
@@ -54,38 +59,63 @@ const log = createLog(
   pretty ? await createPrettyDestination(process.stdout) : createBufferedDestination(),
 );
 
-function die(error: unknown, message: string): never {
-  log.fatal({ err: error }, message);
-  process.exit(1);
-}
-process.on('uncaughtException', (error) => die(error, 'uncaught exception'));
-process.on('unhandledRejection', (error) => die(error, 'unhandled rejection'));
-
-const gateway = await createGateway({ settings, clock: systemClock, log }).catch(
-  (error: unknown) => {
-    if (!(error instanceof TrustedDocumentsError)) throw error;
-    return fail(`TRUSTED_DOCUMENTS ${settings.trustedDocuments} is faulty. ${error.message}`);
-  },
-);
 /** A signal that comes so soon after the first is the same one: npm passes on what the terminal sent to all. */
 const SAME_SIGNAL_MS = 500;
-let stoppingSince: number | undefined;
-async function stop(signal: NodeJS.Signals): Promise<void> {
-  if (stoppingSince !== undefined) {
-    // A person who presses Ctrl+C again does not want to wait.
-    if (systemClock.now() - stoppingSince > SAME_SIGNAL_MS)
-      process.exit(signal === 'SIGINT' ? 130 : 143);
-    return;
-  }
-  stoppingSince = systemClock.now();
-  log.info({ signal }, 'shutting down');
-  // There is no balancer to wait for where somebody presses Ctrl+C.
-  await gateway.close(signal === 'SIGINT' ? 0 : undefined);
+/** A fault can come again and again while the process ends. */
+const MAX_FAULTS_LOGGED = 10;
+
+let running: Gateway | undefined;
+let endingSince: number | undefined;
+let exitCode = 0;
+let faults = 0;
+
+/** Lets what is under way finish, then exits. */
+async function end(noticeMs?: number): Promise<never> {
+  endingSince = systemClock.now();
+  await running?.close(noticeMs).catch((error: unknown) => onFault(error, 'shutdown failed'));
   log.info('stopped');
-  process.exit(0);
+  process.exit(exitCode);
 }
-process.on('SIGTERM', (signal) => void stop(signal));
-process.on('SIGINT', (signal) => void stop(signal));
+
+function stop(signal: NodeJS.Signals): void {
+  if (endingSince === undefined) {
+    log.info({ signal }, 'shutting down');
+    // There is no balancer to wait for where somebody presses Ctrl+C.
+    void end(signal === 'SIGINT' ? 0 : undefined);
+  } else if (systemClock.now() - endingSince > SAME_SIGNAL_MS) {
+    // A person who presses Ctrl+C again does not want to wait.
+    process.exit(signal === 'SIGINT' ? 130 : 143);
+  }
+}
+
+/** What nobody handled may have left anything behind, so the process ends; but nobody's request with it. */
+function onFault(error: unknown, message: string): void {
+  faults += 1;
+  exitCode = 1;
+  if (faults <= MAX_FAULTS_LOGGED) log.fatal({ err: error }, message);
+  if (running === undefined) process.exit(exitCode);
+  if (endingSince === undefined) void end();
+}
+process.on('uncaughtException', (error) => onFault(error, 'uncaught exception: shutting down'));
+process.on('unhandledRejection', (error) => onFault(error, 'unhandled rejection: shutting down'));
+process.on('SIGTERM', stop);
+process.on('SIGINT', stop);
+
+const watch = watchProcess({
+  clock: systemClock,
+  log,
+  openFile: async () => (await open(devNull)).close(),
+});
+const gateway = await createGateway({
+  settings,
+  clock: systemClock,
+  log,
+  readiness: watch.checks,
+}).catch((error: unknown) => {
+  if (!(error instanceof TrustedDocumentsError)) throw error;
+  return fail(`TRUSTED_DOCUMENTS ${settings.trustedDocuments} is faulty. ${error.message}`);
+});
+running = gateway;
 
 const origin = await gateway.listen().catch((error: unknown) => {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
@@ -93,6 +123,7 @@ const origin = await gateway.listen().catch((error: unknown) => {
     `Cannot listen on HOST ${settings.host}, PORT ${settings.port} (${code}): take another.`,
   );
 });
+watch.begin();
 const endpoint = new URL(GRAPHQL_PATH, origin).href;
 log.info(
   { graphql: endpoint, upstream: settings.participantService?.url.origin ?? 'sandbox' },

@@ -26,7 +26,7 @@ async function createRepository(): Promise<Repository> {
     },
     async check() {
       const path = process.env['PATH'] ?? '';
-      await using program = runProgram('scripts/check-schema.ts', { PATH: path }, folder);
+      await using program = runProgram('scripts/check-schema.ts', { PATH: path }, { cwd: folder });
       return { exitCode: await program.exited, output: program.output() };
     },
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),

@@ -13,20 +13,37 @@ export interface RunningProgram extends AsyncDisposable {
   exited: Promise<number | null>;
 }
 
-/**
- * Runs a program of the project with the variables given and no others, in a folder that is not the
- * project's, where a developer may have a `.env`.
- */
+export interface ProgramOptions {
+  /** By default one that is not the project's, where a developer may have a `.env`. */
+  cwd?: string;
+  args?: string[];
+  /** Loaded before the program: a path of the project. It hears what is sent to `process`. */
+  preload?: string;
+  /** How many files it may have open, connections included. */
+  maxFiles?: number;
+}
+
+/** Runs a program of the project with the variables given and no others. */
 export function runProgram(
   path: string,
   environment: Record<string, string>,
-  cwd = tmpdir(),
+  { cwd = tmpdir(), args = [], preload, maxFiles }: ProgramOptions = {},
 ): RunningProgram {
-  const program = fileURLToPath(new URL(`../../${path}`, import.meta.url));
-  const child = spawn(process.execPath, [program], {
+  const pathOf = (file: string) => fileURLToPath(new URL(`../../${file}`, import.meta.url));
+  const node = [
+    process.execPath,
+    ...(preload === undefined ? [] : ['--import', pathOf(preload)]),
+    pathOf(path),
+    ...args,
+  ];
+  const [command = '', ...rest] =
+    maxFiles === undefined
+      ? node
+      : ['sh', '-c', `ulimit -n ${maxFiles} && exec "$@"`, 'sh', ...node];
+  const child = spawn(command, rest, {
     cwd,
     env: { PATH: process.env['PATH'] ?? '', ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', ...(preload === undefined ? [] : ['ipc' as const])],
   });
   let output = '';
   const changed = new Set<() => void>();
@@ -34,8 +51,8 @@ export function runProgram(
     output += chunk.toString();
     for (const check of changed) check();
   };
-  child.stdout.on('data', append);
-  child.stderr.on('data', append);
+  child.stdout?.on('data', append);
+  child.stderr?.on('data', append);
   const exited = once(child, 'exit').then(([code]: unknown[]) =>
     typeof code === 'number' ? code : null,
   );

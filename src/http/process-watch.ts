@@ -1,0 +1,83 @@
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import type { ReadinessCheck } from './probes.ts';
+
+export interface ProcessWatchOptions {
+  clock: Clock;
+  log: Log;
+  /** Opens a file and closes it again. Rejects with the system's error. */
+  openFile: () => Promise<void>;
+}
+
+export interface ProcessWatch {
+  /** To be called when the process has started, which blocks the event loop, too. */
+  begin(): void;
+  /** For `/readyz`. */
+  checks: Record<'eventLoop' | 'fileDescriptors', ReadinessCheck>;
+}
+
+const INTERVAL_MS = 500;
+/** Who waits longer than this for any answer at all, is not served. */
+const BLOCKED_MS = 1_000;
+/** A probe cannot see a loop that is blocked, only that it was: for so long. */
+const REMEMBERED_MS = 5_000;
+
+/**
+ * Looks twice a second whether the event loop turns, and whether the process can open a file. Neither
+ * shows otherwise: a loop that is blocked reports nothing, and where there is no descriptor left for a
+ * connection, it is closed without a word. Both are logged when they begin; a lack of descriptors, also
+ * when it ends. Never ends the process: a flood that takes all descriptors would need no more than that.
+ */
+export function watchProcess({ clock, log, openFile }: ProcessWatchOptions): ProcessWatch {
+  let blockedMs = 0;
+  let blockedUntil = Number.NEGATIVE_INFINITY;
+  let fullSince: number | undefined;
+
+  async function lookAtDescriptors(): Promise<void> {
+    const full = await openFile().then(() => false, isOutOfDescriptors);
+    if (full && fullSince === undefined) {
+      fullSince = clock.now();
+      log.error(
+        'no file descriptor is left: connections are closed; raise the limit of open files',
+      );
+    } else if (!full && fullSince !== undefined) {
+      log.info(
+        { lastedMs: Math.round(clock.now() - fullSince) },
+        'file descriptors are left again',
+      );
+      fullSince = undefined;
+    }
+  }
+
+  function begin(): void {
+    const due = clock.now() + INTERVAL_MS;
+    clock.after(INTERVAL_MS, () => {
+      const now = clock.now();
+      if (now - due >= BLOCKED_MS) {
+        blockedMs = Math.round(now - due);
+        blockedUntil = now + REMEMBERED_MS;
+        log.error({ blockedMs }, 'the event loop was blocked: nothing was answered meanwhile');
+      }
+      void lookAtDescriptors();
+      begin();
+    });
+  }
+
+  return {
+    begin,
+    checks: {
+      eventLoop: {
+        missing: () =>
+          clock.now() < blockedUntil ? `was blocked for ${blockedMs} ms just now` : undefined,
+      },
+      fileDescriptors: {
+        missing: () => (fullSince === undefined ? undefined : 'none is left for connections'),
+      },
+    },
+  };
+}
+
+/** Of the process, or of the whole machine. */
+function isOutOfDescriptors(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^E[MN]FILE$/.test(String(error.code));
+}

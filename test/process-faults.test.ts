@@ -1,0 +1,175 @@
+import { once } from 'node:events';
+import { Agent, get } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { expect, test } from 'vitest';
+import { watchProcess } from '../src/http/process-watch.ts';
+import { createLog } from '../src/log.ts';
+import { type RunningProgram, runProgram } from './support/child-process.ts';
+import { startScriptedUpstream } from './support/scripted-upstream.ts';
+import { TestClock } from './support/test-clock.ts';
+import { environmentFor, STATUS_QUERY } from './support/test-gateway.ts';
+import type { Trouble } from './support/trouble.ts';
+
+interface RunningGateway extends AsyncDisposable {
+  program: RunningProgram;
+  port: number;
+  make(trouble: Trouble): void;
+  /** `/readyz`, over the one connection that is kept for it. */
+  readiness(): Promise<{ status: number | undefined; body: unknown }>;
+  log(): { level: string; msg: string; err?: { message: string }; blockedMs?: number }[];
+}
+
+/** The gateway as it is run, on its sandbox or the upstream that is given. */
+async function startGateway(
+  environment: Record<string, unknown> = {},
+  maxFiles?: number,
+): Promise<RunningGateway> {
+  const variables = Object.entries({ PORT: '0', SHUTDOWN_DELAY_MS: '100', ...environment });
+  const program = runProgram(
+    'src/main.ts',
+    Object.fromEntries(variables.map(([name, value]) => [name, String(value)])),
+    { preload: 'test/support/trouble.ts', ...(maxFiles === undefined ? {} : { maxFiles }) },
+  );
+  const [, url = ''] = await program.printed(/"graphql":"([^"]+)"/);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  return {
+    program,
+    port: Number(new URL(url).port),
+    make: (trouble) => void program.process.send(trouble),
+    async readiness() {
+      const [response] = await once(get(new URL('/readyz', url), { agent }), 'response');
+      return { status: response.statusCode, body: JSON.parse(await text(response)) };
+    },
+    log: () =>
+      program
+        .output()
+        .split('\n')
+        .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : [])),
+    async [Symbol.asyncDispose]() {
+      agent.destroy();
+      await program[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function ask(port: number, batchId: string): Promise<Response> {
+  return fetch(`http://127.0.0.1:${port}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      query: STATUS_QUERY,
+      variables: { participantType: 'vehicles', batchId },
+    }),
+  });
+}
+
+const READY = { status: 200, body: { status: 'ready', notReady: {}, degraded: {} } };
+
+function notReady(problems: object) {
+  return { status: 503, body: { status: 'not ready', notReady: problems, degraded: {} } };
+}
+
+for (const fault of ['uncaught exception', 'unhandled rejection'] as const) {
+  test(`63: an ${fault} is logged, readiness fails, what is under way is answered, exit 1`, async () => {
+    await using upstream = await startScriptedUpstream();
+    const held = Promise.withResolvers<void>();
+    upstream.onStatus = () => held.promise.then(() => ({ body: { data: { status: 'DONE' } } }));
+    await using gateway = await startGateway({
+      ...environmentFor(upstream.url),
+      SHUTDOWN_DELAY_MS: '1000',
+    });
+    const underWay = Array.from({ length: 5 }, (_, index) => ask(gateway.port, `b-${index}`));
+    await upstream.statusCallCount(5);
+    gateway.make(fault);
+    await gateway.program.printed(/shutting down/);
+    expect(await gateway.readiness()).toEqual(notReady({ server: 'shutting down' }));
+    held.resolve();
+    const answers = await Promise.all(underWay);
+    expect(await Promise.all(answers.map((answer) => answer.json()))).toEqual(
+      answers.map((_, index) => ({
+        data: { batchStatus: { id: `vehicles/b-${index}`, status: 'DONE' } },
+      })),
+    );
+    expect(await gateway.program.exited).toBe(1);
+    expect(gateway.log().filter(({ level }) => level === 'fatal')).toEqual([
+      expect.objectContaining({
+        msg: `${fault}: shutting down`,
+        err: expect.objectContaining({ message: 'made by the test' }),
+      }),
+    ]);
+  });
+}
+
+test('63: faults without end are logged ten times, and end the process all the same', async () => {
+  await using gateway = await startGateway();
+  gateway.make('unhandled rejections without end');
+  expect(await gateway.program.exited).toBe(1);
+  expect(gateway.log().filter(({ level }) => level === 'fatal')).toHaveLength(10);
+});
+
+test('63: an event loop that was blocked is logged, and readiness fails', async () => {
+  await using gateway = await startGateway();
+  await expect.poll(() => gateway.readiness()).toEqual(READY);
+  gateway.make('blocked event loop');
+  await gateway.program.printed(/the event loop was blocked/);
+  const line = gateway.log().find(({ msg }) => msg.startsWith('the event loop was blocked'));
+  expect(line).toMatchObject({ level: 'error', blockedMs: expect.any(Number) });
+  expect(line?.blockedMs).toBeGreaterThanOrEqual(1_000);
+  expect(await gateway.readiness()).toEqual(
+    notReady({ eventLoop: `was blocked for ${line?.blockedMs} ms just now` }),
+  );
+});
+
+test('63: without file descriptors (EMFILE), that is logged, readiness fails, and with them all is well', async () => {
+  const files = 64;
+  await using gateway = await startGateway({}, files);
+  await expect.poll(() => gateway.readiness()).toEqual(READY);
+  const sockets = openSockets(gateway.port, files);
+  await gateway.program.printed(/no file descriptor is left/);
+  expect(await gateway.readiness()).toEqual(
+    notReady({ fileDescriptors: 'none is left for connections' }),
+  );
+  for (const socket of sockets) socket.destroy();
+  await gateway.program.printed(/file descriptors are left again/);
+  expect(await gateway.readiness()).toEqual(READY);
+  const answer = await ask(gateway.port, 'batch-finished');
+  expect(await answer.json()).toEqual({
+    data: { batchStatus: { id: 'vehicles/batch-finished', status: 'SUCCESS' } },
+  });
+});
+
+test('63: SIGTERM ends a gateway without file descriptors as it ends any other', async () => {
+  const files = 64;
+  await using gateway = await startGateway({}, files);
+  const sockets = openSockets(gateway.port, files);
+  await gateway.program.printed(/no file descriptor is left/);
+  gateway.program.process.kill('SIGTERM');
+  expect(await gateway.program.exited).toBe(0);
+  for (const socket of sockets) socket.destroy();
+});
+
+function openSockets(port: number, count: number): Socket[] {
+  return Array.from({ length: count }, () =>
+    connect(port, '127.0.0.1').on('error', () => {
+      // Those that are too many are closed.
+    }),
+  );
+}
+
+test('63: readiness remembers a blocked event loop for five seconds, and no timer that is a little late', () => {
+  const clock = new TestClock();
+  const log = createLog('silent', { write() {} });
+  const watch = watchProcess({ clock, log, openFile: async () => {} });
+  const { eventLoop } = watch.checks;
+  clock.advance(10_000);
+  watch.begin();
+  clock.advance(1_400);
+  expect(eventLoop.missing?.()).toBe(undefined);
+  clock.advance(3_500);
+  expect(eventLoop.missing?.()).toBe('was blocked for 3000 ms just now');
+  for (let tick = 0; tick < 9; tick += 1) clock.advance(500);
+  expect(eventLoop.missing?.()).toBe('was blocked for 3000 ms just now');
+  clock.advance(500);
+  expect(eventLoop.missing?.()).toBe(undefined);
+});

@@ -1,0 +1,30 @@
+/** Loaded into a program of the project: makes the trouble that the test which runs it asks for. */
+
+const error = new Error('made by the test');
+
+/** How long the event loop is blocked, in milliseconds. */
+const BLOCKED_MS = 1_600;
+
+const TROUBLES = {
+  'uncaught exception': () => {
+    setImmediate(() => {
+      throw error;
+    });
+  },
+  'unhandled rejection': () => {
+    void Promise.reject(error);
+  },
+  'unhandled rejections without end': () => {
+    setInterval(() => void Promise.reject(error), 1);
+  },
+  'blocked event loop': () => {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BLOCKED_MS);
+  },
+};
+export type Trouble = keyof typeof TROUBLES;
+
+process.on('message', (trouble) => {
+  for (const [name, make] of Object.entries(TROUBLES)) if (name === trouble) make();
+});
+// It does not keep the program alive.
+process.channel?.unref();
