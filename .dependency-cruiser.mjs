@@ -57,9 +57,12 @@ export default {
     },
     {
       name: 'sandbox-is-reached-by-url',
-      comment: 'The sandbox stands for a foreign service: only the composition root starts it.',
+      comment: 'The sandbox stands for a foreign service: it is started in one place.',
       severity: 'error',
-      from: { pathNot: '^(src/gateway\\.ts|src/sandbox/|scripts/sandbox\\.ts)' },
+      from: {
+        pathNot:
+          '^(src/participant-service\\.ts|src/gateway\\.ts|src/sandbox/|scripts/sandbox\\.ts)',
+      },
       to: { path: '^src/sandbox/' },
     },
     {
@@ -68,6 +71,27 @@ export default {
       severity: 'error',
       from: { path: '^src/sandbox/' },
       to: { path: '^src/', pathNot: ['^src/sandbox/', shared] },
+    },
+    {
+      name: 'doctor-goes-the-gateway-s-way',
+      comment: 'The doctor looks at what the gateway would do, and answers no requests.',
+      severity: 'error',
+      from: { path: '^src/doctor/' },
+      to: {
+        path: '^(src|scripts|test)/',
+        pathNot: [
+          shared,
+          '^src/(doctor|participants|tokens|network)/',
+          '^src/(settings|participant-service)\\.ts$',
+        ],
+      },
+    },
+    {
+      name: 'doctor-is-run-by-main',
+      comment: 'The gateway does not need it.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(main\\.ts|doctor/)' },
+      to: { path: '^src/doctor/' },
     },
     {
       name: 'process-in-main-only',

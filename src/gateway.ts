@@ -22,17 +22,19 @@ import type { ReadinessChecks } from './http/probes.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import type { Log } from './log.ts';
 import { createNetwork, type Exchange } from './network/exchange.ts';
-import { urlBelow } from './network/url-below.ts';
+import {
+  createServiceEndpoint,
+  createServiceGrant,
+  createStatusNetwork,
+  createTokenNetwork,
+  openService,
+} from './participant-service.ts';
 import { createBatchStatusCache } from './participants/batch-status-cache.ts';
 import { createCircuitBreaker } from './participants/circuit-breaker.ts';
 import { createParticipantClient } from './participants/client.ts';
 import { createRetryPolicy } from './participants/retry-policy.ts';
-import { createStatusEndpoint } from './participants/status-endpoint.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
-import type { ParticipantServiceSettings, Settings } from './settings.ts';
-import { createClientCredentialsGrant } from './tokens/client-credentials-grant.ts';
-import { fixedSecret, secretFromFile } from './tokens/client-secret.ts';
-import { OS1_TOKEN_PATH } from './tokens/os1-dialect.ts';
+import type { Settings } from './settings.ts';
 import { createTokenCache } from './tokens/token-cache.ts';
 
 /** The path of the GraphQL endpoint. */
@@ -72,25 +74,10 @@ export async function createGateway({
   log,
   readiness = {},
 }: GatewayDependencies): Promise<Gateway> {
-  const sandbox = settings.participantService ? undefined : await sandboxService(clock);
-  const service = settings.participantService ?? sandbox?.service;
-  if (service === undefined) throw new Error('there is no Participant Service to ask');
-
-  const date = () => clock.date();
-  const statusNetwork = createNetwork({
-    clock,
-    maxConnections: settings.upstreamMaxConnections,
-    timeoutMs: settings.upstreamTimeoutMs,
-    maxBodyBytes: settings.upstreamMaxBodyBytes,
-  });
-  // Connections of their own: a hanging upstream must not keep a token from being renewed.
-  const tokenNetwork = createNetwork({
-    clock,
-    maxConnections: 2,
-    timeoutMs: settings.upstreamTimeoutMs,
-    maxBodyBytes: 64 * 1024,
-  });
-
+  const configured = await openService(settings, clock);
+  const { service } = configured;
+  const statusNetwork = createStatusNetwork(settings, clock);
+  const tokenNetwork = createTokenNetwork(settings, clock);
   const issuerNetwork = createNetwork({
     clock,
     maxConnections: 1,
@@ -98,40 +85,24 @@ export async function createGateway({
     maxBodyBytes: 256 * 1024,
   });
 
-  const { token } = service;
   const tokens = createTokenCache({
     clock,
     log,
     random: Math.random,
-    grant: createClientCredentialsGrant({
-      exchange: tokenNetwork.exchange,
-      dialect: token.grant,
-      source: token.source ?? { endpoint: urlBelow(service.url, OS1_TOKEN_PATH) },
-      clientId: token.clientId,
-      clientSecret:
-        'value' in token.clientSecret
-          ? fixedSecret(token.clientSecret.value)
-          : secretFromFile(token.clientSecret.file, (path) => readFile(path, 'utf8')),
-      clientAuthentication: token.clientAuthentication,
-      audience: token.audience,
-      scope: token.scope,
-      date,
-    }),
+    grant: createServiceGrant(service, tokenNetwork.exchange, clock),
   });
   const breaker = createCircuitBreaker({ clock, log, random: Math.random });
   const client = createParticipantClient({
-    endpoint: createStatusEndpoint({
-      exchange: statusNetwork.exchange,
-      baseUrl: service.url,
-      tenantId: service.tenantId,
-      tokenHeader: token.header,
-      finishedStatuses: settings.finishedStatuses,
-      date,
-      onForeignAnswer() {
+    endpoint: createServiceEndpoint(
+      service,
+      settings.finishedStatuses,
+      statusNetwork.exchange,
+      clock,
+      () => {
         log.error('the upstream answered a request with the answer to another');
         statusNetwork.renewConnections();
       },
-    }),
+    ),
     tokens,
     breaker,
     retries: createRetryPolicy({ clock, random: Math.random }),
@@ -146,7 +117,7 @@ export async function createGateway({
     finishedTtlMs: settings.statusFinishedTtlMs,
     staleMs: settings.statusStaleMs,
   });
-  const callers = await createCallers(settings, sandbox, {
+  const callers = await createCallers(settings, configured.sandbox, {
     clock,
     log,
     exchange: issuerNetwork.exchange,
@@ -241,7 +212,7 @@ export async function createGateway({
         statusNetwork.close(),
         tokenNetwork.close(),
         issuerNetwork.close(),
-        sandbox?.close(),
+        configured.close(),
       ]);
     },
     sandboxToken: callers?.sandboxToken,
@@ -269,11 +240,11 @@ interface Callers {
 /** Undefined where nobody's identity is checked. On the sandbox, that is the issuer, unless one is set. */
 async function createCallers(
   { auth }: Settings,
-  sandbox: SandboxService | undefined,
+  sandbox: Sandbox | undefined,
   { clock, log, exchange }: { clock: Clock; log: Log; exchange: Exchange },
 ): Promise<Callers | undefined> {
   if (auth.mode !== 'jwt') return undefined;
-  const issuer = auth.issuer ?? sandbox?.service.url.origin;
+  const issuer = auth.issuer ?? sandbox?.url.origin;
   if (issuer === undefined) throw new Error('there is no issuer of tokens');
   const keys = createKeySet({
     source: auth.jwksUrl === undefined ? { issuer } : { jwksUrl: auth.jwksUrl },
@@ -298,34 +269,4 @@ async function createCallers(
     ...(claim === undefined ? {} : { [claim]: ofSandbox.participantTypes }),
   });
   return { keys, verifier, sandboxToken };
-}
-
-interface SandboxService {
-  service: ParticipantServiceSettings;
-  issuer: Sandbox['issuer'];
-  close(): Promise<void>;
-}
-
-/** Loaded only where it is used. */
-async function sandboxService(clock: Clock): Promise<SandboxService> {
-  const { startSandbox } = await import('./sandbox/sandbox.ts');
-  const sandbox = await startSandbox({ clock, port: 0 });
-  return {
-    close: () => sandbox.close(),
-    issuer: sandbox.issuer,
-    service: {
-      url: sandbox.url,
-      tenantId: sandbox.tenantId,
-      token: {
-        grant: 'os1',
-        clientId: sandbox.credentials.clientId,
-        clientSecret: { value: sandbox.credentials.clientSecret },
-        source: undefined,
-        clientAuthentication: 'client_secret_basic',
-        audience: undefined,
-        scope: undefined,
-        header: 'X-COREOS-ACCESS',
-      },
-    },
-  };
 }

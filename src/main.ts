@@ -1,27 +1,13 @@
+#!/usr/bin/env node
 import { accessSync, constants, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { enableCompileCache, flushCompileCache } from 'node:module';
 import { devNull } from 'node:os';
 import type { Gateway } from './gateway.ts';
+import type { Environment, Settings } from './settings.ts';
 
 // Before anything else is loaded: the second start finds its code compiled, and is twice as fast.
 enableCompileCache();
-const [
-  { systemClock },
-  { createGateway, GRAPHQL_PATH },
-  { watchProcess },
-  { createBufferedDestination, createLog, createPrettyDestination },
-  settingsFile,
-  { TrustedDocumentsError },
-] = await Promise.all([
-  import('./clock.ts'),
-  import('./gateway.ts'),
-  import('./http/process-watch.ts'),
-  import('./log.ts'),
-  import('./settings.ts'),
-  import('./graphql/trusted-documents-file.ts'),
-]);
-const { parseSettings, SettingsError } = settingsFile;
 
 function fail(message: string): never {
   process.stderr.write(`${message}\n`);
@@ -37,15 +23,58 @@ function canRead(path: string): boolean {
   }
 }
 
-function readSettings() {
+/** With what `.env` adds to it. */
+function readEnvironment(): Environment {
   try {
     process.loadEnvFile();
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     if (!missing) fail('The file .env is there, but cannot be read.');
   }
+  return process.env;
+}
+
+const [command, ...args] = process.argv.slice(2);
+if (command === 'doctor') {
+  const [{ runDoctor }, { systemClock }, { parseSettings }] = await Promise.all([
+    import('./doctor/command.ts'),
+    import('./clock.ts'),
+    import('./settings.ts'),
+  ]);
+  const exitCode = await runDoctor({
+    args,
+    readSettings: () => parseSettings(readEnvironment(), canRead),
+    clock: systemClock,
+    write: (text) => void process.stdout.write(text),
+  });
+  process.exit(exitCode);
+}
+if (command !== undefined) {
+  process.stderr.write(
+    'participant-gateway takes no arguments: it is set by the environment and .env. See also: participant-gateway doctor --help\n',
+  );
+  process.exit(2);
+}
+
+const [
+  { systemClock },
+  { createGateway, GRAPHQL_PATH },
+  { watchProcess },
+  { createBufferedDestination, createLog, createPrettyDestination },
+  { parseSettings, SettingsError },
+  { TrustedDocumentsError },
+] = await Promise.all([
+  import('./clock.ts'),
+  import('./gateway.ts'),
+  import('./http/process-watch.ts'),
+  import('./log.ts'),
+  import('./settings.ts'),
+  import('./graphql/trusted-documents-file.ts'),
+]);
+
+function readSettings(): Settings {
   try {
-    return parseSettings(process.env, canRead);
+    return parseSettings(readEnvironment(), canRead);
   } catch (error) {
     if (error instanceof SettingsError) fail(error.message);
     throw error;

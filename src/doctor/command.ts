@@ -1,0 +1,69 @@
+import { parseArgs } from 'node:util';
+import type { Clock } from '../clock.ts';
+import { InvalidArgumentError } from '../participants/errors.ts';
+import type { Settings } from '../settings.ts';
+import { examine } from './examine.ts';
+import { printReport, USAGE_EXIT_CODE } from './report.ts';
+
+export interface DoctorOptions {
+  /** What follows `doctor` on the command line. */
+  args: readonly string[];
+  /** Throws a `SettingsError` when they are faulty. */
+  readSettings: () => Settings;
+  clock: Clock;
+  write: (text: string) => void;
+}
+
+export const DOCTOR_USAGE = `participant-gateway doctor [--json] [--type <participant type>] [--batch <batch id>]
+
+  Goes the way from the settings to a batch's status, step by step, and says what is wrong and what to do.
+
+  --json    the report for programs
+  --type    the plural name of a participant type to ask for; else the first of PARTICIPANT_TYPES, or vehicles
+  --batch   the id of a batch to ask for; else the one that the service picks
+
+  Exit code: 0 it works (there may be warnings), 1 the settings are faulty, 2 these arguments are,
+  3 no connection (DNS, TCP, TLS), 4 no token, 5 no status.
+`;
+
+/** Runs `doctor`, and resolves to its exit code. */
+export async function runDoctor(options: DoctorOptions): Promise<number> {
+  const { readSettings, clock, write } = options;
+  const given = parseArguments(options.args);
+  if (given === undefined) {
+    write(DOCTOR_USAGE);
+    return USAGE_EXIT_CODE;
+  }
+  if (given.help) {
+    write(DOCTOR_USAGE);
+    return 0;
+  }
+  const { type: participantType, batch: batchId } = given;
+  try {
+    const report = await examine({ readSettings, clock, participantType, batchId });
+    write(given.json ? `${JSON.stringify(report, null, 2)}\n` : printReport(report));
+    return report.exitCode;
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error;
+    write(`${error.message}\n`);
+    return USAGE_EXIT_CODE;
+  }
+}
+
+/** Undefined for what it does not take. */
+function parseArguments(args: readonly string[]) {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        help: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+        type: { type: 'string' },
+        batch: { type: 'string' },
+      },
+    });
+    return values;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,142 @@
+import type { Clock } from '../clock.ts';
+import { type Exchange, type ExchangeResponse, headerOf } from '../network/exchange.ts';
+import { NetworkError } from '../network/network-error.ts';
+import { createServiceGrant } from '../participant-service.ts';
+import type { ParticipantServiceSettings, TokenSettings } from '../settings.ts';
+import type { GrantedToken } from '../tokens/client-credentials-grant.ts';
+import { TokenError } from '../tokens/errors.ts';
+import type { Finding } from './report.ts';
+
+export interface TokenFinding extends Finding {
+  /** Undefined when there is none. */
+  token: GrantedToken | undefined;
+}
+
+/** Tokens that end sooner are asked for again and again. */
+const SHORT_LIFETIME_MS = 60_000;
+/** What clocks may differ by: callers' tokens are allowed about as much. */
+const CLOCK_TOLERANCE_S = 30;
+
+/** Asks for a token as the settings have it, and where that is refused, in the other way of oauth2. */
+export async function examineToken(
+  service: ParticipantServiceSettings,
+  exchange: Exchange,
+  clock: Clock,
+): Promise<TokenFinding> {
+  const recorder = record(exchange, clock);
+  const ask = (way: ClientAuthentication) =>
+    createServiceGrant(service, recorder.exchange, clock, way)();
+  try {
+    const token = await ask(service.token.clientAuthentication);
+    return { token, ...judgeToken(token, service.token, recorder.clockSkewS()) };
+  } catch (error) {
+    if (!(error instanceof TokenError)) throw error;
+    const clockSkewSeconds = recorder.clockSkewS() ?? null;
+    const { grant } = service.token;
+    const facts = { grant, worksWith: null, clockSkewSeconds, requestId: error.requestId };
+    const failure = { verdict: 'failed', message: error.message, facts } as const;
+    if (error.kind === 'refused') {
+      const other = otherWay(service.token);
+      const token = other && (await ask(other).catch(() => undefined));
+      const worksWith = token === undefined ? null : (other ?? null);
+      return {
+        token,
+        ...failure,
+        advice: adviceForRefusal(worksWith),
+        facts: { ...facts, worksWith },
+      };
+    }
+    const networkError = recorder.networkError();
+    const message = networkError ? `${error.message}: ${networkError.message}` : error.message;
+    const advice =
+      networkError || recorder.answered() ? ADVICE_FOR_ENDPOINT : ADVICE_FOR_SECRET_FILE;
+    return { token: undefined, ...failure, message, advice };
+  }
+}
+
+type ClientAuthentication = TokenSettings['clientAuthentication'];
+
+/** The platform's own grant knows one way only. */
+function otherWay({
+  grant,
+  clientAuthentication,
+}: TokenSettings): ClientAuthentication | undefined {
+  if (grant === 'os1') return undefined;
+  return clientAuthentication === 'client_secret_basic'
+    ? 'client_secret_post'
+    : 'client_secret_basic';
+}
+
+function adviceForRefusal(worksWith: ClientAuthentication | null): string {
+  return worksWith === null
+    ? 'Check TOKEN_CLIENT_ID and the secret, that they are valid on this tenant, and TOKEN_SCOPE and TOKEN_AUDIENCE.'
+    : `Set TOKEN_CLIENT_AUTH=${worksWith}: in that way, a token is issued.`;
+}
+
+const ADVICE_FOR_ENDPOINT =
+  'Check that TOKEN_GRANT, TOKEN_URL and TOKEN_ISSUER mean the token endpoint that is there, and that it is well.';
+const ADVICE_FOR_SECRET_FILE = 'Check TOKEN_CLIENT_SECRET_FILE: nobody was asked for a token.';
+
+function judgeToken(
+  { lifetimeMs }: GrantedToken,
+  { grant, clientAuthentication }: TokenSettings,
+  clockSkewS: number | undefined,
+): Finding {
+  const worksWith = grant === 'os1' ? 'os1' : clientAuthentication;
+  const skew =
+    clockSkewS === undefined
+      ? 'its server tells no time'
+      : Math.abs(clockSkewS) <= 1
+        ? "its server's clock agrees with this one"
+        : `its server's clock is ${Math.abs(clockSkewS)} s ${clockSkewS > 0 ? 'ahead of' : 'behind'} this one`;
+  const finding = {
+    message: `a token by ${worksWith}, good for ${Math.round(lifetimeMs / 1000)} s; ${skew}`,
+    facts: {
+      grant,
+      worksWith,
+      lifetimeSeconds: Math.round(lifetimeMs / 1000),
+      clockSkewSeconds: clockSkewS ?? null,
+    },
+  };
+  if (clockSkewS !== undefined && Math.abs(clockSkewS) > CLOCK_TOLERANCE_S) {
+    const advice =
+      "Set this machine's clock (NTP): callers' tokens would be taken as expired, or as not valid yet.";
+    return { ...finding, verdict: 'warning', advice };
+  }
+  if (lifetimeMs < SHORT_LIFETIME_MS) {
+    const advice = 'That is short: have tokens of some minutes issued, if you can.';
+    return { ...finding, verdict: 'warning', advice };
+  }
+  return { ...finding, verdict: 'ok' };
+}
+
+/** An exchange that remembers how its last request went. */
+function record(exchange: Exchange, clock: Clock) {
+  let last: { response: ExchangeResponse; at: Date } | undefined;
+  let networkError: NetworkError | undefined;
+  const recorded: Exchange = async (request, signal) => {
+    last = undefined;
+    networkError = undefined;
+    try {
+      const response = await exchange(request, signal);
+      last = { response, at: clock.date() };
+      return response;
+    } catch (error) {
+      if (error instanceof NetworkError) networkError = error;
+      throw error;
+    }
+  };
+  return {
+    exchange: recorded,
+    /** Undefined where there was an answer, or nobody was asked. */
+    networkError: () => networkError,
+    answered: () => last !== undefined,
+    /** By how many seconds the server's clock is ahead; undefined where it told no time. */
+    clockSkewS(): number | undefined {
+      const date = last && Date.parse(headerOf(last.response.headers, 'date') ?? '');
+      if (last === undefined || date === undefined || Number.isNaN(date)) return undefined;
+      // The header has whole seconds only, cut off.
+      return Math.round((date + 500 - last.at.getTime()) / 1000);
+    },
+  };
+}

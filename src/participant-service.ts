@@ -1,0 +1,116 @@
+import { readFile } from 'node:fs/promises';
+import type { Clock } from './clock.ts';
+import { createNetwork, type Exchange, type Network } from './network/exchange.ts';
+import { urlBelow } from './network/url-below.ts';
+import { createStatusEndpoint, type StatusEndpoint } from './participants/status-endpoint.ts';
+import type { Sandbox } from './sandbox/sandbox.ts';
+import type { ParticipantServiceSettings, Settings, TokenSettings } from './settings.ts';
+import {
+  createClientCredentialsGrant,
+  type Grant,
+  type TokenSource,
+} from './tokens/client-credentials-grant.ts';
+import { fixedSecret, secretFromFile } from './tokens/client-secret.ts';
+import { OS1_TOKEN_PATH } from './tokens/os1-dialect.ts';
+
+/** The Participant Service that the settings mean: a tenant's, or the sandbox, which runs until `close`. */
+export interface ConfiguredService {
+  readonly service: ParticipantServiceSettings;
+  /** Undefined with a tenant. */
+  readonly sandbox: Sandbox | undefined;
+  close(): Promise<void>;
+}
+
+/** Starts the sandbox when no Participant Service is set. It is loaded only then. */
+export async function openService(settings: Settings, clock: Clock): Promise<ConfiguredService> {
+  if (settings.participantService !== undefined) {
+    return { service: settings.participantService, sandbox: undefined, close: async () => {} };
+  }
+  const { startSandbox } = await import('./sandbox/sandbox.ts');
+  const sandbox = await startSandbox({ clock, port: 0 });
+  return {
+    sandbox,
+    close: () => sandbox.close(),
+    service: {
+      url: sandbox.url,
+      tenantId: sandbox.tenantId,
+      token: {
+        grant: 'os1',
+        clientId: sandbox.credentials.clientId,
+        clientSecret: { value: sandbox.credentials.clientSecret },
+        source: undefined,
+        clientAuthentication: 'client_secret_basic',
+        audience: undefined,
+        scope: undefined,
+        header: 'X-COREOS-ACCESS',
+      },
+    },
+  };
+}
+
+/** For status calls. */
+export function createStatusNetwork(settings: Settings, clock: Clock): Network {
+  return createNetwork({
+    clock,
+    maxConnections: settings.upstreamMaxConnections,
+    timeoutMs: settings.upstreamTimeoutMs,
+    maxBodyBytes: settings.upstreamMaxBodyBytes,
+  });
+}
+
+/** For tokens: connections of their own, because a hanging upstream must not keep one from being renewed. */
+export function createTokenNetwork(settings: Settings, clock: Clock): Network {
+  return createNetwork({
+    clock,
+    maxConnections: 2,
+    timeoutMs: settings.upstreamTimeoutMs,
+    maxBodyBytes: 64 * 1024,
+  });
+}
+
+/** Where tokens are asked for: unless the settings say so, at the tenant's own endpoint. */
+export function tokenSourceOf({ url, token }: ParticipantServiceSettings): TokenSource {
+  return token.source ?? { endpoint: urlBelow(url, OS1_TOKEN_PATH) };
+}
+
+export function createServiceGrant(
+  service: ParticipantServiceSettings,
+  exchange: Exchange,
+  clock: Clock,
+  clientAuthentication: TokenSettings['clientAuthentication'] = service.token.clientAuthentication,
+): Grant {
+  const { grant, clientId, clientSecret, audience, scope } = service.token;
+  return createClientCredentialsGrant({
+    exchange,
+    dialect: grant,
+    source: tokenSourceOf(service),
+    clientId,
+    clientSecret:
+      'value' in clientSecret
+        ? fixedSecret(clientSecret.value)
+        : secretFromFile(clientSecret.file, (path) => readFile(path, 'utf8')),
+    clientAuthentication,
+    audience,
+    scope,
+    date: () => clock.date(),
+  });
+}
+
+/** `onForeignAnswer` is called when an answer was somebody else's. */
+export function createServiceEndpoint(
+  service: ParticipantServiceSettings,
+  finishedStatuses: ReadonlySet<string>,
+  exchange: Exchange,
+  clock: Clock,
+  onForeignAnswer: () => void,
+): StatusEndpoint {
+  return createStatusEndpoint({
+    exchange,
+    baseUrl: service.url,
+    tenantId: service.tenantId,
+    tokenHeader: service.token.header,
+    finishedStatuses,
+    date: () => clock.date(),
+    onForeignAnswer,
+  });
+}
