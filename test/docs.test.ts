@@ -1,4 +1,4 @@
-import { access, readFile } from 'node:fs/promises';
+import { access, readdir, readFile } from 'node:fs/promises';
 import { parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
 import { ERROR_CODES } from '../src/graphql/error-codes.ts';
@@ -13,6 +13,7 @@ const DOCUMENTS = [
   'docs/architecture.md',
   'docs/errors.md',
   'docs/federation.md',
+  'docs/operations.md',
   'docs/performance.md',
   'docs/security.md',
   'SECURITY.md',
@@ -64,6 +65,32 @@ test('the files that the architecture names exist', async () => {
   const paths = named.map(([, path = '']) => (path.startsWith('src/') ? path : `src/${path}`));
   expect(paths.length).toBeGreaterThan(15);
   for (const path of paths) await access(new URL(path, ROOT));
+});
+
+test('what docs/operations.md writes in capitals are settings and error codes', async () => {
+  const known = new Set([...VARIABLES.map(({ name }) => name), ...Object.keys(ERROR_CODES)]);
+  const text = await read('docs/operations.md');
+  const named = [...text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, name = '']) => name);
+  expect(named.length).toBeGreaterThan(30);
+  expect(named.filter((name) => !known.has(name))).toEqual([]);
+});
+
+test('the log lines in docs/operations.md are written by the code, and all that warn are there', async () => {
+  const files = (await readdir(new URL('src/', ROOT), { recursive: true })).filter((path) =>
+    path.endsWith('.ts'),
+  );
+  const code = (await Promise.all(files.map((path) => read(`src/${path}`)))).join('\n');
+  const calls = code.matchAll(
+    /(?:log\.(?:warn|error)|onFault)\((?:[^;"']*, )?\s*(?:"([^"]+)"|'([^']+)'),?\s*\)/g,
+  );
+  const inCode = [...calls].map(([, double, single]) => double ?? single);
+  const rows = [
+    ...(await read('docs/operations.md')).matchAll(/^\| (?:fatal|error|warn) \| (.+?) \|/gm),
+  ];
+  const written = rows.flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`([^`]+)`/g)].map(([, message]) => message),
+  );
+  expect(written.toSorted()).toEqual(inCode.toSorted());
 });
 
 test('the settings for production are taken as they are written', async () => {
