@@ -60,8 +60,7 @@ export default {
       comment: 'The sandbox stands for a foreign service: it is started in one place.',
       severity: 'error',
       from: {
-        pathNot:
-          '^(src/participant-service\\.ts|src/gateway\\.ts|src/sandbox/|scripts/sandbox\\.ts)',
+        pathNot: '^(src/composition\\.ts|src/gateway\\.ts|src/sandbox/|scripts/sandbox\\.ts)',
       },
       to: { path: '^src/sandbox/' },
     },
@@ -81,8 +80,8 @@ export default {
         path: '^(src|scripts|test)/',
         pathNot: [
           shared,
-          '^src/(doctor|participants|tokens|network)/',
-          '^src/(settings|participant-service)\\.ts$',
+          '^src/(doctor|callers|participants|tokens|network)/',
+          '^src/(settings|composition)\\.ts$',
         ],
       },
     },

@@ -4,6 +4,15 @@ import { createAccess } from './callers/access.ts';
 import { type AccessTokenVerifier, createAccessTokenVerifier } from './callers/access-tokens.ts';
 import { createKeySet, type KeySet } from './callers/key-set.ts';
 import type { Clock } from './clock.ts';
+import {
+  createIssuerNetwork,
+  createServiceEndpoint,
+  createServiceGrant,
+  createStatusNetwork,
+  createTokenNetwork,
+  keySourceOf,
+  openService,
+} from './composition.ts';
 import { EXAMPLE_OPERATIONS } from './graphql/example-operations.ts';
 import {
   createAutomaticPersistedQueries,
@@ -21,14 +30,7 @@ import { createGraphiQL } from './http/graphiql.ts';
 import type { ReadinessChecks } from './http/probes.ts';
 import { createRateLimit } from './http/rate-limit.ts';
 import type { Log } from './log.ts';
-import { createNetwork, type Exchange } from './network/exchange.ts';
-import {
-  createServiceEndpoint,
-  createServiceGrant,
-  createStatusNetwork,
-  createTokenNetwork,
-  openService,
-} from './participant-service.ts';
+import type { Exchange } from './network/exchange.ts';
 import { createBatchStatusCache } from './participants/batch-status-cache.ts';
 import { createCircuitBreaker } from './participants/circuit-breaker.ts';
 import { createParticipantClient } from './participants/client.ts';
@@ -78,12 +80,7 @@ export async function createGateway({
   const { service } = configured;
   const statusNetwork = createStatusNetwork(settings, clock);
   const tokenNetwork = createTokenNetwork(settings, clock);
-  const issuerNetwork = createNetwork({
-    clock,
-    maxConnections: 1,
-    timeoutMs: settings.upstreamTimeoutMs,
-    maxBodyBytes: 256 * 1024,
-  });
+  const issuerNetwork = createIssuerNetwork(settings, clock);
 
   const tokens = createTokenCache({
     clock,
@@ -247,7 +244,7 @@ async function createCallers(
   const issuer = auth.issuer ?? sandbox?.url.origin;
   if (issuer === undefined) throw new Error('there is no issuer of tokens');
   const keys = createKeySet({
-    source: auth.jwksUrl === undefined ? { issuer } : { jwksUrl: auth.jwksUrl },
+    source: keySourceOf(auth) ?? { issuer },
     exchange,
     clock,
     log,

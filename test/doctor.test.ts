@@ -612,6 +612,29 @@ test('404 in anything else is no Participant Service', async () => {
   expect(step('status').advice).toMatch(/^That is no answer of a Participant Service/);
 });
 
+const JWT = { AUTH_MODE: 'jwt', AUTH_AUDIENCE: 'participant-gateway' };
+
+test("AUTH_MODE=jwt: the keys of callers' tokens are looked at, too", async () => {
+  await using provider = await startOpenIdProvider();
+  const { exitCode, steps, step } = await examine({ ...JWT, AUTH_ISSUER: provider.issuer.origin });
+  expect([exitCode, steps.at(-1)]).toEqual([0, 'keys ok']);
+  expect(step('keys').message).toBe(`1 key for callers' tokens, of ${provider.issuer.origin}`);
+});
+
+test('AUTH_MODE=jwt: an issuer without keys: exit code 6', async () => {
+  await using provider = await startOpenIdProvider();
+  provider.isDown = true;
+  const issuer = provider.issuer.origin;
+  const { exitCode, step } = await examine({ ...JWT, AUTH_ISSUER: issuer });
+  expect(exitCode).toBe(6);
+  expect(step('keys')).toEqual({
+    verdict: 'failed',
+    message: `no keys for callers' tokens, of ${issuer}: the issuer answered 503`,
+    advice: 'Check AUTH_ISSUER and AUTH_JWKS_URL, and that the issuer can be reached from here.',
+    facts: {},
+  });
+});
+
 test('65: neither the secret nor a token is in a report, whatever the servers say', async () => {
   const token = 'canary/access+token=0123456789';
   await using upstream = await startScriptedUpstream();

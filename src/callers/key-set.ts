@@ -16,9 +16,11 @@ export class KeysUnavailableError extends Error {
   }
 }
 
+/** The key set itself, or the issuer whose metadata name it. */
+export type KeySource = { jwksUrl: URL } | { issuer: string };
+
 export interface KeySetOptions {
-  /** The key set itself, or the issuer whose metadata name it. */
-  source: { jwksUrl: URL } | { issuer: string };
+  source: KeySource;
   exchange: Exchange;
   clock: Clock;
   log: Log;
@@ -64,32 +66,9 @@ export function createKeySet({ source, exchange, clock, log }: KeySetOptions): K
   let failures = 0;
   let notBefore = Number.NEGATIVE_INFINITY;
   let unknownKeyNotBefore = Number.NEGATIVE_INFINITY;
-  const never = new AbortController().signal;
-
-  async function fetchJson(url: URL): Promise<unknown> {
-    const headers = { accept: 'application/json' };
-    const { status, body } = await exchange({ method: 'GET', url, headers }, never);
-    if (status !== 200) throw new Error(`the issuer answered ${status}`);
-    try {
-      return JSON.parse(body);
-    } catch {
-      // Its message would quote the answer.
-      throw new Error("the issuer's answer is not JSON");
-    }
-  }
-
-  async function locate(): Promise<URL> {
-    if ('jwksUrl' in source) return source.jwksUrl;
-    const base = source.issuer.replace(/\/$/, '');
-    return decodeMetadata(
-      await fetchJson(new URL(`${base}/.well-known/openid-configuration`)),
-      source.issuer,
-    );
-  }
-
   async function fetchKeys(): Promise<HeldKeys> {
     try {
-      const find = createLocalJWKSet(decodeKeys(await fetchJson(await locate())));
+      const find = createLocalJWKSet(await fetchKeySet(source, exchange));
       held = { find, fetchedAt: clock.now() };
       failures = 0;
       notBefore = Number.NEGATIVE_INFINITY;
@@ -157,6 +136,35 @@ export function createKeySet({ source, exchange, clock, log }: KeySetOptions): K
       if (usable() === undefined) renewInBackground();
     },
   };
+}
+
+/**
+ * Fetches an issuer's public keys, 1 to 100 of them. Rejects with an Error whose message is fit for an
+ * operator, and holds nothing of the answer but its status.
+ */
+export async function fetchKeySet(source: KeySource, exchange: Exchange): Promise<JSONWebKeySet> {
+  const url = 'jwksUrl' in source ? source.jwksUrl : await locateKeys(source.issuer, exchange);
+  return decodeKeys(await fetchJson(url, exchange));
+}
+
+/** By the issuer's metadata. */
+async function locateKeys(issuer: string, exchange: Exchange): Promise<URL> {
+  const url = new URL(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
+  return decodeMetadata(await fetchJson(url, exchange), issuer);
+}
+
+const never = new AbortController().signal;
+
+async function fetchJson(url: URL, exchange: Exchange): Promise<unknown> {
+  const headers = { accept: 'application/json' };
+  const { status, body } = await exchange({ method: 'GET', url, headers }, never);
+  if (status !== 200) throw new Error(`the issuer answered ${status}`);
+  try {
+    return JSON.parse(body);
+  } catch {
+    // Its message would quote the answer.
+    throw new Error("the issuer's answer is not JSON");
+  }
 }
 
 function decodeMetadata(metadata: unknown, issuer: string): URL {

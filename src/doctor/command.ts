@@ -23,7 +23,7 @@ export const DOCTOR_USAGE = `participant-gateway doctor [--json] [--type <partic
   --batch   the id of a batch to ask for; else the one that the service picks
 
   Exit code: 0 it works (there may be warnings), 1 the settings are faulty, 2 these arguments are,
-  3 no connection (DNS, TCP, TLS), 4 no token, 5 no status.
+  3 no connection (DNS, TCP, TLS), 4 no token, 5 no status, 6 no keys of callers' tokens.
 `;
 
 /** Runs `doctor`, and resolves to its exit code. */

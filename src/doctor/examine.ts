@@ -1,14 +1,17 @@
 import type { Clock } from '../clock.ts';
 import {
+  createIssuerNetwork,
   createServiceEndpoint,
   createStatusNetwork,
   createTokenNetwork,
+  keySourceOf,
   openService,
   tokenSourceOf,
-} from '../participant-service.ts';
+} from '../composition.ts';
 import { parseBatchKey } from '../participants/batch-key.ts';
 import { type ParticipantServiceSettings, type Settings, SettingsError } from '../settings.ts';
 import { inspectTls, type Look, lookUpName, openConnection } from './connection.ts';
+import { examineKeys } from './keys.ts';
 import { type Finding, type Report, type Step, type StepName, toReport } from './report.ts';
 import { type BatchToAsk, examineStatus } from './status.ts';
 import { examineToken } from './token.ts';
@@ -25,72 +28,112 @@ export interface ExaminationOptions {
 /**
  * Goes the way from the settings to a batch's status, as the gateway would, and says of each step whether
  * it works and what to do if not. What a failed step would lead to is skipped. Changes nothing anywhere;
- * asks for one token (two where the first way is refused) and one status. Rejects with an
- * {@link InvalidArgumentError} where there can be no such batch.
+ * asks for one token (two where the first way is refused), one status, and the keys of callers' tokens
+ * where the settings name an issuer. Rejects with an {@link InvalidArgumentError} where there can be no
+ * such batch.
  */
 export async function examine(options: ExaminationOptions): Promise<Report> {
   const { clock } = options;
-  const steps: Step[] = [];
-
-  async function take<T extends Finding>(name: StepName, look: () => Promise<T>): Promise<T> {
-    const begunAt = clock.now();
-    const found = await look();
-    const { verdict, message, advice, facts = {} } = found;
-    const durationMs = Math.round(clock.now() - begunAt);
-    steps.push({ name, verdict, message, ...(advice && { advice }), durationMs, facts });
-    return found;
-  }
-  function skip(names: StepName[], message: string): void {
-    for (const name of names) {
-      steps.push({ name, verdict: 'skipped', message, durationMs: 0, facts: {} });
-    }
-  }
-  async function connects(url: URL, look: Look): Promise<boolean> {
-    if ((await take('dns', () => lookUpName(url, look))).verdict === 'failed') {
-      skip(['tcp', 'tls'], `there is no address of ${url.hostname}`);
-      return false;
-    }
-    if ((await take('tcp', () => openConnection(url, look))).verdict === 'failed') {
-      skip(['tls'], `there is no connection to ${url.host}`);
-      return false;
-    }
-    return (await take('tls', () => inspectTls(url, look))).verdict !== 'failed';
-  }
-
-  const { settings } = await take('settings', async () => examineSettings(options.readSettings));
+  const record = createRecord(clock);
+  const { settings } = await record.take('settings', async () =>
+    examineSettings(options.readSettings),
+  );
   if (settings === undefined) {
-    skip(['dns', 'tcp', 'tls', 'token', 'status'], 'the settings are faulty');
-    return toReport(steps);
+    record.skip(['dns', 'tcp', 'tls', 'token', 'status'], 'the settings are faulty');
+  } else {
+    const batch = batchToAsk(options, settings);
+    const { service, close } = await openService(settings, clock);
+    await examineUpstream(settings, service, batch, clock, record).finally(close);
+    await examineIssuer(settings, clock, record);
   }
-  const batch = batchToAsk(options, settings);
+  return toReport(record.steps);
+}
+
+/** The steps that were taken so far. */
+interface StepRecord {
+  readonly steps: readonly Step[];
+  /** Takes a step, and resolves to what it found. */
+  take<T extends Finding>(name: StepName, look: () => Promise<T>): Promise<T>;
+  skip(names: readonly StepName[], message: string): void;
+}
+
+function createRecord(clock: Clock): StepRecord {
+  const steps: Step[] = [];
+  return {
+    steps,
+    async take(name, look) {
+      const begunAt = clock.now();
+      const found = await look();
+      const { verdict, message, advice, facts = {} } = found;
+      const durationMs = Math.round(clock.now() - begunAt);
+      steps.push({ name, verdict, message, ...(advice && { advice }), durationMs, facts });
+      return found;
+    },
+    skip(names, message) {
+      for (const name of names) {
+        steps.push({ name, verdict: 'skipped', message, durationMs: 0, facts: {} });
+      }
+    },
+  };
+}
+
+async function examineUpstream(
+  settings: Settings,
+  service: ParticipantServiceSettings,
+  batch: BatchToAsk,
+  clock: Clock,
+  record: StepRecord,
+): Promise<void> {
   const look = { clock, timeoutMs: settings.upstreamTimeoutMs };
-  const statusNetwork = createStatusNetwork(settings, clock);
-  const tokenNetwork = createTokenNetwork(settings, clock);
-  const { service, close } = await openService(settings, clock);
-  try {
-    const serviceConnects = await connects(service.url, look);
-    const tokenUrl = tokenUrlOf(service);
-    const tokensConnect =
-      tokenUrl.origin === service.url.origin ? serviceConnects : await connects(tokenUrl, look);
-    if (!tokensConnect) {
-      skip(['token', 'status'], `${tokenUrl.host} is out of reach`);
-      return toReport(steps);
-    }
-    const { token } = await take('token', () =>
-      examineToken(service, tokenNetwork.exchange, clock),
-    );
-    if (token === undefined || !serviceConnects) {
-      skip(['status'], token ? `${service.url.host} is out of reach` : 'there is no token');
-      return toReport(steps);
-    }
-    const { finishedStatuses } = settings;
-    const { exchange } = statusNetwork;
-    const endpoint = createServiceEndpoint(service, finishedStatuses, exchange, clock, () => {});
-    await take('status', () => examineStatus(batch, endpoint, token));
-    return toReport(steps);
-  } finally {
-    await Promise.all([statusNetwork.close(), tokenNetwork.close(), close()]);
+  const serviceConnects = await examineConnection(service.url, look, record);
+  const tokenUrl = tokenUrlOf(service);
+  const tokensConnect =
+    tokenUrl.origin === service.url.origin
+      ? serviceConnects
+      : await examineConnection(tokenUrl, look, record);
+  if (!tokensConnect) {
+    return record.skip(['token', 'status'], `${tokenUrl.host} is out of reach`);
   }
+  const tokenNetwork = createTokenNetwork(settings, clock);
+  const { token } = await record
+    .take('token', () => examineToken(service, tokenNetwork.exchange, clock))
+    .finally(() => tokenNetwork.close());
+  if (token === undefined || !serviceConnects) {
+    return record.skip(
+      ['status'],
+      token ? `${service.url.host} is out of reach` : 'there is no token',
+    );
+  }
+  const statusNetwork = createStatusNetwork(settings, clock);
+  const { exchange } = statusNetwork;
+  const { finishedStatuses } = settings;
+  const endpoint = createServiceEndpoint(service, finishedStatuses, exchange, clock, () => {});
+  await record
+    .take('status', () => examineStatus(batch, endpoint, token))
+    .finally(() => statusNetwork.close());
+}
+
+/** Resolves to whether HTTP can be spoken with it. */
+async function examineConnection(url: URL, look: Look, record: StepRecord): Promise<boolean> {
+  if ((await record.take('dns', () => lookUpName(url, look))).verdict === 'failed') {
+    record.skip(['tcp', 'tls'], `there is no address of ${url.hostname}`);
+    return false;
+  }
+  if ((await record.take('tcp', () => openConnection(url, look))).verdict === 'failed') {
+    record.skip(['tls'], `there is no connection to ${url.host}`);
+    return false;
+  }
+  return (await record.take('tls', () => inspectTls(url, look))).verdict !== 'failed';
+}
+
+/** The sandbox is its own issuer, unless one is set. */
+async function examineIssuer(settings: Settings, clock: Clock, record: StepRecord): Promise<void> {
+  const source = keySourceOf(settings.auth);
+  if (source === undefined) return;
+  const network = createIssuerNetwork(settings, clock);
+  await record
+    .take('keys', () => examineKeys(source, network.exchange))
+    .finally(() => network.close());
 }
 
 interface SettingsFinding extends Finding {

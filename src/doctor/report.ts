@@ -13,7 +13,7 @@ export interface Finding {
 }
 
 /** In the order in which they are taken. */
-export type StepName = 'settings' | 'dns' | 'tcp' | 'tls' | 'token' | 'status';
+export type StepName = 'settings' | 'dns' | 'tcp' | 'tls' | 'token' | 'status' | 'keys';
 
 export interface Step extends Finding {
   name: StepName;
@@ -38,6 +38,7 @@ const EXIT_CODES: Record<StepName, number> = {
   tls: 3,
   token: 4,
   status: 5,
+  keys: 6,
 };
 
 /** The exit code is that of the first step that failed; 0 when none did. */

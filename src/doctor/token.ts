@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
+import { createServiceGrant } from '../composition.ts';
 import { type Exchange, type ExchangeResponse, headerOf } from '../network/exchange.ts';
 import { NetworkError } from '../network/network-error.ts';
-import { createServiceGrant } from '../participant-service.ts';
 import type { ParticipantServiceSettings, TokenSettings } from '../settings.ts';
 import type { GrantedToken } from '../tokens/client-credentials-grant.ts';
 import { TokenError } from '../tokens/errors.ts';

@@ -1,10 +1,16 @@
 import { readFile } from 'node:fs/promises';
+import type { KeySource } from './callers/key-set.ts';
 import type { Clock } from './clock.ts';
 import { createNetwork, type Exchange, type Network } from './network/exchange.ts';
 import { urlBelow } from './network/url-below.ts';
 import { createStatusEndpoint, type StatusEndpoint } from './participants/status-endpoint.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
-import type { ParticipantServiceSettings, Settings, TokenSettings } from './settings.ts';
+import type {
+  AuthSettings,
+  ParticipantServiceSettings,
+  Settings,
+  TokenSettings,
+} from './settings.ts';
 import {
   createClientCredentialsGrant,
   type Grant,
@@ -66,6 +72,22 @@ export function createTokenNetwork(settings: Settings, clock: Clock): Network {
     timeoutMs: settings.upstreamTimeoutMs,
     maxBodyBytes: 64 * 1024,
   });
+}
+
+/** For the keys of callers' tokens. */
+export function createIssuerNetwork(settings: Settings, clock: Clock): Network {
+  return createNetwork({
+    clock,
+    maxConnections: 1,
+    timeoutMs: settings.upstreamTimeoutMs,
+    maxBodyBytes: 256 * 1024,
+  });
+}
+
+/** Where the keys of callers' tokens are; undefined where no issuer is set. */
+export function keySourceOf({ issuer, jwksUrl }: AuthSettings): KeySource | undefined {
+  if (jwksUrl !== undefined) return { jwksUrl };
+  return issuer === undefined ? undefined : { issuer };
 }
 
 /** Where tokens are asked for: unless the settings say so, at the tenant's own endpoint. */
