@@ -11,6 +11,8 @@ export interface Server extends Running {
   endpoint: string;
   /** Wall-clock time, in milliseconds, from its start to the log line that says so; NaN for peers. */
   startMs: number;
+  /** Its log since it was last emptied; an entry comes here within a second. */
+  readLog(): string;
   /** Empties the file that takes its log, so that it does not fill the disk. */
   emptyLog(): void;
 }
@@ -81,6 +83,7 @@ export async function startServer(
     ...running,
     endpoint: listening.endpoint,
     startMs: Date.parse(entry.time ?? '') - startedAt,
+    readLog,
     emptyLog: () => truncateSync(output),
   };
 }

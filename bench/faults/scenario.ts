@@ -1,0 +1,110 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Verdict } from '../goals.ts';
+import { coreTimes, coreUse, cpuTimeOf } from '../machine.ts';
+import { DISTURBED } from '../measure.ts';
+import { type Server, startServer } from '../server.ts';
+import type { Stage } from '../stage.ts';
+import { medianOf, percentileOf } from '../statistics.ts';
+import { GATEWAY } from '../subjects.ts';
+import type { Sample } from './arrivals.ts';
+import { type FaultyUpstream, startFaultyUpstream } from './faulty-upstream.ts';
+import { type LoggedCalls, parseLog } from './gateway-log.ts';
+
+/** What a scenario gave. */
+export interface Outcome {
+  /** Lines for people. */
+  figures: string[];
+  verdicts: Verdict[];
+}
+
+export type Scenario = (stage: Stage) => Promise<Outcome>;
+
+/** The upstream works for so long before it fails: then there are connections, and compiled code. */
+export const WARMUP_MS = 2_000;
+
+/** More of its core than this, and the load and the upstream may be late. */
+const LOAD_CORE_FULL = 0.95;
+
+const percent = (share: number) => `${Math.round(100 * share)} %`;
+
+export interface Equipment {
+  /** Settings of the gateway besides. */
+  env?: Record<string, string>;
+  tokenLifetimeSeconds?: number;
+}
+
+/** Runs a scenario with an upstream and a gateway of its own; notes when there was too little of the machine. */
+export async function withGateway(
+  stage: Stage,
+  { env = {}, tokenLifetimeSeconds = 3_600 }: Equipment,
+  run: (upstream: FaultyUpstream, server: Server) => Promise<Outcome>,
+): Promise<Outcome> {
+  const upstream = await startFaultyUpstream(tokenLifetimeSeconds);
+  const server = await startServer(GATEWAY, stage, {
+    upstreamOrigin: upstream.origin,
+    env: { ...env, TOKEN_URL: upstream.tokenUrl },
+  });
+  try {
+    const [serverCore = 0, loadCore = serverCore] = [stage.serverCore, stage.loadCore];
+    const cores = [coreTimes(serverCore), coreTimes(loadCore)] as const;
+    const cpuTime = cpuTimeOf(server.pid);
+    const outcome = await run(upstream, server);
+    const cpuUs = cpuTimeOf(server.pid) - cpuTime;
+    const { others } = coreUse(cores[0], coreTimes(serverCore), cpuUs);
+    const { busy } = coreUse(cores[1], coreTimes(loadCore), 0);
+    if (stage.serverCore !== undefined && others > DISTURBED) {
+      outcome.figures.push(`Note: others used ${percent(others)} of the server's core.`);
+    }
+    if (busy > LOAD_CORE_FULL) {
+      outcome.figures.push(`Note: the core of the load was ${percent(busy)} busy.`);
+    }
+    return outcome;
+  } finally {
+    await server.stop();
+    server.emptyLog();
+    await upstream.stop();
+  }
+}
+
+/** What the gateway has logged up to now, which takes a moment to be written. */
+export async function logOf(server: Server): Promise<LoggedCalls> {
+  await sleep(1_000);
+  return parseLog(server.readLog());
+}
+
+export function toVerdict(
+  goal: string,
+  figure: number,
+  limit: number,
+  format: (figure: number) => string,
+): Verdict {
+  return { goal, measured: format(figure), met: figure <= limit };
+}
+
+/** How many ended how. */
+export function countsOf(samples: readonly Sample[]): string {
+  const results = Map.groupBy(samples, ({ error }) => error ?? 'succeeded');
+  const counts = [...results].map(([result, of]) => `${of.length} ${result}`);
+  return counts.length === 0 ? 'none' : counts.join(', ');
+}
+
+/** How long they took. */
+export function latenciesOf(samples: readonly Sample[]): string {
+  const ms = samples.map((sample) => sample.ms);
+  const [p50, p99, max] = [medianOf(ms), percentileOf(ms, 99), percentileOf(ms, 100)].map(inMs);
+  return `p50 ${p50}, p99 ${p99}, max ${max}`;
+}
+
+export function p99Of(samples: readonly Sample[]): number {
+  const ms = samples.map((sample) => sample.ms);
+  return percentileOf(ms, 99);
+}
+
+export function inMs(ms: number): string {
+  return `${ms < 100 ? ms.toFixed(1) : Math.round(ms).toLocaleString('en-GB')} ms`;
+}
+
+/** The times between moments that are in order. */
+export function gapsOf(moments: readonly number[]): number[] {
+  return moments.slice(1).map((at, index) => at - (moments[index] ?? at));
+}
