@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { startScriptedUpstream } from './support/scripted-upstream.ts';
 import { STATUS_QUERY, startTestGateway, statusFailure } from './support/test-gateway.ts';
@@ -116,51 +115,4 @@ test('31: a body of the largest size is taken, one more byte is not', async () =
 
   expect(await ask(2_048)).toEqual({ data: { batchStatus: { id: 'vehicles', status: null } } });
   expect(await ask(2_049)).toHaveProperty('errors.0.extensions.code', 'UPSTREAM_BAD_RESPONSE');
-});
-
-/** Bodies near the documented envelope, and anything else. */
-const anyBody = fc.oneof(
-  fc.string(),
-  fc.json(),
-  fc
-    .record(
-      {
-        data: fc.oneof(fc.jsonValue(), fc.dictionary(fc.string(), fc.jsonValue())),
-        error: fc.jsonValue(),
-        request: fc.jsonValue(),
-      },
-      { requiredKeys: [] },
-    )
-    .map((body) => JSON.stringify(body)),
-  fc
-    .record({
-      status: fc.jsonValue(),
-      totalCount: fc.oneof(fc.double(), fc.integer(), fc.jsonValue()),
-      successCount: fc.oneof(fc.double(), fc.integer(), fc.jsonValue()),
-      failureCount: fc.oneof(fc.double(), fc.integer(), fc.jsonValue()),
-    })
-    .map((data) => JSON.stringify({ data })),
-);
-const anyStatus = fc.oneof(
-  fc.constantFrom(200, 201, 202, 299, 400, 401, 403, 404, 408, 429, 500, 503, 504),
-  fc.integer({ min: 200, max: 599 }).filter((status) => ![204, 205, 304].includes(status)),
-);
-
-test('31: no body and no status whatever makes an INTERNAL_SERVER_ERROR', async () => {
-  await using upstream = await startScriptedUpstream();
-  await using gateway = await startTestGateway({ upstream, environment: { STATUS_TTL_MS: '0' } });
-  const query = `{ batchStatus(participantType: "vehicles") {
-    id status finished totalCount successCount failureCount progress data
-    dataAt(pointer: "/status") request { uri method queryString body } fetchedAt
-  } }`;
-
-  await fc.assert(
-    fc.asyncProperty(anyStatus, anyBody, async (status, body) => {
-      upstream.onStatus = () => ({ status, body });
-      const answer = await gateway.query(query);
-      expect(answer.status).toBe(200);
-      expect(JSON.stringify(answer.body)).not.toContain('INTERNAL_SERVER_ERROR');
-    }),
-    { numRuns: 300 },
-  );
 });

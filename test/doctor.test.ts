@@ -33,6 +33,7 @@ vi.mock('node:dns/promises', () => ({
 interface Examination {
   exitCode: number;
   output: string;
+  complaints: string;
 }
 
 async function doctor(
@@ -41,6 +42,7 @@ async function doctor(
   clock = new TestClock(),
 ): Promise<Examination> {
   let output = '';
+  let complaints = '';
   const exitCode = await clock.elapse(
     runDoctor({
       args,
@@ -49,9 +51,12 @@ async function doctor(
       write: (text) => {
         output += text;
       },
+      complain: (text) => {
+        complaints += text;
+      },
     }),
   );
-  return { exitCode, output };
+  return { exitCode, output, complaints };
 }
 
 /** The report of `--json`: each step in one line, and all of it. */
@@ -76,6 +81,7 @@ async function examine(environment: Environment = {}, args: string[] = [], clock
   };
 }
 
+const JWT = { AUTH_MODE: 'jwt', AUTH_AUDIENCE: 'participant-gateway' };
 const CONNECTED = ['settings ok', 'dns ok', 'tcp ok', 'tls ok'];
 
 test('on the sandbox the doctor finds that all is well, and says so in a line for each step', async () => {
@@ -243,9 +249,9 @@ test('faulty settings: each is named, nothing else is tried, exit code 1', async
 
 for (const args of [['--jsno'], ['extra'], ['--type']]) {
   test(`arguments that it does not take (${args}) are answered with its usage, exit code 2`, async () => {
-    const { exitCode, output } = await doctor(args);
-    expect(exitCode).toBe(2);
-    expect(output).toMatch(/^participant-gateway doctor \[--json\]/);
+    const { exitCode, output, complaints } = await doctor(args);
+    expect([exitCode, output]).toEqual([2, '']);
+    expect(complaints).toMatch(/^participant-gateway doctor \[--json\]/);
   });
 }
 
@@ -256,7 +262,8 @@ test('--help is the usage, exit code 0', async () => {
 test('a participant type that the gateway would refuse is refused, exit code 2', async () => {
   expect(await doctor(['--type', 'ships'], { PARTICIPANT_TYPES: 'drivers' })).toEqual({
     exitCode: 2,
-    output: 'participantType takes one of: drivers.\n',
+    output: '',
+    complaints: 'participantType takes one of: drivers.\n',
   });
 });
 
@@ -573,6 +580,38 @@ for (const [seconds, message, verdict] of skews) {
   });
 }
 
+test('with AUTH_MODE=jwt, a clock that is further off than AUTH_LEEWAY_SECONDS is a warning', async () => {
+  const clock = clockOf();
+  await using provider = await startOpenIdProvider();
+  await using upstream = await startScriptedUpstream();
+  const date = new Date(clock.date().getTime() + 20_000).toUTCString();
+  upstream.onToken = () => ({
+    headers: { date },
+    body: { data: { accessToken: 't', expiresIn: 86_400 } },
+  });
+  const environment = {
+    ...environmentFor(upstream.url),
+    ...JWT,
+    AUTH_ISSUER: provider.issuer.origin,
+  };
+  expect((await examine(environment, [], clock)).step('token')).toMatchObject({
+    verdict: 'warning',
+    advice: expect.stringMatching(/raise AUTH_LEEWAY_SECONDS/),
+  });
+  const lenient = { ...environment, AUTH_LEEWAY_SECONDS: '30' };
+  expect((await examine(lenient, [], clock)).step('token').verdict).toBe('ok');
+});
+
+test("a server's words do not move the cursor of who reads the report", async () => {
+  await using upstream = await startScriptedUpstream();
+  upstream.onStatus = () => ({
+    status: 403,
+    body: { error: { code: '1', description: '\u001b[1A\u001b[2Kall is well\r' }, request: ECHO },
+  });
+  const { output } = await doctor([], environmentFor(upstream.url));
+  expect(output).toContain('\ufffd[1A\ufffd[2Kall is well\ufffd (403, 1)');
+});
+
 test('tokens that live for less than a minute are a warning', async () => {
   const clock = clockOf();
   await using upstream = await startScriptedUpstream();
@@ -611,8 +650,6 @@ test('404 in anything else is no Participant Service', async () => {
   expect(exitCode).toBe(5);
   expect(step('status').advice).toMatch(/^That is no answer of a Participant Service/);
 });
-
-const JWT = { AUTH_MODE: 'jwt', AUTH_AUDIENCE: 'participant-gateway' };
 
 test("AUTH_MODE=jwt: the keys of callers' tokens are looked at, too", async () => {
   await using provider = await startOpenIdProvider();

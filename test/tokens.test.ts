@@ -75,36 +75,6 @@ test('41: a long-lived token is renewed at most 60 s before its end', async () =
   expect(script.calls).toBe(2);
 });
 
-test('41: tokens of 5 s under load: no errors, one token call per lifetime', async () => {
-  const clock = new TestClock();
-  await using upstream = await startScriptedUpstream();
-  await using gateway = await startTestGateway({
-    upstream,
-    clock,
-    environment: { STATUS_TTL_MS: '0' },
-  });
-  let issued = 0;
-  const expiries = new Map<string, number>();
-  upstream.onToken = () => {
-    issued += 1;
-    expiries.set(`token-${issued}`, clock.now() + 5_000);
-    return { body: { data: { accessToken: `token-${issued}`, expiresIn: 5 } } };
-  };
-  upstream.onStatus = ({ headers }) =>
-    (expiries.get(String(headers['x-coreos-access'])) ?? 0) > clock.now()
-      ? { body: { data: { status: 'DONE' } } }
-      : { status: 401 };
-
-  for (let tenths = 0; tenths < 500; tenths += 1) {
-    const { body } = await gateway.query(STATUS_QUERY, { participantType: 'vehicles' });
-    expect(body).toEqual({ data: { batchStatus: { id: 'vehicles', status: 'DONE' } } });
-    clock.advance(100);
-  }
-  // 50 s; each token serves for at least 4.5 s, and each one after the first is asked for once.
-  expect(issued).toBeGreaterThanOrEqual(10);
-  expect(issued).toBeLessThanOrEqual(12);
-});
-
 test('41: a hanging upstream that holds every connection does not keep the token from being renewed', async () => {
   const clock = new TestClock();
   await using upstream = await startScriptedUpstream();
