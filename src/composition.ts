@@ -118,21 +118,27 @@ export function createServiceGrant(
   });
 }
 
-/** `onForeignAnswer` is called when an answer was somebody else's. */
+/** Of the shorter of the two time limits. */
+const PATIENCE = 0.8;
+
 export function createServiceEndpoint(
   service: ParticipantServiceSettings,
-  finishedStatuses: ReadonlySet<string>,
-  exchange: Exchange,
+  { finishedStatuses, upstreamTimeoutMs, requestDeadlineMs }: Settings,
+  network: Network,
   clock: Clock,
   onForeignAnswer: () => void,
 ): StatusEndpoint {
   return createStatusEndpoint({
-    exchange,
+    exchange: network.exchange,
     baseUrl: service.url,
     tenantId: service.tenantId,
     tokenHeader: service.token.header,
     finishedStatuses,
-    date: () => clock.date(),
-    onForeignAnswer,
+    clock,
+    patienceMs: PATIENCE * Math.min(upstreamTimeoutMs, requestDeadlineMs),
+    onForeignAnswer({ via }) {
+      onForeignAnswer();
+      network.renewConnections(via);
+    },
   });
 }

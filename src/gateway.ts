@@ -90,15 +90,8 @@ export async function createGateway({
   });
   const breaker = createCircuitBreaker({ clock, log, random: Math.random });
   const client = createParticipantClient({
-    endpoint: createServiceEndpoint(
-      service,
-      settings.finishedStatuses,
-      statusNetwork.exchange,
-      clock,
-      () => {
-        log.error('the upstream answered a request with the answer to another');
-        statusNetwork.renewConnections();
-      },
+    endpoint: createServiceEndpoint(service, settings, statusNetwork, clock, () =>
+      log.error('the upstream answered a request with the answer to another'),
     ),
     tokens,
     breaker,

@@ -34,6 +34,9 @@ function readEnvironment(): Environment {
   return process.env;
 }
 
+/** As sysexits.h has it: a bug. The doctor's others tell of what it examined. */
+const EXIT_SOFTWARE = 70;
+
 const [command, ...args] = process.argv.slice(2);
 if (command === 'doctor') {
   const [{ runDoctor }, { systemClock }, { parseSettings }] = await Promise.all([
@@ -46,6 +49,10 @@ if (command === 'doctor') {
     readSettings: () => parseSettings(readEnvironment(), canRead),
     clock: systemClock,
     write: (text) => void process.stdout.write(text),
+    complain: (text) => void process.stderr.write(text),
+  }).catch((error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
+    return EXIT_SOFTWARE;
   });
   process.exit(exitCode);
 }

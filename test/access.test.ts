@@ -6,6 +6,7 @@ import { runProgram } from './support/child-process.ts';
 import { LANE_MEDIA_TYPES, type Lane } from './support/lanes.ts';
 import { GATEWAY_AUDIENCE, startOpenIdProvider } from './support/openid-provider.ts';
 import { type ScriptedUpstream, startScriptedUpstream } from './support/scripted-upstream.ts';
+import { TestClock } from './support/test-clock.ts';
 import {
   type GraphQLAnswer,
   STATUS_QUERY,
@@ -428,6 +429,60 @@ test('21: a provider that goes down does not shut out its tokens (API2:2023)', a
   for (const token of [seen, unseen]) {
     expect(await send(gateway, VEHICLES, bearer(token))).toEqual(SUCCESS);
   }
+});
+
+test("29: an issuer that hangs keeps a caller no longer than the request's deadline (API2:2023)", async () => {
+  const clock = new TestClock();
+  await using issuer = await startScriptedUpstream();
+  issuer.onStatus = () => undefined;
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({
+    upstream,
+    clock,
+    environment: {
+      AUTH_MODE: 'jwt',
+      AUTH_ISSUER: issuer.url.origin,
+      AUTH_AUDIENCE: GATEWAY_AUDIENCE,
+      REQUEST_DEADLINE_MS: '300',
+    },
+  });
+  const token = `${encode({ alg: 'RS256', typ: 'at+jwt', kid: 'k' })}.${encode({})}.c2ln`;
+  const begun = clock.now();
+  const { status, body } = await clock.elapse(send(gateway, VEHICLES, bearer(token)));
+  expect(clock.now() - begun).toBeLessThan(400);
+  expect([status, body]).toEqual([
+    503,
+    {
+      errors: [
+        {
+          message: "The gateway cannot check access tokens: their issuer's keys do not come.",
+          extensions: { code: 'TOKEN_UNAVAILABLE', retryable: true, requestId: UUID },
+        },
+      ],
+    },
+  ]);
+});
+
+test('35: with FORWARD_USER_INFO=on, a stale copy is for the user alone for whom it was fetched (API3:2023)', async () => {
+  await using guarded = await startGuarded({ FORWARD_USER_INFO: 'on', STATUS_TTL_MS: '0' });
+  const { gateway, upstream } = guarded;
+  const [alice, bob] = await Promise.all(
+    ['alice', 'bob'].map((sub) => guarded.issueToken({ sub })),
+  );
+  const query = '{ batchStatus(participantType: "vehicles") { status stale } }';
+  const ask = async (token = '') => (await send(gateway, { query }, bearer(token))).body;
+  expect(await ask(alice)).toEqual({
+    data: { batchStatus: { status: 'IN_PROGRESS', stale: false } },
+  });
+  upstream.onStatus = () => ({ status: 500 });
+  for (let index = 0; index < 10; index += 1) await ask(bob);
+  expect(await ask(alice)).toEqual({
+    data: { batchStatus: { status: 'IN_PROGRESS', stale: true } },
+  });
+  expect(await ask(bob)).toMatchObject({
+    data: { batchStatus: null },
+    errors: [{ extensions: { code: 'UPSTREAM_UNAVAILABLE' } }],
+  });
 });
 
 test('with AUTH_MODE=jwt on the sandbox, a line prints a token that works', async () => {

@@ -1,65 +1,13 @@
-import { expect, test } from 'vitest';
-import { startFaultProxy } from './support/fault-proxy.ts';
-import { startScriptedUpstream } from './support/scripted-upstream.ts';
-import { TestClock } from './support/test-clock.ts';
-import { startTestGateway, UUID } from './support/test-gateway.ts';
+import { expect, test, vi } from 'vitest';
+import {
+  circuitLog,
+  failure,
+  OPEN,
+  QUERY,
+  startBroken,
+  status,
+} from './support/broken-upstream.ts';
 
-const QUERY = `query Status($batchId: ID) {
-  batchStatus(participantType: "vehicles", batchId: $batchId) { id status stale fetchedAt }
-}`;
-
-/** A gateway behind a proxy, on a clock that stands still. */
-async function startBroken(environment: Record<string, string> = {}) {
-  const clock = new TestClock();
-  const stack = new AsyncDisposableStack();
-  const upstream = stack.use(await startScriptedUpstream());
-  const proxy = stack.use(await startFaultProxy(upstream.url, clock));
-  const gateway = stack.use(await startTestGateway({ upstream: proxy, clock, environment }));
-  const ask = (batchId: string, signal?: AbortSignal) =>
-    clock.elapse(gateway.query(QUERY, { batchId }, signal));
-  await ask('first');
-  return {
-    clock,
-    upstream,
-    proxy,
-    gateway,
-    ask,
-    /** Lets calls fail until the circuit is open. */
-    async breakCircuit() {
-      for (let index = 0; index < 10; index += 1) await ask(`broken-${index}`);
-      expect(circuitLog(gateway.logLines)).toEqual(['circuit open: the upstream fails']);
-    },
-    async readiness() {
-      const response = await fetch(new URL('/readyz', gateway.url));
-      return { status: response.status, body: await response.json() };
-    },
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
-  };
-}
-
-function circuitLog(lines: readonly string[]): string[] {
-  return lines.map((line) => JSON.parse(line).msg).filter((msg) => msg.startsWith('circuit'));
-}
-
-function status(batchId: string, fetchedAt: unknown = expect.any(String), stale = false) {
-  const batchStatus = { id: `vehicles/${batchId}`, status: 'IN_PROGRESS', stale, fetchedAt };
-  return { status: 200, body: { data: { batchStatus } } };
-}
-
-function failure(message: string, extensions: object) {
-  const error = {
-    message,
-    locations: [{ line: 2, column: 3 }],
-    path: ['batchStatus'],
-    extensions: { requestId: UUID, retryable: true, ...extensions },
-  };
-  return { status: 200, body: { data: { batchStatus: null }, errors: [error] } };
-}
-
-const OPEN = failure(
-  'The Participant Service fails: the gateway waits a moment before it asks again.',
-  { code: 'UPSTREAM_UNAVAILABLE', retryAfterMs: expect.any(Number) },
-);
 const UNAVAILABLE = failure('The Participant Service answered 503 without saying why.', {
   code: 'UPSTREAM_UNAVAILABLE',
   upstream: expect.objectContaining({ status: 503 }),
@@ -305,6 +253,8 @@ test('47: a step of the wall clock by an hour does not keep the circuit open', a
   await broken.breakCircuit();
   const { clock } = broken;
   clock.stepWallClock(-3_600_000);
+  const anHourAgo = Date.now() - 3_600_000;
+  using _ = vi.spyOn(Date, 'now').mockImplementation(() => anHourAgo);
   await broken.proxy.accept();
   clock.advance(1_250);
   expect(await broken.ask('b')).toEqual(status('b'));

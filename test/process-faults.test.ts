@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Agent, get } from 'node:http';
+import { Agent, type ClientRequest, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
@@ -15,8 +15,10 @@ interface RunningGateway extends AsyncDisposable {
   program: RunningProgram;
   port: number;
   make(trouble: Trouble): void;
-  /** `/readyz`, over the one connection that is kept for it. */
+  /** `/readyz`, over the one connection that is kept. */
   readiness(): Promise<{ status: number | undefined; body: unknown }>;
+  /** Sends a query over it. */
+  query(query: string): Promise<{ status: number | undefined; body: unknown }>;
   log(): { level: string; msg: string; err?: { message: string }; blockedMs?: number }[];
 }
 
@@ -37,9 +39,11 @@ async function startGateway(
     program,
     port: Number(new URL(url).port),
     make: (trouble) => void program.process.send(trouble),
-    async readiness() {
-      const [response] = await once(get(new URL('/readyz', url), { agent }), 'response');
-      return { status: response.statusCode, body: JSON.parse(await text(response)) };
+    readiness: () => answerOf(request(new URL('/readyz', url), { agent }).end()),
+    query: (query) => {
+      const headers = { 'content-type': 'application/json' };
+      const sending = request(url, { agent, method: 'POST', headers });
+      return answerOf(sending.end(JSON.stringify({ query })));
     },
     log: () =>
       program
@@ -51,6 +55,11 @@ async function startGateway(
       await program[Symbol.asyncDispose]();
     },
   };
+}
+
+async function answerOf(sent: ClientRequest) {
+  const [response] = await once(sent, 'response');
+  return { status: response.statusCode, body: JSON.parse(await text(response)) };
 }
 
 function ask(port: number, batchId: string): Promise<Response> {
@@ -137,6 +146,26 @@ test('63: without file descriptors (EMFILE), that is logged, readiness fails, an
   expect(await answer.json()).toEqual({
     data: { batchStatus: { id: 'vehicles/batch-finished', status: 'SUCCESS' } },
   });
+});
+
+test("63: calls that find no file descriptor are not the upstream's faults: they open no circuit", async () => {
+  const files = 64;
+  await using gateway = await startGateway({}, files);
+  await expect.poll(() => gateway.readiness()).toEqual(READY);
+  const sockets = openSockets(gateway.port, files);
+  await gateway.program.printed(/no file descriptor is left/);
+  const fields = Array.from(
+    { length: 20 },
+    (_, index) =>
+      `b${index}: batchStatus(participantType: "vehicles", batchId: "b-${index}") { id }`,
+  );
+  const { status, body } = await gateway.query(`{ ${fields.join(' ')} }`);
+  expect(status).toBe(200);
+  expect(JSON.stringify(body)).toContain(
+    'The gateway cannot open a connection to the Participant Service.',
+  );
+  expect(gateway.program.output()).not.toContain('circuit open');
+  for (const socket of sockets) socket.destroy();
 });
 
 test('63: SIGTERM ends a gateway without file descriptors as it ends any other', async () => {

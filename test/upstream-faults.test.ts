@@ -1,5 +1,5 @@
 import { promisify } from 'node:util';
-import { brotliCompress, deflate, gzip, zstdCompress } from 'node:zlib';
+import { brotliCompress, deflate, deflateRaw, gzip, zstdCompress } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { type Fault, startFaultProxy } from './support/fault-proxy.ts';
 import {
@@ -208,9 +208,9 @@ const MIB = 1024 * 1024;
 const frame = (filler: string) => Buffer.from(`{"data":{"status":"DONE","filler":"${filler}"}}`);
 
 /** Sends what is already encoded. */
-function sends(body: Buffer, encoding: string): Script {
+function sends(body: Buffer, encoding: string, status = 200): Script {
   return (_, response) => {
-    response.writeHead(200, { 'content-encoding': encoding }).end(body);
+    response.writeHead(status, { 'content-encoding': encoding }).end(body);
     return undefined;
   };
 }
@@ -238,6 +238,29 @@ for (const [encoding, encode] of encoders) {
     );
   });
 }
+
+test('32: deflate is read with and without the zlib format around it, as servers send it', async () => {
+  await using damaged = await startDamaged();
+  const { upstream, gateway } = damaged;
+  upstream.onStatus = sends(await promisify(deflateRaw)(frame('x')), 'deflate');
+  expect(await ask(gateway, 'b-1')).toEqual(success('b-1', 'DONE'));
+});
+
+test('32: a body that cannot be decoded does not hide the status of a refusal', async () => {
+  await using damaged = await startDamaged();
+  const { upstream, gateway } = damaged;
+  const codes: unknown[] = [];
+  for (const body of [Buffer.alloc(0), Buffer.from('no gzip')]) {
+    upstream.onStatus = sends(body, 'gzip', 404);
+    codes.push((await ask(gateway, 'b-1')).body);
+  }
+  const notFound = statusFailure('The Participant Service answered 404 without saying why.', {
+    code: 'NOT_FOUND',
+    retryable: false,
+    upstream: { status: 404, code: null, description: null, additionalInfo: null },
+  });
+  expect(codes).toEqual([notFound.body, notFound.body]);
+});
 
 test('32: encodings on top of each other are read twice over, and no more', async () => {
   await using damaged = await startDamaged();
@@ -376,12 +399,82 @@ test('34: of calls of which a fifth fails, retries are a tenth at most, and no q
   expect(damaged.gateway.logLines.join()).not.toContain('circuit open');
 });
 
-test('34: in a full outage there are next to no retries, from the first moment on', async () => {
+test('34: of calls that fail together, only so many are made again as the budget has', async () => {
   await using damaged = await startDamaged();
-  damaged.upstream.onStatus = () => ({ status: 503 });
   const { clock, gateway, upstream } = damaged;
-  await clock.elapse(Promise.all(Array.from({ length: 50 }, (_, i) => ask(gateway, `b-${i}`))));
-  expect(upstream.statusCalls.length).toBeLessThanOrEqual(50 + 5);
+  upstream.onStatus = () => ({ status: 503 });
+  // Too few to open the circuit, and a tenth of them would be less than three.
+  await clock.elapse(Promise.all(Array.from({ length: 5 }, (_, i) => ask(gateway, `b-${i}`))));
+  expect(upstream.statusCalls).toHaveLength(5 + 3);
+});
+
+test('29: the deadline of who has waited longest for a call is what its second try must keep', async () => {
+  await using damaged = await startDamaged();
+  const { clock, gateway, upstream } = damaged;
+  const { onStatus } = upstream;
+  upstream.onStatus = async () => {
+    upstream.onStatus = onStatus;
+    await new Promise<void>((resolve) => void clock.after(1_000, resolve));
+    return { status: 503, headers: { 'retry-after': '3' } };
+  };
+  const early = ask(gateway, 'b-1');
+  await upstream.statusCallCount(1);
+  clock.advance(900);
+  // The first has 4 s left when the call fails, and the second one would take until then.
+  const late = ask(gateway, 'b-1');
+  await expect.poll(() => clock.pending).toBe(4);
+  expect(await clock.elapse(Promise.all([early, late]))).toEqual([success(), success()]);
+});
+
+test('42: a token that is refused and a failure in passing make three calls at most', async () => {
+  await using damaged = await startDamaged();
+  const { upstream } = damaged;
+  const script = [401, 503, 401, 503];
+  upstream.onStatus = () => ({ status: script[upstream.statusCalls.length - 1] ?? 200 });
+  const { answer } = await damaged.timed();
+  expect(JSON.stringify(answer.body)).toContain('"UPSTREAM_UNAUTHENTICATED"');
+  expect(upstream.statusCalls).toHaveLength(3);
+});
+
+test('37: a connection that is one answer behind is given up, and everything asked again or over another', async () => {
+  await using damaged = await startDamaged({ UPSTREAM_MAX_CONNECTIONS: '1' });
+  const { clock, upstream, gateway } = damaged;
+  let before: string | undefined;
+  let bad: unknown;
+  let servedByBad = 0;
+  upstream.onStatus = ({ target }, response) => {
+    const id = target.split('=')[1] ?? '';
+    bad ??= response.socket;
+    const other = before;
+    before = id;
+    const isBad = response.socket === bad && other !== undefined;
+    servedByBad += isBad ? 1 : 0;
+    const queryString = `batchId=${isBad ? other : id}`;
+    return { body: { data: { status: isBad ? other : id }, request: { queryString } } };
+  };
+  const ids = Array.from({ length: 20 }, (_, index) => `b-${index}`);
+  const answers = await clock.elapse(Promise.all(ids.map((id) => ask(gateway, id))));
+  expect(answers).toEqual(ids.map((id) => success(id, id)));
+  // The second was on its way when the first one was seen to be another's.
+  expect(servedByBad).toBeLessThanOrEqual(2);
+});
+
+test('37: while connections are renewed again and again, there are no more calls at a time than there may be', async () => {
+  await using damaged = await startDamaged({ UPSTREAM_MAX_CONNECTIONS: '4' });
+  const { clock, upstream, gateway } = damaged;
+  let underWay = 0;
+  let most = 0;
+  upstream.onStatus = async ({ target }) => {
+    const id = upstream.statusCalls.length % 4 === 0 ? 'another' : target.split('=')[1];
+    underWay += 1;
+    most = Math.max(most, underWay);
+    await new Promise<void>((resolve) => void clock.after(20, resolve));
+    underWay -= 1;
+    return { body: { data: { status: 'DONE' }, request: { queryString: `batchId=${id}` } } };
+  };
+  const ids = Array.from({ length: 60 }, (_, index) => `b-${index}`);
+  await clock.elapse(Promise.all(ids.map((id) => ask(gateway, id))));
+  expect(most).toBe(4);
 });
 
 for (const turns of [0, 1, 2, 3, 5, 8]) {
@@ -461,7 +554,29 @@ const echoes: [participantType: string, batchId: string, echo: object][] = [
     },
   ],
   ['100%', '100%', { uri: '/participants/100%/batch/status', queryString: 'batchId=100%' }],
+  ['vehicles', 'a+b&c=d', { queryString: 'batchId=a+b&c=d' }],
+  ['vehicles', 'a b', { queryString: 'x=1&batchId=a+b&y=2' }],
+  ['vehicles', 'b-1', { uri: '/participants/vehicles/batch/status?batchId=b-1' }],
 ];
+
+const foreignEchoes: [batchId: string | null, echo: object][] = [
+  ['b-1', { uri: '/participants/drivers/batch/status', queryString: '' }],
+  ['b-1', { queryString: 'batchId=b-2' }],
+  ['b-1', { uri: '/participants/vehicles/batch/status?batchId=b-2', queryString: '' }],
+  ['b-1', { queryString: 'x=b-1&BatchId=b-2&batchId=b-1' }],
+  [null, { queryString: 'batchId=b-2' }],
+];
+
+for (const [batchId, request] of foreignEchoes) {
+  test(`37: the echo ${JSON.stringify(request)} is not one of vehicles ${batchId}`, async () => {
+    await using damaged = await startDamaged();
+    const { clock, gateway, upstream } = damaged;
+    upstream.onStatus = () => ({ body: { data: { status: 'DONE' }, request } });
+    const variables = { participantType: 'vehicles', batchId };
+    const { body } = await clock.elapse(gateway.query(STATUS_QUERY, variables));
+    expect(body).toHaveProperty('errors.0.extensions.code', 'UPSTREAM_BAD_RESPONSE');
+  });
+}
 
 for (const [participantType, batchId, request] of echoes) {
   test(`37: the echo ${JSON.stringify(request)} is one of ${participantType} ${batchId}`, async () => {

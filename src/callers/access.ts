@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { untilAborted } from '../abort.ts';
 import type { Caller, RequestScope } from '../graphql/context.ts';
 import { RefusedRequest } from '../graphql/refused-request.ts';
 import { type AccessTokenVerifier, InvalidTokenError } from './access-tokens.ts';
@@ -21,7 +22,8 @@ export interface Access {
   /**
    * Fills in the scope's caller, `isRouter` and `view`. Throws, or rejects with, a
    * {@link RefusedRequest} as RFC 6750, section 3 has it: 401 for a token that is missing or bad, 403
-   * for one without a required scope; 503 while the issuer's keys cannot be had. A token that was
+   * for one without a required scope; 503 while the issuer's keys cannot be had, or not before the
+   * request's deadline. A token that was
    * verified before costs no wait: then nothing is returned.
    */
   admit(request: IncomingMessage, scope: RequestScope): Promise<void> | undefined;
@@ -73,7 +75,7 @@ export function createAccess(options: AccessOptions): Access {
   ): Promise<void> {
     let caller: Caller;
     try {
-      caller = await verifier.verify(token);
+      caller = await untilAborted(verifier.verify(token), scope.signal);
     } catch (error) {
       throw toRefusal(error, scope);
     }
@@ -155,6 +157,15 @@ function toRefusal(error: unknown, scope: RequestScope): unknown {
       503,
       "The gateway cannot check access tokens: their issuer's keys cannot be fetched.",
       { retryAfterMs: error.retryAfterMs, cause: error },
+    );
+  }
+  if (scope.signal.aborted && error === scope.signal.reason) {
+    scope.report.refusal = "the keys of callers' tokens did not come in time";
+    return new RefusedRequest(
+      'TOKEN_UNAVAILABLE',
+      503,
+      "The gateway cannot check access tokens: their issuer's keys do not come.",
+      { cause: error },
     );
   }
   return error;

@@ -11,7 +11,10 @@ export interface DoctorOptions {
   /** Throws a `SettingsError` when they are faulty. */
   readSettings: () => Settings;
   clock: Clock;
+  /** To standard output: the report. */
   write: (text: string) => void;
+  /** To standard error: what is wrong with the arguments. */
+  complain: (text: string) => void;
 }
 
 export const DOCTOR_USAGE = `participant-gateway doctor [--json] [--type <participant type>] [--batch <batch id>]
@@ -23,15 +26,16 @@ export const DOCTOR_USAGE = `participant-gateway doctor [--json] [--type <partic
   --batch   the id of a batch to ask for; else the one that the service picks
 
   Exit code: 0 it works (there may be warnings), 1 the settings are faulty, 2 these arguments are,
-  3 no connection (DNS, TCP, TLS), 4 no token, 5 no status, 6 no keys of callers' tokens.
+  3 no connection (DNS, TCP, TLS), 4 no token, 5 no status, 6 no keys of callers' tokens,
+  70 a fault of the doctor itself.
 `;
 
 /** Runs `doctor`, and resolves to its exit code. */
 export async function runDoctor(options: DoctorOptions): Promise<number> {
-  const { readSettings, clock, write } = options;
+  const { readSettings, clock, write, complain } = options;
   const given = parseArguments(options.args);
   if (given === undefined) {
-    write(DOCTOR_USAGE);
+    complain(DOCTOR_USAGE);
     return USAGE_EXIT_CODE;
   }
   if (given.help) {
@@ -45,7 +49,7 @@ export async function runDoctor(options: DoctorOptions): Promise<number> {
     return report.exitCode;
   } catch (error) {
     if (!(error instanceof InvalidArgumentError)) throw error;
-    write(`${error.message}\n`);
+    complain(`${error.message}\n`);
     return USAGE_EXIT_CODE;
   }
 }

@@ -96,7 +96,7 @@ async function examineUpstream(
   }
   const tokenNetwork = createTokenNetwork(settings, clock);
   const { token } = await record
-    .take('token', () => examineToken(service, tokenNetwork.exchange, clock))
+    .take('token', () => examineToken(service, tokenNetwork.exchange, clock, settings.auth))
     .finally(() => tokenNetwork.close());
   if (token === undefined || !serviceConnects) {
     return record.skip(
@@ -105,9 +105,7 @@ async function examineUpstream(
     );
   }
   const statusNetwork = createStatusNetwork(settings, clock);
-  const { exchange } = statusNetwork;
-  const { finishedStatuses } = settings;
-  const endpoint = createServiceEndpoint(service, finishedStatuses, exchange, clock, () => {});
+  const endpoint = createServiceEndpoint(service, settings, statusNetwork, clock, () => {});
   await record
     .take('status', () => examineStatus(batch, endpoint, token))
     .finally(() => statusNetwork.close());

@@ -1,7 +1,7 @@
 /** `warning`: it works, but look at it. `skipped`: something before it failed. */
 export type Verdict = 'ok' | 'warning' | 'failed' | 'skipped';
 
-/** What was found in one step. Holds no secret, and nothing of a batch but its counts. */
+/** What was found in one step. Holds no secret, and of a batch its id, status and counts only. */
 export interface Finding {
   verdict: Verdict;
   /** In one sentence, or a few lines. */
@@ -57,11 +57,16 @@ const MARGIN = ' '.repeat(22);
 export function printReport(report: Report): string {
   const lines = report.steps.map(({ verdict, name, message, advice, durationMs }) => {
     const time = verdict === 'skipped' || name === 'settings' ? '' : ` (${durationMs} ms)`;
-    const text = `${message}${time}`.replaceAll('\n', `\n${MARGIN}`);
+    const text = `${printable(message)}${time}`.replaceAll('\n', `\n${MARGIN}`);
     const help = advice === undefined ? '' : `\n${MARGIN}→ ${advice}`;
     return `  ${verdict.padEnd(8)}  ${name.padEnd(10)}${text}${help}\n`;
   });
   return `\n${lines.join('')}\n  ${summaryOf(report)}\n`;
+}
+
+/** Words of a server must not move a terminal's cursor. */
+function printable(text: string): string {
+  return text.replaceAll(/(?!\n)\p{Cc}/gu, '\ufffd');
 }
 
 function summaryOf({ verdict, exitCode, steps }: Report): string {

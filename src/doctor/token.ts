@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import { createServiceGrant } from '../composition.ts';
 import { type Exchange, type ExchangeResponse, headerOf } from '../network/exchange.ts';
 import { NetworkError } from '../network/network-error.ts';
-import type { ParticipantServiceSettings, TokenSettings } from '../settings.ts';
+import type { AuthSettings, ParticipantServiceSettings, TokenSettings } from '../settings.ts';
 import type { GrantedToken } from '../tokens/client-credentials-grant.ts';
 import { TokenError } from '../tokens/errors.ts';
 import type { Finding } from './report.ts';
@@ -14,21 +14,24 @@ export interface TokenFinding extends Finding {
 
 /** Tokens that end sooner are asked for again and again. */
 const SHORT_LIFETIME_MS = 60_000;
-/** What clocks may differ by: callers' tokens are allowed about as much. */
-const CLOCK_TOLERANCE_S = 30;
+/** What clocks may differ by where no tokens of callers are checked by them. */
+const CLOCK_TOLERANCE_MS = 30_000;
+/** What the header tells is not exacter. */
+const CLOCK_RESOLUTION_MS = 1_000;
 
 /** Asks for a token as the settings have it, and where that is refused, in the other way of oauth2. */
 export async function examineToken(
   service: ParticipantServiceSettings,
   exchange: Exchange,
   clock: Clock,
+  auth: AuthSettings,
 ): Promise<TokenFinding> {
   const recorder = record(exchange, clock);
   const ask = (way: ClientAuthentication) =>
     createServiceGrant(service, recorder.exchange, clock, way)();
   try {
     const token = await ask(service.token.clientAuthentication);
-    return { token, ...judgeToken(token, service.token, recorder.clockSkewS()) };
+    return { token, ...judgeToken(token, service.token, recorder.clockSkewS(), auth) };
   } catch (error) {
     if (!(error instanceof TokenError)) throw error;
     const clockSkewSeconds = recorder.clockSkewS() ?? null;
@@ -81,6 +84,7 @@ function judgeToken(
   { lifetimeMs }: GrantedToken,
   { grant, clientAuthentication }: TokenSettings,
   clockSkewS: number | undefined,
+  auth: AuthSettings,
 ): Finding {
   const worksWith = grant === 'os1' ? 'os1' : clientAuthentication;
   const skew =
@@ -98,9 +102,13 @@ function judgeToken(
       clockSkewSeconds: clockSkewS ?? null,
     },
   };
-  if (clockSkewS !== undefined && Math.abs(clockSkewS) > CLOCK_TOLERANCE_S) {
+  const toleranceMs =
+    auth.mode === 'jwt' ? Math.max(auth.leewayMs, CLOCK_RESOLUTION_MS) : CLOCK_TOLERANCE_MS;
+  if (clockSkewS !== undefined && Math.abs(clockSkewS) * 1000 > toleranceMs) {
     const advice =
-      "Set this machine's clock (NTP): callers' tokens would be taken as expired, or as not valid yet.";
+      auth.mode === 'jwt'
+        ? "Set this machine's clock (NTP), or raise AUTH_LEEWAY_SECONDS: callers' tokens may be taken as expired, or as not valid yet."
+        : "Set this machine's clock (NTP): dates in the log and in answers are off.";
     return { ...finding, verdict: 'warning', advice };
   }
   if (lifetimeMs < SHORT_LIFETIME_MS) {

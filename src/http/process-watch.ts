@@ -16,25 +16,30 @@ export interface ProcessWatch {
   checks: Record<'eventLoop' | 'fileDescriptors', ReadinessCheck>;
 }
 
-const INTERVAL_MS = 500;
-/** Who waits longer than this for any answer at all, is not served. */
-const BLOCKED_MS = 1_000;
+const INTERVAL_MS = 250;
+/** So much later than it is due, and the loop was blocked for up to a second: then nobody is served. */
+const BLOCKED_MS = 750;
 /** A probe cannot see a loop that is blocked, only that it was: for so long. */
 const REMEMBERED_MS = 5_000;
 
 /**
- * Looks twice a second whether the event loop turns, and whether the process can open a file. Neither
+ * Looks four times a second whether the event loop turns, and whether the process can open a file. Neither
  * shows otherwise: a loop that is blocked reports nothing, and where there is no descriptor left for a
- * connection, it is closed without a word. Both are logged when they begin; a lack of descriptors, also
- * when it ends. Never ends the process: a flood that takes all descriptors would need no more than that.
+ * connection, it is closed without a word. Logs that the loop was blocked, and when a lack of descriptors
+ * begins and ends. Never ends the process: a flood that takes all descriptors would need no more than that.
  */
 export function watchProcess({ clock, log, openFile }: ProcessWatchOptions): ProcessWatch {
   let blockedMs = 0;
   let blockedUntil = Number.NEGATIVE_INFINITY;
   let fullSince: number | undefined;
+  let looking = false;
 
   async function lookAtDescriptors(): Promise<void> {
+    // Where files are slow to open, one look is enough.
+    if (looking) return;
+    looking = true;
     const full = await openFile().then(() => false, isOutOfDescriptors);
+    looking = false;
     if (full && fullSince === undefined) {
       fullSince = clock.now();
       log.error(

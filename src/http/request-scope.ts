@@ -77,14 +77,14 @@ class Scope implements RequestScope {
   #beginAbort(): AbortController {
     const { clock, deadlineMs } = this.#options;
     const abort = new AbortController();
+    const giveUp = () => {
+      const message = `The request took longer than ${deadlineMs} ms.`;
+      abort.abort(new UpstreamError('timeout', message, { requestId: this.requestId }));
+    };
+    const remainingMs = this.deadline - clock.now();
     if (this.#response.closed) abort.abort(new ClientGoneError('the client went away'));
-    this.#cancelDeadline = clock.after(this.deadline - clock.now(), () =>
-      abort.abort(
-        new UpstreamError('timeout', `The request took longer than ${deadlineMs} ms.`, {
-          requestId: this.requestId,
-        }),
-      ),
-    );
+    else if (remainingMs <= 0) giveUp();
+    else this.#cancelDeadline = clock.after(remainingMs, giveUp);
     return abort;
   }
 

@@ -1,13 +1,22 @@
 import { promisify } from 'node:util';
-import { brotliDecompress, gunzip, inflate, zstdDecompress } from 'node:zlib';
+import { brotliDecompress, gunzip, inflate, inflateRaw, zstdDecompress } from 'node:zlib';
 import { NetworkError, tooLarge } from './network-error.ts';
 
 type Decoder = (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
 
+const inZlib = promisify(inflate);
+const raw = promisify(inflateRaw);
+
+/** By its first two bytes, RFC 1950, section 2.2. */
+function isZlib(body: Buffer): boolean {
+  return body.length >= 2 && (body.readUInt8(0) & 0x0f) === 8 && body.readUInt16BE(0) % 31 === 0;
+}
+
 const DECODERS: ReadonlyMap<string, Decoder> = new Map<string, Decoder>([
   ['gzip', promisify(gunzip)],
   ['x-gzip', promisify(gunzip)],
-  ['deflate', promisify(inflate)],
+  // By RFC 9110, section 8.4.1.2, in the zlib format; some send it without.
+  ['deflate', (body, options) => (isZlib(body) ? inZlib : raw)(body, options)],
   ['br', promisify(brotliDecompress)],
   ['zstd', promisify(zstdDecompress)],
 ]);

@@ -18,6 +18,8 @@ export interface ExchangeResponse {
   headers: ResponseHeaders;
   /** Without its content-encodings; read as UTF-8. */
   body: string;
+  /** The connections among which its own was, for {@link Network.renewConnections}. */
+  via?: unknown;
 }
 
 /** By name, in lower case; a header that came more than once is a list. */
@@ -32,14 +34,19 @@ export function headerOf(headers: ResponseHeaders, name: string): string | undef
 /**
  * Sends one request and reads its whole answer. Rejects with a {@link NetworkError}, or with the
  * reason of `signal` when that aborts. Redirects are answers like any other: they are not followed.
+ * `onSend` is called when there is a connection for it, or one is opened.
  */
-export type Exchange = (request: ExchangeRequest, signal: AbortSignal) => Promise<ExchangeResponse>;
+export type Exchange = (
+  request: ExchangeRequest,
+  signal: AbortSignal,
+  onSend?: () => void,
+) => Promise<ExchangeResponse>;
 
 export interface NetworkOptions {
   clock: Clock;
-  /** Connections to one origin; further requests wait for one, within their time limit. */
+  /** Exchanges at a time, and so connections; further ones wait in order, within their time limit. */
   maxConnections: number;
-  /** Time limit of one exchange, from the call to the last byte of the body, waiting included. */
+  /** Time limit of one exchange, from the call to the end of decoding the body, waiting included. */
   timeoutMs: number;
   /** The longest body that is read, as it is sent and as it is decoded. */
   maxBodyBytes: number;
@@ -48,8 +55,11 @@ export interface NetworkOptions {
 /** A bounded pool of kept-alive connections. */
 export interface Network {
   exchange: Exchange;
-  /** Lets exchanges under way end, and uses none of their connections again. */
-  renewConnections(): void;
+  /**
+   * Lets exchanges under way end, and uses none of the connections again among which the one of an answer
+   * was. Does nothing if that was done already.
+   */
+  renewConnections(via: unknown): void;
   /** Ends all connections; exchanges under way fail. */
   close(): Promise<void>;
 }
@@ -69,40 +79,97 @@ export function createNetwork(options: NetworkOptions): Network {
       bodyTimeout: 0,
     });
   let agent = createAgent();
+  const retired = new Set<Agent>();
+  const places = createPlaces(maxConnections);
 
   return {
-    exchange: ({ method, url, headers, body }, signal) =>
+    exchange: ({ method, url, headers, body }, signal, onSend) =>
       new Promise((resolve, reject) => {
         signal.throwIfAborted();
+        const send = () => {
+          if (receiver.isSettled) return;
+          onSend?.();
+          const path = url.pathname + url.search;
+          receiver.via = agent;
+          agent.dispatch(
+            { origin: url.origin, path, method, headers, body: body ?? null },
+            receiver,
+          );
+        };
+        const place = places.enter(send);
         const giveUp = () => receiver.fail(signal.reason);
-        const timeLimit = () =>
-          receiver.fail(new NetworkError('timeout', `no whole answer within ${timeoutMs} ms`));
-        const cancelTimer = clock.after(timeoutMs, timeLimit);
+        const cancelTimer = clock.after(timeoutMs, () =>
+          receiver.fail(new NetworkError('timeout', `no whole answer within ${timeoutMs} ms`)),
+        );
         const receiver = new Receiver(maxBodyBytes, {
           resolve,
           reject,
           settled() {
             cancelTimer();
             signal.removeEventListener('abort', giveUp);
+            places.leave(place);
           },
         });
         signal.addEventListener('abort', giveUp);
-        const path = url.pathname + url.search;
-        agent.dispatch({ origin: url.origin, path, method, headers, body: body ?? null }, receiver);
+        if (place.taken) send();
       }),
-    renewConnections() {
-      void agent.close();
+    renewConnections(via) {
+      if (via !== agent) return;
+      // Nothing waits in it, so it ends with the exchanges that are under way.
+      const old = agent;
+      retired.add(old);
+      void old.close().then(() => retired.delete(old));
       agent = createAgent();
     },
-    close: () => agent.destroy(),
+    async close() {
+      await Promise.all([agent, ...retired].map((each) => each.destroy()));
+    },
   };
 }
 
 interface Outcome {
-  resolve(response: ExchangeResponse | Promise<ExchangeResponse>): void;
+  resolve(response: ExchangeResponse): void;
   reject(reason: unknown): void;
   /** Called once, before one of the others. */
   settled(): void;
+}
+
+/** One of a bounded number of places, or a wait for one. */
+interface Place {
+  taken: boolean;
+  /** Called when there is one after a wait. */
+  readonly begin: () => void;
+}
+
+/*
+ * The pool of undici has a queue, too. It is not used: what waits in there would go out over connections
+ * that are to be renewed, and look as if it had been sent.
+ */
+function createPlaces(count: number) {
+  let free = count;
+  const waiting = new Set<Place>();
+
+  return {
+    enter(begin: () => void): Place {
+      const place = { taken: free > 0, begin };
+      if (place.taken) free -= 1;
+      else waiting.add(place);
+      return place;
+    },
+    /** Gives the place to who has waited longest, or ends the wait for it. To be called once. */
+    leave(place: Place): void {
+      if (waiting.delete(place)) return;
+      const [next] = waiting;
+      if (next === undefined) {
+        free += 1;
+        return;
+      }
+      waiting.delete(next);
+      next.taken = true;
+      // Not from here: should it fail at once, the one after it would begin within, and so on.
+      queueMicrotask(next.begin);
+    },
+  };
 }
 
 /**
@@ -110,6 +177,7 @@ interface Outcome {
  * the body and a signal for each call, costs half as much again for answers of a few hundred bytes.
  */
 class Receiver implements Dispatcher.DispatchHandler {
+  via: unknown;
   readonly #maxBodyBytes: number;
   #outcome: Outcome | undefined;
   #controller: Dispatcher.DispatchController | undefined;
@@ -121,6 +189,10 @@ class Receiver implements Dispatcher.DispatchHandler {
   constructor(maxBodyBytes: number, outcome: Outcome) {
     this.#maxBodyBytes = maxBodyBytes;
     this.#outcome = outcome;
+  }
+
+  get isSettled(): boolean {
+    return this.#outcome === undefined;
   }
 
   /** Ends the exchange, and with it the connection, or its place in the queue for one. */
@@ -152,12 +224,24 @@ class Receiver implements Dispatcher.DispatchHandler {
     const [first] = this.#chunks;
     const whole =
       first && this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks, this.#length);
-    const [status, headers] = [this.#status, this.#headers];
-    const answer = (body: Buffer) => ({ status, headers, body: body.toString('utf8') });
-    const encoding = headerOf(headers, 'content-encoding');
-    this.#settle()?.resolve(
-      encoding ? decodeContent(whole, encoding, this.#maxBodyBytes).then(answer) : answer(whole),
+    const encoding = headerOf(this.#headers, 'content-encoding');
+    if (encoding === undefined || whole.length === 0) {
+      this.#answer(whole);
+      return;
+    }
+    decodeContent(whole, encoding, this.#maxBodyBytes).then(
+      (decoded) => this.#answer(decoded),
+      (error: unknown) => {
+        // What a refusal says beside its status is not worth more than the status.
+        if (this.#status >= 400) this.#answer(Buffer.alloc(0));
+        else this.#settle()?.reject(error);
+      },
     );
+  }
+
+  #answer(body: Buffer): void {
+    const [status, headers] = [this.#status, this.#headers];
+    this.#settle()?.resolve({ status, headers, body: body.toString('utf8'), via: this.via });
   }
 
   onResponseError(_: unknown, error: unknown): void {
@@ -175,6 +259,15 @@ class Receiver implements Dispatcher.DispatchHandler {
 /** undici's words for 100 Continue and 101 Switching Protocols, which nobody asked for. */
 const UNWANTED = /^bad (?:response|upgrade)$/;
 
+/** Of this machine or process: no descriptor, port or memory is left. */
+const EXHAUSTED: ReadonlySet<string> = new Set([
+  'EMFILE',
+  'ENFILE',
+  'EADDRNOTAVAIL',
+  'ENOBUFS',
+  'ENOMEM',
+]);
+
 /** `begun`: the head of the answer is there. */
 function toNetworkError(error: unknown, begun: boolean): NetworkError {
   if (error instanceof NetworkError) return error;
@@ -189,6 +282,9 @@ function toNetworkError(error: unknown, begun: boolean): NetworkError {
   ) {
     // Not passed on as the cause: a parser error carries bytes of the answer.
     return new NetworkError('malformed', `the answer is not HTTP (${code})`);
+  }
+  if (EXHAUSTED.has(code)) {
+    return new NetworkError('exhausted', `no connection can be opened (${code})`);
   }
   if (error instanceof errors.SocketError && (begun || UNWANTED.test(error.message))) {
     return new NetworkError('malformed', 'the answer was cut off, or is none');

@@ -2,10 +2,11 @@
  * Why there is no answer to work with:
  * - `unreachable`: name not found, refused, reset before or within the answer
  * - `timeout`: the time limit of one exchange passed
+ * - `exhausted`: this machine has nothing left to open a connection with
  * - `too-large`: the body, as sent or decoded, is longer than allowed
  * - `malformed`: not HTTP, ended before its end, or not what its content-encoding says
  */
-export type NetworkErrorKind = 'unreachable' | 'timeout' | 'too-large' | 'malformed';
+export type NetworkErrorKind = 'unreachable' | 'timeout' | 'exhausted' | 'too-large' | 'malformed';
 
 /** An exchange that failed below the level of HTTP statuses. */
 export class NetworkError extends Error {

@@ -5,7 +5,7 @@ import type { BatchKey } from './batch-key.ts';
 import type { BatchStatus } from './batch-status.ts';
 import type { CircuitBreaker } from './circuit-breaker.ts';
 import type { ParticipantClient } from './client.ts';
-import { circuitOpen, isOutage } from './errors.ts';
+import { circuitOpen, isOutage, isRefusal } from './errors.ts';
 import type { EndUser } from './status-endpoint.ts';
 
 /** On whose behalf a status is wanted. */
@@ -72,7 +72,7 @@ interface Flight {
   readonly answer: Promise<BatchStatus>;
   readonly abort: AbortController;
   waiting: number;
-  /** The latest of those who wait. */
+  /** The latest of those who have waited for it. */
   deadline: number;
 }
 
@@ -117,6 +117,8 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
       (error: unknown) => {
         // Those who wait for it are told; nothing is kept.
         forget(id, flight);
+        // Nor is what was true before: it may be forbidden now, or gone.
+        if (isRefusal(error)) copies.delete(id);
         throw error;
       },
     );

@@ -3,7 +3,7 @@ import {
   ConsecutiveBreaker,
   CountBreaker,
   circuitBreaker,
-  handleWhenResult,
+  handleAll,
   type IBreaker,
 } from 'cockatiel';
 import type { Clock } from '../clock.ts';
@@ -27,9 +27,9 @@ export interface CircuitBreaker {
   /** Milliseconds until a call may be made, as far as is known; undefined: one may be made now. */
   waitMs(): number | undefined;
   /**
-   * Makes a call, and judges it by its result; one that rejects is not judged. Not to be used while
-   * there is a wait. The call that decides gets a signal that never aborts: whoever leaves, all the
-   * others need its outcome.
+   * Makes a call, and judges it by its result. One that rejects, as it does when its signal aborts, is not
+   * judged; but the call that decides gets a signal that never aborts, since whoever leaves, all the others
+   * need its outcome, and if it rejects all the same, that is a fault. Not to be used while there is a wait.
    */
   execute<T extends Judgeable>(
     call: (signal: AbortSignal) => Promise<T>,
@@ -66,7 +66,7 @@ export function createCircuitBreaker({
   let callFrom = 0;
 
   const policy = circuitBreaker(
-    handleWhenResult((result) => faultOf(result) !== undefined),
+    handleAll.orWhenResult((result) => faultOf(result) !== undefined),
     {
       breaker: eitherOf(new ConsecutiveBreaker(FAULTS_IN_A_ROW), new CountBreaker(FAULTS_OF_LAST)),
       // cockatiel waits by the wall clock, which can step by an hour: so it does not, and this does.

@@ -32,8 +32,8 @@ export interface StatusCall {
 export interface ParticipantClient {
   /**
    * Asks the upstream for one batch. A token that it refuses is replaced, and the call made once more;
-   * so is one that fails in passing, as far as the retry policy has it. While the circuit is open, it
-   * is not asked. Rejects with an {@link UpstreamError}, or with the reason of `signal`.
+   * so is one that fails in passing, as far as the retry policy has it: each happens once at most. While
+   * the circuit is open, nobody is asked. Rejects with an {@link UpstreamError}, or with the reason of `signal`.
    */
   getBatchStatus(key: BatchKey, call: StatusCall): Promise<BatchStatus>;
 }
@@ -46,34 +46,45 @@ export function createParticipantClient(options: ParticipantClientOptions): Part
     if (waitMs !== undefined) throw circuitOpen(waitMs);
   }
 
-  function ask(key: BatchKey, token: AccessToken, call: StatusCall): Promise<StatusResult> {
-    refuseWhileOpen();
-    call.onCall();
-    return breaker.execute((signal) => endpoint(key, token, call.user, signal), call.signal);
-  }
-
-  async function attempt(key: BatchKey, call: StatusCall): Promise<StatusResult> {
-    const token = await withToken(() => tokens.get(call.signal));
-    const result = await ask(key, token, call);
-    if (!('error' in result && result.error.upstream?.status === 401)) return result;
-    const newer = await withToken(() => tokens.replace(token, call.signal));
-    return newer === undefined ? result : ask(key, newer, call);
-  }
-
   return {
     async getBatchStatus(key, call) {
+      const { signal } = call;
+      let calls = 0;
+      let mayRenewToken = true;
+      let tookMs = 0;
+
+      async function ask(token: AccessToken): Promise<StatusResult> {
+        refuseWhileOpen();
+        if (calls === 0) retries.countCall();
+        calls += 1;
+        call.onCall();
+        const begunAt = clock.now();
+        const result = await breaker.execute(
+          (signal) => endpoint(key, token, call.user, signal),
+          signal,
+        );
+        tookMs = clock.now() - begunAt;
+        return result;
+      }
+
+      async function attempt(): Promise<StatusResult> {
+        const token = await withToken(() => tokens.get(signal));
+        const result = await ask(token);
+        const isRefused = 'error' in result && result.error.upstream?.status === 401;
+        if (!isRefused || !mayRenewToken) return result;
+        mayRenewToken = false;
+        const newer = await withToken(() => tokens.replace(token, signal));
+        return newer === undefined ? result : ask(newer);
+      }
+
       refuseWhileOpen();
-      retries.countCall();
-      const begunAt = clock.now();
-      let result = await attempt(key, call);
+      let result = await attempt();
       if ('error' in result && result.passing && breaker.state() === 'closed') {
         const { retryAfterMs } = result.error;
-        const now = clock.now();
-        const failure = { retryAfterMs, tookMs: now - begunAt };
-        const delayMs = retries.delayMs(failure, call.deadline() - now);
+        const delayMs = retries.delayMs({ retryAfterMs, tookMs }, call.deadline() - clock.now());
         if (delayMs !== undefined) {
-          await pause(delayMs, clock, call.signal);
-          result = await attempt(key, call);
+          await pause(delayMs, clock, signal);
+          result = await attempt();
         }
       }
       if ('error' in result) throw result.error;

@@ -2,32 +2,38 @@ import type { BatchKey } from './batch-key.ts';
 import type { UpstreamEcho } from './envelope.ts';
 
 const STATUS_PATH = /\/participants\/([^/?#]+)\/batch\/status/i;
+const BATCH_ID = /(?:^|[?&])batchid=(.*)$/is;
 
 /**
  * False for the echo of a request for another participant type or batch: an answer that is out of step
  * on its connection, and somebody else's. The documents leave open how an echo is written, and let it be
  * empty: what it does not say, or says in any known spelling, is ours.
  */
-export function isEchoOf(key: BatchKey, { uri, queryString }: UpstreamEcho): boolean {
-  const [, type] = STATUS_PATH.exec(uri ?? '') ?? [];
-  if (type !== undefined && !isSpelling(type, key.participantType)) return false;
-  if (key.batchId === null || !queryString) return true;
-  for (const [name, value] of new URLSearchParams(queryString)) {
-    if (name.toLowerCase() === 'batchid' && value !== '') return isSpelling(value, key.batchId);
-  }
-  return true;
+export function isEchoOf({ participantType, batchId }: BatchKey, echo: UpstreamEcho): boolean {
+  const uri = echo.uri ?? '';
+  const [, type] = STATUS_PATH.exec(uri) ?? [];
+  if (type !== undefined && !isSpelling(type, participantType)) return false;
+  const [, id = ''] = BATCH_ID.exec(echo.queryString || uri) ?? [];
+  if (id === '') return true;
+  if (batchId === null) return false;
+  // Written as it is, an id may hold what ends a parameter in a query.
+  const [parameter = ''] = id.split(/[&#]/, 1);
+  return isSpelling(id, batchId) || isSpelling(parameter, batchId);
 }
 
-/** Without regard to case, and percent-encoded or not. */
+/** Without regard to case; as it is, or encoded as in a path or a form, or as it was sent and then once more. */
 function isSpelling(text: string, original: string): boolean {
-  const [a, b] = [text.toLowerCase(), original.toLowerCase()];
-  return a === b || a === encodeURIComponent(original).toLowerCase() || decoded(a) === b;
+  const once = decoded(text);
+  const spellings = [text, once, decoded(once), decoded(text.replaceAll('+', ' '))];
+  const wanted = original.toLowerCase();
+  return spellings.some((spelling) => spelling.toLowerCase() === wanted);
 }
 
-function decoded(text: string): string | undefined {
+/** The text itself where it cannot be decoded. */
+function decoded(text: string): string {
   try {
-    return decodeURIComponent(text).toLowerCase();
+    return decodeURIComponent(text);
   } catch {
-    return undefined;
+    return text;
   }
 }

@@ -76,6 +76,18 @@ export function isOutage(error: unknown): boolean {
   return error instanceof UpstreamError && OUTAGES.has(error.kind);
 }
 
+/** The upstream's word that there is no such batch, or not for whoever asks. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof UpstreamError && REFUSALS.has(error.kind);
+}
+
+const REFUSALS: ReadonlySet<UpstreamErrorKind> = new Set([
+  'invalid-request',
+  'forbidden',
+  'not-found',
+  'rejected',
+]);
+
 const OUTAGES: ReadonlySet<UpstreamErrorKind> = new Set([
   'timeout',
   'unavailable',

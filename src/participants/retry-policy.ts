@@ -9,11 +9,11 @@ export interface RetryableFailure {
 }
 
 /**
- * Whether a call that failed is made once more. Retries have a budget: over 10 seconds a tenth of the
- * calls, or 3 where that is more. So an upstream that can do no more is not asked twice for everything.
+ * Whether a call that failed is made once more. Retries have a budget: of the calls of the last 10 seconds
+ * a tenth, or 3 where that is more. So an upstream that can do no more is not asked twice for everything.
  */
 export interface RetryPolicy {
-  /** Counts a call that is no retry. */
+  /** Counts a call that goes out and is no retry. */
   countCall(): void;
   /**
    * Milliseconds to wait before the second call; undefined: there is none. It is as long as the upstream

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Clock } from '../clock.ts';
 import {
   type Exchange,
   type ExchangeRequest,
@@ -27,10 +28,11 @@ export interface StatusEndpointOptions {
   tokenHeader: TokenHeader;
   /** Statuses in which a batch is finished, in upper case. */
   finishedStatuses: ReadonlySet<string>;
-  /** The wall clock. */
-  date: () => Date;
-  /** Called when an answer was somebody else's: the connections that there are cannot be relied on. */
-  onForeignAnswer(): void;
+  clock: Clock;
+  /** A call that is given up sooner, in milliseconds from when it was sent, tells nothing of the upstream. */
+  patienceMs: number;
+  /** Called when an answer was somebody else's: its connection is out of step. */
+  onForeignAnswer(answer: ExchangeResponse): void;
 }
 
 /** Who is behind a request, for the upstream's own records. */
@@ -73,12 +75,12 @@ interface Answer {
 }
 
 export function createStatusEndpoint(options: StatusEndpointOptions): StatusEndpoint {
-  const { exchange, baseUrl, tenantId, tokenHeader, finishedStatuses, date } = options;
+  const { exchange, baseUrl, tenantId, tokenHeader, finishedStatuses, clock, patienceMs } = options;
   const { origin, pathname } = urlBelow(baseUrl, '/core/api/v2/participants/');
   const participantsUrl = { origin, pathname };
 
   function foreign(answer: Answer): StatusResult {
-    options.onForeignAnswer();
+    options.onForeignAnswer(answer.response);
     const message = 'The Participant Service answered a request that was not this one.';
     const failure = badResponse(message, answer);
     return { ...failure, fault: 'an answer to another request', passing: true };
@@ -86,6 +88,7 @@ export function createStatusEndpoint(options: StatusEndpointOptions): StatusEndp
 
   return async (key, token, user, signal) => {
     const requestId = randomUUID();
+    let sentAt: number | undefined;
     let response: ExchangeResponse;
     try {
       response = await exchange(
@@ -102,16 +105,21 @@ export function createStatusEndpoint(options: StatusEndpointOptions): StatusEndp
           },
         },
         signal,
+        () => {
+          sentAt = clock.now();
+        },
       );
     } catch (error) {
-      if (error instanceof NetworkError) return fromNetworkError(error, requestId);
-      // Nobody could wait any longer: that it is so slow is the upstream's fault.
-      if (error instanceof UpstreamError) return { error, fault: error.message, passing: false };
-      throw error;
+      const ranMs = sentAt === undefined ? 0 : clock.now() - sentAt;
+      const hadItsTime = ranMs >= patienceMs;
+      if (error instanceof NetworkError) return fromNetworkError(error, requestId, hadItsTime);
+      if (!(error instanceof UpstreamError)) throw error;
+      // Nobody can wait any longer.
+      return { error, fault: hadItsTime ? error.message : undefined, passing: false };
     }
     const answer = { requestId, response, secrets: secretsOf(token) };
     if (response.status < 200 || response.status > 299) {
-      const failure = fromErrorAnswer(answer, date());
+      const failure = fromErrorAnswer(answer, clock.date());
       const echo = failure.error.upstream?.request;
       return echo && !isEchoOf(key, echo) ? foreign(answer) : failure;
     }
@@ -124,7 +132,13 @@ export function createStatusEndpoint(options: StatusEndpointOptions): StatusEndp
     }
     if (!isEchoOf(key, envelope.request)) return foreign(answer);
     const size = response.body.length;
-    const status = toBatchStatus({ key, envelope, fetchedAt: date(), size, finishedStatuses });
+    const status = toBatchStatus({
+      key,
+      envelope,
+      fetchedAt: clock.date(),
+      size,
+      finishedStatuses,
+    });
     return { status, fault: undefined };
   };
 }
@@ -163,13 +177,25 @@ function toAsciiJson(value: object): string {
   );
 }
 
-function fromNetworkError({ kind, message: fault }: NetworkError, requestId: string): StatusResult {
+/** `hadItsTime`: the upstream, from when the call was sent. */
+function fromNetworkError(
+  { kind, message: fault }: NetworkError,
+  requestId: string,
+  hadItsTime: boolean,
+): StatusResult {
   const failed = (error: UpstreamErrorKind, message: string) =>
     new UpstreamError(error, message, { requestId });
   switch (kind) {
     case 'timeout': {
-      const error = failed('timeout', 'The Participant Service did not answer in time.');
-      return { error, fault, passing: false };
+      const message = hadItsTime
+        ? 'The Participant Service did not answer in time.'
+        : 'No connection to the Participant Service was free in time.';
+      const error = failed('timeout', message);
+      return { error, fault: hadItsTime ? fault : undefined, passing: false };
+    }
+    case 'exhausted': {
+      const message = 'The gateway cannot open a connection to the Participant Service.';
+      return { error: failed('unavailable', message), fault: undefined, passing: false };
     }
     case 'unreachable': {
       const error = failed('unavailable', 'The Participant Service cannot be reached.');

@@ -53,6 +53,7 @@ export function fromOs1Response(response: ExchangeResponse): ExchangeResponse {
 
 function json(response: ExchangeResponse, status: number, body: object): ExchangeResponse {
   return {
+    ...response,
     status,
     headers: { ...response.headers, 'content-type': 'application/json' },
     body: JSON.stringify(body),

@@ -15,8 +15,7 @@ export type Fault =
   | { latencyMs: number }
   /** A byte at a time, one in so long. */
   | { trickleMs: number }
-  /** The connection is ended, or reset, after so many bytes of the answer. */
-  | { endAfterBytes: number }
+  /** The connection is reset after so many bytes of the answer. */
   | { resetAfterBytes: number }
   /** Behind the answer comes another, so many turns of the event loop later. */
   | { stray: string; turns: number };
@@ -78,7 +77,6 @@ export async function startFaultProxy(target: URL, clock: Clock): Promise<FaultP
         const { stray, turns } = fault;
         afterTurns(turns, () => client.write(stray));
       } else if ('trickleMs' in fault) trickle(client, chunk, fault.trickleMs);
-      else if ('endAfterBytes' in fault) client.end(upTo(chunk, fault.endAfterBytes - answered));
       else
         client.write(upTo(chunk, fault.resetAfterBytes - answered), () => client.resetAndDestroy());
     });
