@@ -217,7 +217,8 @@ for (const [name, typename, connect] of clients) {
   });
 
   test(`${name}: each fault of the sandbox leads to what a frontend does about it`, async () => {
-    await using gateway = await startTestGateway();
+    // Sooner than a Retry-After, which would be waited for.
+    await using gateway = await startTestGateway({ environment: { REQUEST_DEADLINE_MS: '1900' } });
     const client = connect(gateway.endpoint.href);
     const advice = async (batchId: string) => {
       const { errors } = await client.status({ participantType: 'vehicles', batchId });

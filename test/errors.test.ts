@@ -110,7 +110,10 @@ const sandboxFaults: [fault: string, message: string, extensions: object][] = [
 
 for (const [fault, message, extensions] of sandboxFaults) {
   test(`30: ${fault} of the sandbox gives its code, with upstream filled from the envelope`, async () => {
-    await using gateway = await startTestGateway({ environment: { ERROR_DETAIL: 'public' } });
+    await using gateway = await startTestGateway({
+      // The deadline is sooner than a Retry-After, which would be waited for.
+      environment: { ERROR_DETAIL: 'public', REQUEST_DEADLINE_MS: '1900' },
+    });
     expect(
       await gateway.query(STATUS_QUERY, { participantType: 'vehicles', batchId: fault }),
     ).toEqual(statusFailure(message, extensions));
