@@ -137,18 +137,24 @@ test('35: a stale answer is not kept: what the upstream says is there as soon as
     .toContain('"SUCCESS","stale":false');
 });
 
-test('35: one call decides: nobody waits for it who has a copy, and the others are told at once', async () => {
-  await using broken = await startBroken();
-  const { clock, proxy, upstream, gateway, ask } = broken;
-  await ask('seen');
+/** Opens the circuit, and holds the answer of the next call, which decides, until that is resolved. */
+async function holdDecidingCall({ proxy, upstream, clock, breakCircuit }: BrokenGateway) {
   proxy.fault = 'reset';
-  await broken.breakCircuit();
+  await breakCircuit();
   clock.advance(2_000);
   upstream.statusCalls.length = 0;
   const held = Promise.withResolvers<void>();
   proxy.fault = 'none';
   upstream.onStatus = () =>
     held.promise.then(() => ({ body: { data: { status: 'IN_PROGRESS' } } }));
+  return held;
+}
+
+test('35: one call decides: nobody waits for it who has a copy, and the others are told at once', async () => {
+  await using broken = await startBroken();
+  const { upstream, gateway, ask } = broken;
+  await ask('seen');
+  const held = await holdDecidingCall(broken);
 
   const deciding = gateway.query(QUERY, { batchId: 'deciding' });
   await upstream.statusCallCount(1);
@@ -168,15 +174,8 @@ test('35: one call decides: nobody waits for it who has a copy, and the others a
 
 test('39: the call that decides goes on when its client goes away: the others need its outcome', async () => {
   await using broken = await startBroken();
-  const { clock, proxy, upstream, gateway, ask } = broken;
-  proxy.fault = 'reset';
-  await broken.breakCircuit();
-  clock.advance(2_000);
-  upstream.statusCalls.length = 0;
-  const held = Promise.withResolvers<void>();
-  proxy.fault = 'none';
-  upstream.onStatus = () =>
-    held.promise.then(() => ({ body: { data: { status: 'IN_PROGRESS' } } }));
+  const { upstream, gateway, ask } = broken;
+  const held = await holdDecidingCall(broken);
   const leaving = new AbortController();
   const gone = gateway.query(QUERY, { batchId: 'deciding' }, leaving.signal);
   await upstream.statusCallCount(1);

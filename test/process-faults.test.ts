@@ -139,11 +139,9 @@ test.concurrent('63: an event loop that was blocked is logged, and readiness fai
 test.concurrent('63: without file descriptors (EMFILE), that is logged, readiness fails, and with them all is well', async ({
   expect,
 }) => {
-  const files = 64;
-  await using gateway = await startGateway({}, files);
+  await using gateway = await startGateway({}, MAX_FILES);
   await expect.poll(() => gateway.readiness()).toEqual(READY);
-  const sockets = openSockets(gateway.port, files);
-  await gateway.program.printed(/no file descriptor is left/);
+  const sockets = await takeDescriptors(gateway);
   expect(await gateway.readiness()).toEqual(
     notReady({ fileDescriptors: 'none is left for connections' }),
   );
@@ -159,11 +157,9 @@ test.concurrent('63: without file descriptors (EMFILE), that is logged, readines
 test.concurrent("63: calls that find no file descriptor are not the upstream's faults: they open no circuit", async ({
   expect,
 }) => {
-  const files = 64;
-  await using gateway = await startGateway({}, files);
+  await using gateway = await startGateway({}, MAX_FILES);
   await expect.poll(() => gateway.readiness()).toEqual(READY);
-  const sockets = openSockets(gateway.port, files);
-  await gateway.program.printed(/no file descriptor is left/);
+  const sockets = await takeDescriptors(gateway);
   const fields = Array.from(
     { length: 20 },
     (_, index) =>
@@ -181,21 +177,24 @@ test.concurrent("63: calls that find no file descriptor are not the upstream's f
 test.concurrent('63: SIGTERM ends a gateway without file descriptors as it ends any other', async ({
   expect,
 }) => {
-  const files = 64;
-  await using gateway = await startGateway({}, files);
-  const sockets = openSockets(gateway.port, files);
-  await gateway.program.printed(/no file descriptor is left/);
+  await using gateway = await startGateway({}, MAX_FILES);
+  const sockets = await takeDescriptors(gateway);
   gateway.program.process.kill('SIGTERM');
   expect(await gateway.program.exited).toBe(0);
   for (const socket of sockets) socket.destroy();
 });
 
-function openSockets(port: number, count: number): Socket[] {
-  return Array.from({ length: count }, () =>
+const MAX_FILES = 64;
+
+/** Opens as many sockets to a gateway as it may have files, and waits until it says that it has no more. */
+async function takeDescriptors({ port, program }: RunningGateway): Promise<Socket[]> {
+  const sockets = Array.from({ length: MAX_FILES }, () =>
     connect(port, '127.0.0.1').on('error', () => {
       // Those that are too many are closed.
     }),
   );
+  await program.printed(/no file descriptor is left/);
+  return sockets;
 }
 
 test('63: readiness remembers a blocked event loop for five seconds, and no timer that is a little late', () => {

@@ -37,6 +37,8 @@ export async function startBroken(environment: Record<string, string> = {}) {
   };
 }
 
+export type BrokenGateway = Awaited<ReturnType<typeof startBroken>>;
+
 export function circuitLog(lines: readonly string[]): string[] {
   return lines.map((line) => JSON.parse(line).msg).filter((msg) => msg.startsWith('circuit'));
 }
