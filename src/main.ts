@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { lookup } from 'node:dns/promises';
 import { accessSync, constants, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { enableCompileCache, flushCompileCache } from 'node:module';
@@ -48,6 +49,7 @@ if (command === 'doctor') {
     args,
     readSettings: () => parseSettings(readEnvironment(), canRead),
     clock: systemClock,
+    lookUp: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     write: (text) => void process.stdout.write(text),
     complain: (text) => void process.stderr.write(text),
   }).catch((error: unknown) => {

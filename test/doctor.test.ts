@@ -6,7 +6,7 @@ import { createServer as createTcpServer, type Server, type Socket } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { runDoctor } from '../src/doctor/command.ts';
 import { type Environment, parseSettings } from '../src/settings.ts';
 import {
@@ -20,15 +20,11 @@ import { ECHO, startScriptedUpstream } from './support/scripted-upstream.ts';
 import { TestClock } from './support/test-clock.ts';
 import { CLIENT_SECRET, environmentFor, UUID } from './support/test-gateway.ts';
 
-// Nobody outside is asked, not even for a name.
-vi.mock('node:dns/promises', () => ({
-  lookup: async (host: string) => {
-    if (host === 'two.test') return [{ address: '127.0.0.1' }, { address: '::1' }];
-    throw Object.assign(new Error('no'), {
-      code: host === 'lost.test' ? 'EAI_AGAIN' : 'ENOTFOUND',
-    });
-  },
-}));
+/** Nobody outside is asked, not even for a name. */
+async function lookUp(host: string): Promise<string[]> {
+  if (host === 'localhost') return ['127.0.0.1', '::1'];
+  throw Object.assign(new Error('no'), { code: host === 'lost.test' ? 'EAI_AGAIN' : 'ENOTFOUND' });
+}
 
 interface Examination {
   exitCode: number;
@@ -48,6 +44,7 @@ async function doctor(
       args,
       readSettings: () => parseSettings(environment, () => true),
       clock,
+      lookUp,
       write: (text) => {
         output += text;
       },
@@ -272,6 +269,21 @@ const SERVICE = {
   TOKEN_CLIENT_ID: 'gateway',
   TOKEN_CLIENT_SECRET: CLIENT_SECRET,
 };
+
+test('a name that is found: its addresses', async () => {
+  await using upstream = await startScriptedUpstream();
+  const { exitCode, step } = await examine({
+    ...SERVICE,
+    PARTICIPANT_SERVICE_URL: `http://localhost:${upstream.url.port}`,
+  });
+  expect(exitCode).toBe(0);
+  expect(step('dns')).toEqual({
+    verdict: 'ok',
+    message: 'localhost is 127.0.0.1, ::1',
+    advice: undefined,
+    facts: { host: 'localhost', addresses: ['127.0.0.1', '::1'] },
+  });
+});
 
 const lost: [host: string, code: string, advice: RegExp][] = [
   ['nobody.test', 'ENOTFOUND', /^There is no such name: check how it is written/],

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import type { Clock } from '../clock.ts';
 import { InvalidArgumentError } from '../participants/errors.ts';
 import type { Settings } from '../settings.ts';
+import type { LookUp } from './connection.ts';
 import { examine } from './examine.ts';
 import { printReport, USAGE_EXIT_CODE } from './report.ts';
 
@@ -11,6 +12,7 @@ export interface DoctorOptions {
   /** Throws a `SettingsError` when they are faulty. */
   readSettings: () => Settings;
   clock: Clock;
+  lookUp: LookUp;
   /** To standard output: the report. */
   write: (text: string) => void;
   /** To standard error: what is wrong with the arguments. */
@@ -32,7 +34,7 @@ export const DOCTOR_USAGE = `participant-gateway doctor [--json] [--type <partic
 
 /** Runs `doctor`, and resolves to its exit code. */
 export async function runDoctor(options: DoctorOptions): Promise<number> {
-  const { readSettings, clock, write, complain } = options;
+  const { readSettings, clock, lookUp, write, complain } = options;
   const given = parseArguments(options.args);
   if (given === undefined) {
     complain(DOCTOR_USAGE);
@@ -44,7 +46,7 @@ export async function runDoctor(options: DoctorOptions): Promise<number> {
   }
   const { type: participantType, batch: batchId } = given;
   try {
-    const report = await examine({ readSettings, clock, participantType, batchId });
+    const report = await examine({ readSettings, clock, lookUp, participantType, batchId });
     write(given.json ? `${JSON.stringify(report, null, 2)}\n` : printReport(report));
     return report.exitCode;
   } catch (error) {

@@ -1,13 +1,16 @@
-import { lookup } from 'node:dns/promises';
 import { isIP, connect as openTcp, type Socket } from 'node:net';
 import { connect as openTls, type PeerCertificate, type TLSSocket } from 'node:tls';
 import type { Clock } from '../clock.ts';
 import type { Finding } from './report.ts';
 
+/** The addresses of a name. Rejects with the system's error. */
+export type LookUp = (host: string) => Promise<string[]>;
+
 /** How steps on the network are taken: none longer than `timeoutMs`. */
 export interface Look {
   clock: Clock;
   timeoutMs: number;
+  lookUp: LookUp;
 }
 
 /** A certificate that ends sooner is a warning: it should have been renewed by now. */
@@ -19,8 +22,7 @@ export async function lookUpName(url: URL, look: Look): Promise<Finding> {
   const host = hostOf(url);
   if (isIP(host)) return { verdict: 'ok', message: `${host} is an address` };
   try {
-    const found = await within(look, lookup(host, { all: true }));
-    const addresses = found.map(({ address }) => address);
+    const addresses = await within(look, look.lookUp(host));
     return {
       verdict: 'ok',
       message: `${host} is ${addresses.join(', ')}`,

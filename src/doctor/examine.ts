@@ -10,7 +10,7 @@ import {
 } from '../composition.ts';
 import { parseBatchKey } from '../participants/batch-key.ts';
 import { type ParticipantServiceSettings, type Settings, SettingsError } from '../settings.ts';
-import { inspectTls, type Look, lookUpName, openConnection } from './connection.ts';
+import { inspectTls, type Look, type LookUp, lookUpName, openConnection } from './connection.ts';
 import { examineKeys } from './keys.ts';
 import { type Finding, type Report, type Step, type StepName, toReport } from './report.ts';
 import { type BatchToAsk, examineStatus } from './status.ts';
@@ -20,6 +20,7 @@ export interface ExaminationOptions {
   /** Throws a {@link SettingsError} when they are faulty. */
   readSettings: () => Settings;
   clock: Clock;
+  lookUp: LookUp;
   /** What to ask for; undefined: a type that the settings name, or else vehicles. */
   participantType: string | undefined;
   batchId: string | undefined;
@@ -33,7 +34,7 @@ export interface ExaminationOptions {
  * such batch.
  */
 export async function examine(options: ExaminationOptions): Promise<Report> {
-  const { clock } = options;
+  const { clock, lookUp } = options;
   const record = createRecord(clock);
   const { settings } = await record.take('settings', async () =>
     examineSettings(options.readSettings),
@@ -43,7 +44,8 @@ export async function examine(options: ExaminationOptions): Promise<Report> {
   } else {
     const batch = batchToAsk(options, settings);
     const { service, close } = await openService(settings, clock);
-    await examineUpstream(settings, service, batch, clock, record).finally(close);
+    const look = { clock, lookUp, timeoutMs: settings.upstreamTimeoutMs };
+    await examineUpstream(settings, service, batch, look, record).finally(close);
     await examineIssuer(settings, clock, record);
   }
   return toReport(record.steps);
@@ -81,10 +83,10 @@ async function examineUpstream(
   settings: Settings,
   service: ParticipantServiceSettings,
   batch: BatchToAsk,
-  clock: Clock,
+  look: Look,
   record: StepRecord,
 ): Promise<void> {
-  const look = { clock, timeoutMs: settings.upstreamTimeoutMs };
+  const { clock } = look;
   const serviceConnects = await examineConnection(service.url, look, record);
   const tokenUrl = tokenUrlOf(service);
   const tokensConnect =
