@@ -15,7 +15,9 @@ const TROUBLES = {
     void Promise.reject(error);
   },
   'unhandled rejections without end': () => {
-    setInterval(() => void Promise.reject(error), 1);
+    setInterval(() => {
+      for (let count = 0; count < 20; count += 1) void Promise.reject(error);
+    }, 1);
   },
   'blocked event loop': () => {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BLOCKED_MS);
