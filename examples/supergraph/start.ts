@@ -6,11 +6,6 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { startApolloGateway } from './apollo-gateway.ts';
-import { composeSupergraph } from './compose.ts';
-import { startHiveGateway } from './hive-gateway.ts';
-import { listen } from './listen.ts';
-import { createUploadsServer, UPLOADS_SDL } from './uploads/server.ts';
 
 function fail(message: string): never {
   process.stderr.write(`${message}\n`);
@@ -32,12 +27,24 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 child.once('exit', () => fail('participant-gateway has ended.'));
 
 /** Resolves to the endpoint that participant-gateway says it listens on. */
-const participants = await new Promise<string>((resolve) => {
+const listening = new Promise<string>((resolve) => {
   createInterface({ input: child.stdout }).on('line', (line) => {
     const [, endpoint] = /"graphql":"(http[^"]+)"/.exec(line) ?? [];
     if (endpoint) resolve(endpoint);
   });
 });
+// Only now, while participant-gateway starts, and only one of the gateways: they are large.
+const [{ composeSupergraph }, { listen }, { createUploadsServer, UPLOADS_SDL }, start] =
+  await Promise.all([
+    import('./compose.ts'),
+    import('./listen.ts'),
+    import('./uploads/server.ts'),
+    router === 'hive'
+      ? import('./hive-gateway.ts').then(({ startHiveGateway }) => startHiveGateway)
+      : import('./apollo-gateway.ts').then(({ startApolloGateway }) => startApolloGateway),
+  ]);
+
+const participants = await listening;
 const uploads = `${await listen(createUploadsServer(), 0)}/graphql`;
 const supergraph = composeSupergraph([
   {
@@ -47,7 +54,6 @@ const supergraph = composeSupergraph([
   },
   { name: 'uploads', url: uploads, sdl: UPLOADS_SDL },
 ]);
-const start = router === 'hive' ? startHiveGateway : startApolloGateway;
 const endpoint = await start(supergraph, port).catch((error: unknown) =>
   fail(`The supergraph cannot be served on PORT ${port}: ${String(error)}`),
 );
