@@ -14,7 +14,9 @@ export default defineConfig({
     exclude: findChromium() === undefined ? [BROWSER_TESTS] : [],
     reporters: ['default', new ClosingLines()],
     setupFiles: ['test/support/no-outside-calls.ts'],
-    testTimeout: 15_000,
+    // Against what hangs: a machine may be as slow as it likes.
+    testTimeout: 60_000,
+    expect: { poll: { timeout: 10_000 } },
     // Files share the modules of their worker: to load them anew for each takes half as long again. So
     // no test leaves anything behind: what it changes, it changes back; spies are changed back for it.
     isolate: false,
