@@ -459,6 +459,34 @@ test('37: a connection that is one answer behind is given up, and everything ask
   expect(servedByBad).toBeLessThanOrEqual(2);
 });
 
+test('37: connections are given up once for all whose answers were late to be seen as foreign', async () => {
+  await using damaged = await startDamaged({ UPSTREAM_MAX_CONNECTIONS: '5' });
+  const { clock, upstream, gateway } = damaged;
+  const held: (() => void)[] = [];
+  const { onStatus } = upstream;
+  upstream.onStatus = async () => {
+    await new Promise<void>((resolve) => void held.push(resolve));
+    return { body: { data: {}, request: { queryString: 'batchId=another' } } };
+  };
+  const foreign = Array.from({ length: 4 }, (_, index) => ask(gateway, `foreign-${index}`));
+  await expect.poll(() => held.length).toBe(4);
+
+  const later = new Set<unknown>();
+  upstream.onStatus = (call, response) => {
+    if (call.target.includes('later')) later.add(response.socket);
+    return onStatus(call, response);
+  };
+  const found = () =>
+    gateway.logLines.filter((line) => line.includes('with the answer to another')).length;
+  for (const [index, release] of held.entries()) {
+    release();
+    await expect.poll(found).toBe(index + 1);
+    expect(await ask(gateway, `later-${index}`)).toEqual(success(`later-${index}`));
+  }
+  expect(later.size).toBe(1);
+  await clock.elapse(Promise.all(foreign));
+});
+
 test('37: while connections are renewed again and again, there are no more calls at a time than there may be', async () => {
   await using damaged = await startDamaged({ UPSTREAM_MAX_CONNECTIONS: '4' });
   const { clock, upstream, gateway } = damaged;
