@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { createLog } from '../src/log.ts';
-import { createCircuitBreaker } from '../src/participants/circuit-breaker.ts';
+import { createCircuitBreaker, type Judgeable } from '../src/participants/circuit-breaker.ts';
 import {
   circuitLog,
   failure,
@@ -178,19 +178,48 @@ test('35: whose call opens the circuit is not made to wait for a second one', as
   expect(circuitLog(broken.gateway.logLines)).toHaveLength(1);
 });
 
-test('35: a deciding call that ends in a fault of the gateway keeps the circuit open', async () => {
+/** A breaker of its own. */
+function createBreaker() {
   const clock = new TestClock();
   const lines: string[] = [];
   const log = createLog('info', { write: (line) => void lines.push(line) });
   const breaker = createCircuitBreaker({ clock, log, random: () => 0 });
   const { signal } = new AbortController();
-  for (let index = 0; index < 10; index += 1) {
-    await breaker.execute(async () => ({ fault: 'it fails' }), signal);
-  }
-  clock.advance(1_000);
-  expect(breaker.waitMs()).toBe(undefined);
-  const rejected = breaker.execute(() => Promise.reject(new Error('a bug')), signal);
-  await expect(rejected).rejects.toThrow('a bug');
-  expect([breaker.state(), breaker.waitMs()]).toEqual(['open', 1_000]);
-  expect(circuitLog(lines)).toEqual(['circuit open: the upstream fails']);
-});
+  return {
+    clock,
+    breaker,
+    lines,
+    execute: (call: () => Promise<Judgeable>) => breaker.execute(call, signal),
+    async fail(times: number) {
+      for (let index = 0; index < times; index += 1) {
+        await breaker.execute(async () => ({ fault: 'it fails' }), signal);
+      }
+    },
+  };
+}
+
+const undecided: [name: string, call: () => Promise<Judgeable>][] = [
+  ['ends in a fault of the gateway', () => Promise.reject(new Error('a bug'))],
+  ['finds no connection', async () => ({ fault: undefined, isInconclusive: true })],
+];
+
+for (const [name, call] of undecided) {
+  test(`35: a deciding call that ${name} keeps the circuit open`, async () => {
+    const { clock, breaker, lines, execute, fail } = createBreaker();
+    await fail(10);
+    clock.advance(1_000);
+    expect(breaker.waitMs()).toBe(undefined);
+    await execute(call).catch(() => {});
+    expect([breaker.state(), breaker.waitMs()]).toEqual(['open', 1_000]);
+    expect(circuitLog(lines)).toEqual(['circuit open: the upstream fails']);
+  });
+
+  test(`35: among faults in a row, a call that ${name} is no success`, async () => {
+    const { breaker, execute, fail } = createBreaker();
+    await fail(9);
+    await execute(call).catch(() => {});
+    expect(breaker.state()).toBe('closed');
+    await fail(1);
+    expect(breaker.state()).toBe('open');
+  });
+}

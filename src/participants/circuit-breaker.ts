@@ -14,8 +14,10 @@ export type CircuitBreakerState = 'closed' | 'open' | 'half-open';
 
 /** How a call ended, as far as the breaker looks at it. */
 export interface Judgeable {
-  /** Undefined where the upstream did its part, whatever its answer says. */
+  /** What the upstream did wrong; undefined where it did its part, whatever its answer says. */
   readonly fault: string | undefined;
+  /** The call tells nothing of the upstream: it was not sent, or given up too soon. */
+  readonly isInconclusive?: true;
 }
 
 /**
@@ -28,8 +30,9 @@ export interface CircuitBreaker {
   waitMs(): number | undefined;
   /**
    * Makes a call, and judges it by its result. One that rejects, as it does when its signal aborts, is not
-   * judged; but the call that decides gets a signal that never aborts, since whoever leaves, all the others
-   * need its outcome, and if it rejects all the same, that is a fault. Not to be used while there is a wait.
+   * judged, nor is one that is inconclusive. But the call that decides gets a signal that never aborts,
+   * since whoever leaves, all the others need its outcome, and only an answer of the upstream closes the
+   * circuit. Not to be used while there is a wait.
    */
   execute<T extends Judgeable>(
     call: (signal: AbortSignal) => Promise<T>,
@@ -66,7 +69,7 @@ export function createCircuitBreaker({
   let callFrom = 0;
 
   const policy = circuitBreaker(
-    handleAll.orWhenResult((result) => faultOf(result) !== undefined),
+    handleAll.orWhenResult((result) => !isGood(result)),
     {
       breaker: eitherOf(new ConsecutiveBreaker(FAULTS_IN_A_ROW), new CountBreaker(FAULTS_OF_LAST)),
       // cockatiel waits by the wall clock, which can step by an hour: so it does not, and this does.
@@ -101,7 +104,7 @@ export function createCircuitBreaker({
       const before = openings;
       const result = await call(signal);
       // What was begun before it opened tells nothing of the upstream as it is now.
-      if (before === openings) await policy.execute(() => result);
+      if (before === openings && !result.isInconclusive) await policy.execute(() => result);
       return result;
     },
     state() {
@@ -109,6 +112,12 @@ export function createCircuitBreaker({
       return policy.state === CircuitState.HalfOpen ? 'half-open' : 'open';
     },
   };
+}
+
+function isGood(result: unknown): boolean {
+  const isInconclusive =
+    typeof result === 'object' && result !== null && 'isInconclusive' in result;
+  return faultOf(result) === undefined && !isInconclusive;
 }
 
 function faultOf(result: unknown): unknown {

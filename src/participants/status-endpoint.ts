@@ -115,7 +115,9 @@ export function createStatusEndpoint(options: StatusEndpointOptions): StatusEndp
       if (error instanceof NetworkError) return fromNetworkError(error, requestId, hadItsTime);
       if (!(error instanceof UpstreamError)) throw error;
       // Nobody can wait any longer.
-      return { error, fault: hadItsTime ? error.message : undefined, passing: false };
+      return hadItsTime
+        ? { error, fault: error.message, passing: false }
+        : { error, ...INCONCLUSIVE };
     }
     const answer = { requestId, response, secrets: secretsOf(token) };
     if (response.status < 200 || response.status > 299) {
@@ -177,6 +179,8 @@ function toAsciiJson(value: object): string {
   );
 }
 
+const INCONCLUSIVE = { fault: undefined, isInconclusive: true, passing: false } as const;
+
 /** `hadItsTime`: the upstream, from when the call was sent. */
 function fromNetworkError(
   { kind, message: fault }: NetworkError,
@@ -187,15 +191,16 @@ function fromNetworkError(
     new UpstreamError(error, message, { requestId });
   switch (kind) {
     case 'timeout': {
-      const message = hadItsTime
-        ? 'The Participant Service did not answer in time.'
-        : 'No connection to the Participant Service was free in time.';
-      const error = failed('timeout', message);
-      return { error, fault: hadItsTime ? fault : undefined, passing: false };
+      if (hadItsTime) {
+        const error = failed('timeout', 'The Participant Service did not answer in time.');
+        return { error, fault, passing: false };
+      }
+      const message = 'No connection to the Participant Service was free in time.';
+      return { error: failed('timeout', message), ...INCONCLUSIVE };
     }
     case 'exhausted': {
       const message = 'The gateway cannot open a connection to the Participant Service.';
-      return { error: failed('unavailable', message), fault: undefined, passing: false };
+      return { error: failed('unavailable', message), ...INCONCLUSIVE };
     }
     case 'unreachable': {
       const error = failed('unavailable', 'The Participant Service cannot be reached.');
