@@ -12,7 +12,7 @@ function definedOnly(environment: object): Record<string, string> {
   );
 }
 
-test('npm start prints the address of GraphiQL, and a curl line that works when pasted', async () => {
+test.concurrent('npm start prints the address of GraphiQL, and a curl line that works when pasted', async () => {
   await using program = runProgram(GATEWAY, { PORT: '0' });
   const [, graphiql = ''] = await program.printed(/GraphiQL +(http:\S+)/);
   const [, curl = ''] = await program.printed(/curl +(curl .+)\n/);
@@ -28,7 +28,7 @@ test('npm start prints the address of GraphiQL, and a curl line that works when 
   });
 });
 
-test('a gateway can be pointed at npm run sandbox by what that prints', async () => {
+test.concurrent('a gateway can be pointed at npm run sandbox by what that prints', async () => {
   await using sandbox = runProgram('scripts/sandbox.ts', { PORT: '0' });
   const [, settings = ''] = await sandbox.printed(/((?:[A-Z_]+=.+\n){4})/);
   const environment = Object.fromEntries(
@@ -54,7 +54,7 @@ test('a gateway can be pointed at npm run sandbox by what that prints', async ()
   expect(await sandbox.exited).toBe(0);
 });
 
-test('no request ends the sandbox', async () => {
+test.concurrent('no request ends the sandbox', async () => {
   await using sandbox = runProgram('scripts/sandbox.ts', { PORT: '0' });
   const [, url = ''] = await sandbox.printed(/PARTICIPANT_SERVICE_URL=(\S+)/);
   await new Promise<void>((resolve) => {
@@ -66,7 +66,7 @@ test('no request ends the sandbox', async () => {
   expect((await fetch(url)).status).toBe(404);
 });
 
-test('61: SIGTERM under load: not ready, what is under way is answered, later requests, too, exit 0', async () => {
+test.concurrent('61: SIGTERM under load: not ready, what is under way is answered, later requests, too, exit 0', async () => {
   await using upstream = await startScriptedUpstream();
   const { promise, resolve } = Promise.withResolvers<void>();
   upstream.onStatus = () => promise.then(() => ({ body: { data: { status: 'DONE' } } }));
@@ -109,7 +109,7 @@ test('61: SIGTERM under load: not ready, what is under way is answered, later re
   expect(await program.exited).toBe(0);
 });
 
-test('61: a kept-alive connection that is idle does not hold up the end', async () => {
+test.concurrent('61: a kept-alive connection that is idle does not hold up the end', async () => {
   await using program = runProgram(GATEWAY, { PORT: '0', SHUTDOWN_DELAY_MS: '0' });
   const [, address = ''] = await program.printed(/"graphql":"([^"]+)"/);
   const agent = new Agent({ keepAlive: true });
@@ -124,14 +124,14 @@ test('61: a kept-alive connection that is idle does not hold up the end', async 
   agent.destroy();
 });
 
-test('61: SIGINT ends the gateway, too', async () => {
+test.concurrent('61: SIGINT ends the gateway, too', async () => {
   await using program = runProgram(GATEWAY, { PORT: '0' });
   await program.printed(/"graphql"/);
   program.process.kill('SIGINT');
   expect(await program.exited).toBe(0);
 });
 
-test('64: with faulty settings the process says so and exits with 1', async () => {
+test.concurrent('64: with faulty settings the process says so and exits with 1', async () => {
   await using program = runProgram(GATEWAY, { PORT: 'http', LOG_LEVEL: 'loud' });
   expect(await program.exited).toBe(1);
   expect(program.output()).toBe(
@@ -144,7 +144,7 @@ test('64: with faulty settings the process says so and exits with 1', async () =
   );
 });
 
-test('a port that is taken is said in one line, with exit code 1', async () => {
+test.concurrent('a port that is taken is said in one line, with exit code 1', async () => {
   await using upstream = await startScriptedUpstream();
   await using program = runProgram(GATEWAY, { PORT: upstream.url.port });
   expect(await program.exited).toBe(1);
@@ -153,7 +153,7 @@ test('a port that is taken is said in one line, with exit code 1', async () => {
   );
 });
 
-test('LOG_FORMAT=pretty writes lines for people', async () => {
+test.concurrent('LOG_FORMAT=pretty writes lines for people', async () => {
   await using program = runProgram(GATEWAY, { PORT: '0', LOG_FORMAT: 'pretty' });
   const [line] = await program.printed(/.*listening.*/);
   expect(line).toContain('INFO');

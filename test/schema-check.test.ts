@@ -42,7 +42,7 @@ const ADVICE =
   'Clients of the last release would fail. Keep what they use (@deprecated says what to use instead), or set a new major version (a new minor one while it is 0) in package.json.\n';
 const WITHOUT_PROGRESS = SDL.replace(/ {2}"""[^"]+"""\n {2}progress: Float\n/, '');
 
-test('the schema check names a field that is gone as breaking, and fails', async () => {
+test.concurrent('the schema check names a field that is gone as breaking, and fails', async () => {
   await using repository = await createRepository();
   await repository.write(WITHOUT_PROGRESS);
 
@@ -54,7 +54,7 @@ ${ADVICE}`,
   });
 });
 
-test('the schema check takes a key that is gone as breaking: other subgraphs refer to it', async () => {
+test.concurrent('the schema check takes a key that is gone as breaking: other subgraphs refer to it', async () => {
   await using repository = await createRepository();
   await repository.write(SDL.replace('  @key(fields: "participantType batchId")\n', ''));
 
@@ -65,7 +65,7 @@ test('the schema check takes a key that is gone as breaking: other subgraphs ref
   expect(exitCode).toBe(1);
 });
 
-test('the schema check lets a new major version break, and names what it breaks', async () => {
+test.concurrent('the schema check lets a new major version break, and names what it breaks', async () => {
   await using repository = await createRepository();
   await repository.write(WITHOUT_PROGRESS, '2.0.0');
 
@@ -77,7 +77,7 @@ test('the schema check lets a new major version break, and names what it breaks'
   });
 });
 
-test('the schema check compares with the last tag, and lets additions pass', async () => {
+test.concurrent('the schema check compares with the last tag, and lets additions pass', async () => {
   await using repository = await createRepository();
   await repository.git('tag', 'v1.2.0');
   await repository.write(SDL.replace('  progress: Float\n', '  progress: Float\n  eta: String\n'));
@@ -89,7 +89,7 @@ test('the schema check compares with the last tag, and lets additions pass', asy
   });
 });
 
-test('the schema check says when there is nothing to compare with', async () => {
+test.concurrent('the schema check says when there is nothing to compare with', async () => {
   await using repository = await createRepository();
   await repository.git('branch', '--move', 'elsewhere');
 
