@@ -23,8 +23,7 @@ export interface Access {
    * Fills in the scope's caller, `isRouter` and `view`. Throws, or rejects with, a
    * {@link RefusedRequest} as RFC 6750, section 3 has it: 401 for a token that is missing or bad, 403
    * for one without a required scope; 503 while the issuer's keys cannot be had, or not before the
-   * request's deadline. A token that was
-   * verified before costs no wait: then nothing is returned.
+   * request's deadline. A token that was verified before costs no wait: then nothing is returned.
    */
   admit(request: IncomingMessage, scope: RequestScope): Promise<void> | undefined;
 }

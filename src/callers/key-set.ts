@@ -66,6 +66,7 @@ export function createKeySet({ source, exchange, clock, log }: KeySetOptions): K
   let failures = 0;
   let notBefore = Number.NEGATIVE_INFINITY;
   let unknownKeyNotBefore = Number.NEGATIVE_INFINITY;
+
   async function fetchKeys(): Promise<HeldKeys> {
     try {
       const find = createLocalJWKSet(await fetchKeySet(source, exchange));

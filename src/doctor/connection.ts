@@ -123,19 +123,10 @@ function judgeCertificate(socket: TLSSocket, now: Date): Finding {
       facts: { ...facts, code },
     };
   }
-  if (daysLeft < CERTIFICATE_NOTICE_DAYS) {
-    return {
-      verdict: 'warning',
-      message: `${facts.protocol}; the certificate ends on ${end}, in ${daysLeft} days`,
-      advice: 'Have it renewed: once it has ended, no call succeeds.',
-      facts,
-    };
-  }
-  return {
-    verdict: 'ok',
-    message: `${facts.protocol}; the certificate ends on ${end}, in ${daysLeft} days`,
-    facts,
-  };
+  const message = `${facts.protocol}; the certificate ends on ${end}, in ${daysLeft} days`;
+  if (daysLeft >= CERTIFICATE_NOTICE_DAYS) return { verdict: 'ok', message, facts };
+  const advice = 'Have it renewed: once it has ended, no call succeeds.';
+  return { verdict: 'warning', message, advice, facts };
 }
 
 function adviceFor(code: string): string {
