@@ -584,6 +584,7 @@ const echoes: [participantType: string, batchId: string, echo: object][] = [
   ['100%', '100%', { uri: '/participants/100%/batch/status', queryString: 'batchId=100%' }],
   ['vehicles', 'a+b&c=d', { queryString: 'batchId=a+b&c=d' }],
   ['vehicles', 'a b', { queryString: 'x=1&batchId=a+b&y=2' }],
+  ['vehicles', 'b-1', { queryString: 'batchId=&y=2' }],
   ['vehicles', 'b-1', { uri: '/participants/vehicles/batch/status?batchId=b-1' }],
 ];
 

@@ -2,7 +2,8 @@ import type { BatchKey } from './batch-key.ts';
 import type { UpstreamEcho } from './envelope.ts';
 
 const STATUS_PATH = /\/participants\/([^/?#]+)\/batch\/status/i;
-const BATCH_ID = /(?:^|[?&])batchid=(.*)$/is;
+/** One that is not empty, with all that follows: written as it is, an id may hold what ends a parameter. */
+const BATCH_ID = /(?:^|[?&])batchid=([^&#].*)$/is;
 
 /**
  * False for the echo of a request for another participant type or batch: an answer that is out of step
@@ -13,10 +14,9 @@ export function isEchoOf({ participantType, batchId }: BatchKey, echo: UpstreamE
   const uri = echo.uri ?? '';
   const [, type] = STATUS_PATH.exec(uri) ?? [];
   if (type !== undefined && !isSpelling(type, participantType)) return false;
-  const [, id = ''] = BATCH_ID.exec(echo.queryString || uri) ?? [];
-  if (id === '') return true;
+  const [, id] = BATCH_ID.exec(echo.queryString || uri) ?? [];
+  if (id === undefined) return true;
   if (batchId === null) return false;
-  // Written as it is, an id may hold what ends a parameter in a query.
   const [parameter = ''] = id.split(/[&#]/, 1);
   return isSpelling(id, batchId) || isSpelling(parameter, batchId);
 }
