@@ -88,7 +88,7 @@ for (const fault of ['uncaught exception', 'unhandled rejection'] as const) {
     upstream.onStatus = () => held.promise.then(() => ({ body: { data: { status: 'DONE' } } }));
     await using gateway = await startGateway({
       ...environmentFor(upstream.url),
-      SHUTDOWN_DELAY_MS: '2000',
+      SHUTDOWN_DELAY_MS: '4000',
     });
     const underWay = Array.from({ length: 5 }, (_, index) => ask(gateway.port, `b-${index}`));
     await upstream.statusCallCount(5);

@@ -72,6 +72,7 @@ test.concurrent('61: SIGTERM under load: not ready, what is under way is answere
   upstream.onStatus = () => promise.then(() => ({ body: { data: { status: 'DONE' } } }));
   await using program = runProgram(GATEWAY, {
     PORT: '0',
+    SHUTDOWN_DELAY_MS: '4000',
     ...definedOnly(environmentFor(upstream.url)),
   });
   const [, address = ''] = await program.printed(/"graphql":"([^"]+)"/);
