@@ -11,10 +11,13 @@ import { STATUS_QUERY, startTestGateway, type TestGateway, UUID } from './suppor
 const clock = new TestClock();
 let browser: Browser;
 let gateway: TestGateway;
+/** GraphiQL takes longer to load than all that is done with it, so it is loaded once. */
+let graphiql: { page: Page; record: PageRecord };
 
 beforeAll(async () => {
   browser = await launchBrowser();
   gateway = await startTestGateway({ clock, environment: { ERROR_DETAIL: 'public' } });
+  graphiql = await openGraphiQL(gateway);
 }, 60_000);
 
 afterAll(async () => {
@@ -22,12 +25,12 @@ afterAll(async () => {
   await gateway[Symbol.asyncDispose]();
 });
 
-async function openGraphiQL(): Promise<{ page: Page; record: PageRecord }> {
+async function openGraphiQL({ endpoint }: TestGateway) {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
   const record = recordPage(page);
-  await page.goto(gateway.endpoint.href);
+  const answer = await page.goto(endpoint.href);
   await page.locator('.graphiql-query-editor').getByText('RunningBatch').waitFor();
-  return { page, record };
+  return { page, record, answer };
 }
 
 /**
@@ -64,7 +67,7 @@ test('GraphiQL runs its default tab, with no request to another host', async () 
   // The batch begins with the first look at it.
   await gateway.query(STATUS_QUERY, { participantType: 'vehicles', batchId: 'batch-running' });
   clock.advance(21_000);
-  const { page, record } = await openGraphiQL();
+  const { page, record } = graphiql;
 
   await expect
     .poll(() => run(page), PATIENCE)
@@ -87,7 +90,7 @@ test('GraphiQL runs its default tab, with no request to another host', async () 
 }, 60_000);
 
 test('GraphiQL shows an error with all that it tells', async () => {
-  const { page, record } = await openGraphiQL();
+  const { page, record } = graphiql;
 
   await page.getByTitle('Fault', { exact: true }).click();
   await page.locator('.graphiql-query-editor').getByText('fault-404').waitFor();
@@ -118,7 +121,7 @@ test('GraphiQL shows an error with all that it tells', async () => {
 }, 60_000);
 
 test('GraphiQL shows what the schema says of batchStatus and its arguments', async () => {
-  const { page } = await openGraphiQL();
+  const { page } = graphiql;
 
   await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
   const docs = page.locator('.graphiql-doc-explorer');
@@ -139,13 +142,10 @@ test('9: GraphiQL runs under the strict policy with a bearer token in its pane o
       AUTH_AUDIENCE: sandbox.issuer.audience,
     },
   });
-  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
-  const record = recordPage(page);
-  const opened = await page.goto(guarded.endpoint.href);
-  expect(opened?.headers()['content-security-policy']).toMatch(
+  const { page, record, answer } = await openGraphiQL(guarded);
+  expect(answer?.headers()['content-security-policy']).toMatch(
     /^default-src 'none'; script-src 'self'; /,
   );
-  await page.locator('.graphiql-query-editor').getByText('RunningBatch').waitFor();
 
   await page.getByRole('button', { name: 'Headers' }).click();
   const headers = page.locator('.graphiql-editor-tool .monaco-editor').locator('visible=true');
