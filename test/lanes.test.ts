@@ -213,7 +213,8 @@ async function startStillGateway() {
     gateway,
     async send(lane: Lane, body: string, headers: Record<string, string> = {}) {
       const answer = await clock.elapse(sendThrough(lane, gateway, body, headers));
-      if (answer.body.includes('UPSTREAM_')) await clock.elapse(gateway.query(KEEPS_CIRCUIT_CLOSED));
+      if (answer.body.includes('UPSTREAM_'))
+        await clock.elapse(gateway.query(KEEPS_CIRCUIT_CLOSED));
       return answer;
     },
   };
