@@ -6,7 +6,7 @@ import { createServer as createTcpServer, type Server, type Socket } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { runDoctor } from '../src/doctor/command.ts';
 import { type Environment, parseSettings } from '../src/settings.ts';
 import {
@@ -335,7 +335,12 @@ const now = 1000 * Math.floor(Date.now() / 1000) + 250;
 const around: Validity = { from: new Date(now - YEAR_MS), until: new Date(now + YEAR_MS) };
 const authority = createCertificateAuthority(around);
 const ownAuthorities = getCACertificates('default');
-afterEach(() => setDefaultCACertificates(ownAuthorities));
+
+/** The authority's certificates are trusted, others are not, until this is disposed of. */
+function trustAuthority(): Disposable {
+  setDefaultCACertificates([authority.certificate]);
+  return { [Symbol.dispose]: () => setDefaultCACertificates(ownAuthorities) };
+}
 
 /** A Participant Service that speaks TLS, and its address. */
 async function startTlsService(certificate: ServerCertificate) {
@@ -380,7 +385,7 @@ function endOf({ until }: Validity): string {
 
 test('a certificate that is trusted: the version of TLS, and when it ends', async () => {
   await using service = await startTlsService(authority.issue('127.0.0.1', around));
-  setDefaultCACertificates([...ownAuthorities, authority.certificate]);
+  using _ = trustAuthority();
   const { exitCode, verdict, step } = await examine(service.settings, [], clockOf());
   expect([exitCode, verdict]).toEqual([0, 'ok']);
   expect(step('tls')).toEqual({
@@ -399,7 +404,7 @@ test('a certificate that is trusted: the version of TLS, and when it ends', asyn
 
 test('a certificate that ends in less than three weeks is a warning, exit code 0', async () => {
   await using service = await startTlsService(authority.issue('127.0.0.1', around));
-  setDefaultCACertificates([...ownAuthorities, authority.certificate]);
+  using _ = trustAuthority();
   const clock = clockOf(YEAR_MS - 20.5 * 86_400_000);
   const { exitCode, step } = await examine(service.settings, [], clock);
   expect(exitCode).toBe(0);
@@ -440,9 +445,7 @@ const untrusted: [
 for (const [name, address, validity, code, advice] of untrusted) {
   test(`a certificate that ${name}: exit code 3, and no credentials are sent`, async () => {
     await using service = await startTlsService(authority.issue(address, validity));
-    if (!name.includes('nobody knows')) {
-      setDefaultCACertificates([...ownAuthorities, authority.certificate]);
-    }
+    using _ = name.includes('nobody knows') ? undefined : trustAuthority();
     const { exitCode, steps, step } = await examine(service.settings, [], clockOf());
     expect(exitCode).toBe(3);
     expect(step('tls')).toMatchObject({
