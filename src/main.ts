@@ -65,21 +65,7 @@ if (command !== undefined) {
   process.exit(2);
 }
 
-const [
-  { systemClock },
-  { createGateway, GRAPHQL_PATH },
-  { watchProcess },
-  { createBufferedDestination, createLog, createPrettyDestination },
-  { parseSettings, SettingsError },
-  { TrustedDocumentsError },
-] = await Promise.all([
-  import('./clock.ts'),
-  import('./gateway.ts'),
-  import('./http/process-watch.ts'),
-  import('./log.ts'),
-  import('./settings.ts'),
-  import('./graphql/trusted-documents-file.ts'),
-]);
+const { parseSettings, SettingsError } = await import('./settings.ts');
 
 function readSettings(): Settings {
   try {
@@ -90,7 +76,23 @@ function readSettings(): Settings {
   }
 }
 
+// Before all the rest is loaded: faulty settings are told at once.
 const settings = readSettings();
+
+const [
+  { systemClock },
+  { createGateway, GRAPHQL_PATH },
+  { watchProcess },
+  { createBufferedDestination, createLog, createPrettyDestination },
+  { TrustedDocumentsError },
+] = await Promise.all([
+  import('./clock.ts'),
+  import('./gateway.ts'),
+  import('./http/process-watch.ts'),
+  import('./log.ts'),
+  import('./graphql/trusted-documents-file.ts'),
+]);
+
 const pretty = (settings.logFormat ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty';
 const log = createLog(
   settings.logLevel,
