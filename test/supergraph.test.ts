@@ -74,31 +74,36 @@ async function ask(url: string, query: string, headers = {}): Promise<Answer> {
   return answer;
 }
 
-let example: RunningProgram;
-let url: string;
+/** The example, run as its README does, once with each gateway. */
+const examples: RunningProgram[] = [];
+const urls = { apollo: '', hive: '' };
 
-/** Runs the example as its README does, for the tests of one gateway. */
-function beforeAllStart(router: string): void {
-  beforeAll(async () => {
-    example = runProgram('examples/supergraph/start.ts', { PORT: '0', ROUTER: router });
-    [, url = ''] = await example.printed(/Supergraph {4}(\S+)/);
-  });
-  // By SIGTERM, on which it ends participant-gateway, too.
-  afterAll(async () => {
+beforeAll(async () => {
+  await Promise.all(
+    (['apollo', 'hive'] as const).map(async (router) => {
+      const environment = { PORT: '0', ROUTER: router };
+      const example = runProgram('examples/supergraph/start.ts', environment);
+      examples.push(example);
+      [, urls[router] = ''] = await example.printed(/Supergraph {4}(\S+)/);
+    }),
+  );
+}, 60_000);
+
+// By SIGTERM, on which it ends participant-gateway, too.
+afterAll(async () => {
+  for (const example of examples) {
     example.process.kill('SIGTERM');
     expect(await example.exited).toBe(0);
-  });
-}
+  }
+});
 
 // Hive Gateway has the errors of an entity at the fields that were asked of it.
 describe.each([
   { name: 'Apollo Gateway', router: 'apollo', atEntity: [] },
   { name: 'Hive Gateway', router: 'hive', atEntity: ['status'] },
-])('67: the supergraph behind $name', ({ router, atEntity }) => {
-  beforeAllStart(router);
-
+] as const)('67: the supergraph behind $name', ({ router, atEntity }) => {
   test('67: joins uploads with their batches, keeps our errors whole and the rest of the data', async () => {
-    expect(await ask(url, '{ uploads { fileName batchStatus { status } } }')).toEqual({
+    expect(await ask(urls[router], '{ uploads { fileName batchStatus { status } } }')).toEqual({
       data: {
         uploads: [
           { fileName: 'fleet-north.csv', batchStatus: { status: 'SUCCESS' } },
@@ -120,7 +125,7 @@ describe.each([
       good: batchStatus(participantType: "vehicles", batchId: "batch-finished") { status }
       unknown: batchStatus(participantType: "vehicles", batchId: "no-such-batch") { status }
     }`;
-    expect(await ask(url, query)).toEqual({
+    expect(await ask(urls[router], query)).toEqual({
       data: { faulty: null, good: { status: 'SUCCESS' }, unknown: null },
       errors: [
         {
@@ -140,36 +145,32 @@ describe.each([
 
   test("67: hands the caller's x-request-id on to participant-gateway", async () => {
     const query = '{ batchStatus(participantType: "", batchId: "b") { status } }';
-    expect(await ask(url, query, { 'x-request-id': 'from-the-caller' })).toMatchObject({
+    expect(await ask(urls[router], query, { 'x-request-id': 'from-the-caller' })).toMatchObject({
       errors: [{ extensions: { requestId: 'from-the-caller' } }],
     });
   });
 });
 
-describe('67: the example of the README', () => {
-  beforeAllStart('hive');
-
-  test('67: the query in the README of the example is answered as it says', async () => {
-    const readme = await readFile(README, 'utf8');
-    const [, query = ''] = /```graphql\n(.*?)```/s.exec(readme) ?? [];
-    const [, answer = ''] = /```json\n(.*?)```/s.exec(readme) ?? [];
-    const { errors = [], ...rest } = await ask(url, query);
-    const shortened = errors.map((error) => {
-      const { extensions, ...members } = error;
-      return {
-        ...members,
-        extensions: { code: extensions?.['code'], retryable: extensions?.['retryable'] },
-      };
-    });
-    expect({ ...rest, errors: shortened }).toEqual(JSON.parse(answer));
+test('67: the query in the README of the example is answered as it says', async () => {
+  const readme = await readFile(README, 'utf8');
+  const [, query = ''] = /```graphql\n(.*?)```/s.exec(readme) ?? [];
+  const [, answer = ''] = /```json\n(.*?)```/s.exec(readme) ?? [];
+  const { errors = [], ...rest } = await ask(urls.hive, query);
+  const shortened = errors.map((error) => {
+    const { extensions, ...members } = error;
+    return {
+      ...members,
+      extensions: { code: extensions?.['code'], retryable: extensions?.['retryable'] },
+    };
   });
+  expect({ ...rest, errors: shortened }).toEqual(JSON.parse(answer));
+});
 
-  test('67: Hive Gateway shows GraphiQL in a browser, from its own host alone', async () => {
-    const response = await fetch(url, { headers: { accept: 'text/html' } });
-    const page = await response.text();
-    expect(page).toContain('<title>Supergraph</title>');
-    expect(page).not.toMatch(/(?:src|href)="https?:/);
-  });
+test('67: Hive Gateway shows GraphiQL in a browser, from its own host alone', async () => {
+  const response = await fetch(urls.hive, { headers: { accept: 'text/html' } });
+  const page = await response.text();
+  expect(page).toContain('<title>Supergraph</title>');
+  expect(page).not.toMatch(/(?:src|href)="https?:/);
 });
 
 test.each([
