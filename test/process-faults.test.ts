@@ -141,12 +141,13 @@ test.concurrent('63: without file descriptors (EMFILE), that is logged, readines
 }) => {
   await using gateway = await startGateway({}, MAX_FILES);
   await expect.poll(() => gateway.readiness()).toEqual(READY);
-  const sockets = await takeDescriptors(gateway);
+  using taken = takeDescriptors(gateway);
+  await gateway.program.printed(NONE_IS_LEFT);
   // Polled: on a machine that is busy with tests, the event loop may have been blocked a moment ago, too.
   await expect
     .poll(() => gateway.readiness())
     .toEqual(notReady({ fileDescriptors: 'none is left for connections' }));
-  for (const socket of sockets) socket.destroy();
+  taken[Symbol.dispose]();
   await gateway.program.printed(/file descriptors are left again/);
   await expect.poll(() => gateway.readiness()).toEqual(READY);
   const answer = await ask(gateway.port, 'batch-finished');
@@ -160,7 +161,8 @@ test.concurrent("63: calls that find no file descriptor are not the upstream's f
 }) => {
   await using gateway = await startGateway({}, MAX_FILES);
   await expect.poll(() => gateway.readiness()).toEqual(READY);
-  const sockets = await takeDescriptors(gateway);
+  using _ = takeDescriptors(gateway);
+  await gateway.program.printed(NONE_IS_LEFT);
   const fields = Array.from(
     { length: 20 },
     (_, index) =>
@@ -172,30 +174,39 @@ test.concurrent("63: calls that find no file descriptor are not the upstream's f
     'The gateway cannot open a connection to the Participant Service.',
   );
   expect(gateway.program.output()).not.toContain('circuit open');
-  for (const socket of sockets) socket.destroy();
 });
 
 test.concurrent('63: SIGTERM ends a gateway without file descriptors as it ends any other', async ({
   expect,
 }) => {
   await using gateway = await startGateway({}, MAX_FILES);
-  const sockets = await takeDescriptors(gateway);
+  using _ = takeDescriptors(gateway);
+  await gateway.program.printed(NONE_IS_LEFT);
   gateway.program.process.kill('SIGTERM');
   expect(await gateway.program.exited).toBe(0);
-  for (const socket of sockets) socket.destroy();
 });
 
 const MAX_FILES = 64;
+const NONE_IS_LEFT = /no file descriptor is left/;
 
-/** Opens as many sockets to a gateway as it may have files, and waits until it says that it has no more. */
-async function takeDescriptors({ port, program }: RunningGateway): Promise<Socket[]> {
-  const sockets = Array.from({ length: MAX_FILES }, () =>
-    connect(port, '127.0.0.1').on('error', () => {
-      // Those that are too many are closed.
-    }),
-  );
-  await program.printed(/no file descriptor is left/);
-  return sockets;
+/**
+ * Takes all the file descriptors of a gateway, by connections that send nothing, and those that it
+ * releases meanwhile, until this is disposed of.
+ */
+function takeDescriptors({ port }: RunningGateway): Disposable {
+  const sockets: Socket[] = [];
+  const take = () => {
+    // Those that are too many are closed.
+    sockets.push(connect(port, '127.0.0.1').on('error', () => {}));
+  };
+  for (let count = 0; count < MAX_FILES; count += 1) take();
+  const timer = setInterval(take, 10);
+  return {
+    [Symbol.dispose]() {
+      clearInterval(timer);
+      for (const socket of sockets) socket.destroy();
+    },
+  };
 }
 
 test('63: readiness remembers a blocked event loop for five seconds, and no timer that is a little late', () => {

@@ -28,5 +28,6 @@ export type Trouble = keyof typeof TROUBLES;
 process.on('message', (trouble) => {
   for (const [name, make] of Object.entries(TROUBLES)) if (name === trouble) make();
 });
-// It does not keep the program alive.
+// It does not keep the program alive, nor does the program live longer than what runs it.
 process.channel?.unref();
+process.on('disconnect', () => process.exit(1));
