@@ -12,7 +12,7 @@ function definedOnly(environment: object): Record<string, string> {
   );
 }
 
-test.concurrent('npm start prints the address of GraphiQL, and a curl line that works when pasted', async () => {
+test.concurrent('61: npm start prints the address of GraphiQL, and a curl line that works when pasted; SIGINT ends it', async () => {
   await using program = runProgram(GATEWAY, { PORT: '0' });
   const [, graphiql = ''] = await program.printed(/GraphiQL +(http:\S+)/);
   const [, curl = ''] = await program.printed(/curl +(curl .+)\n/);
@@ -26,9 +26,12 @@ test.concurrent('npm start prints the address of GraphiQL, and a curl line that 
   expect(await answer.json()).toEqual({
     data: { batchStatus: { status: 'PARTIAL_SUCCESS', progress: 1 } },
   });
+
+  program.process.kill('SIGINT');
+  expect(await program.exited).toBe(0);
 });
 
-test.concurrent('a gateway can be pointed at npm run sandbox by what that prints', async () => {
+test.concurrent('a gateway can be pointed at npm run sandbox by what that prints; no request ends that', async () => {
   await using sandbox = runProgram('scripts/sandbox.ts', { PORT: '0' });
   const [, settings = ''] = await sandbox.printed(/((?:[A-Z_]+=.+\n){4})/);
   const environment = Object.fromEntries(
@@ -50,20 +53,16 @@ test.concurrent('a gateway can be pointed at npm run sandbox by what that prints
     status: 200,
     body: { data: { batchStatus: { id: 'vehicles/batch-finished', status: 'SUCCESS' } } },
   });
-  sandbox.process.kill('SIGTERM');
-  expect(await sandbox.exited).toBe(0);
-});
 
-test.concurrent('no request ends the sandbox', async () => {
-  await using sandbox = runProgram('scripts/sandbox.ts', { PORT: '0' });
-  const [, url = ''] = await sandbox.printed(/PARTICIPANT_SERVICE_URL=(\S+)/);
+  const { hostname, port } = new URL(environment['PARTICIPANT_SERVICE_URL']);
   await new Promise<void>((resolve) => {
-    const { hostname, port } = new URL(url);
     request({ hostname, port, path: '//' }, (response) => response.resume().on('end', resolve))
       .on('error', () => resolve())
       .end();
   });
-  expect((await fetch(url)).status).toBe(404);
+  expect((await fetch(environment['PARTICIPANT_SERVICE_URL'])).status).toBe(404);
+  sandbox.process.kill('SIGTERM');
+  expect(await sandbox.exited).toBe(0);
 });
 
 test.concurrent('61: SIGTERM under load: not ready, what is under way is answered, later requests, too, exit 0', async () => {
@@ -72,7 +71,7 @@ test.concurrent('61: SIGTERM under load: not ready, what is under way is answere
   upstream.onStatus = () => promise.then(() => ({ body: { data: { status: 'DONE' } } }));
   await using program = runProgram(GATEWAY, {
     PORT: '0',
-    SHUTDOWN_DELAY_MS: '4000',
+    SHUTDOWN_DELAY_MS: '2500',
     ...definedOnly(environmentFor(upstream.url)),
   });
   const [, address = ''] = await program.printed(/"graphql":"([^"]+)"/);
@@ -123,13 +122,6 @@ test.concurrent('61: a kept-alive connection that is idle does not hold up the e
   program.process.kill('SIGTERM');
   expect(await program.exited).toBe(0);
   agent.destroy();
-});
-
-test.concurrent('61: SIGINT ends the gateway, too', async () => {
-  await using program = runProgram(GATEWAY, { PORT: '0' });
-  await program.printed(/"graphql"/);
-  program.process.kill('SIGINT');
-  expect(await program.exited).toBe(0);
 });
 
 test.concurrent('64: with faulty settings the process says so and exits with 1', async () => {
