@@ -41,6 +41,9 @@ test('35: in a full outage the circuit opens, single calls see whether it is ove
   expect(Math.max(...callsBySecond.slice(3))).toBe(1);
   // Whose call is made is told what the upstream says; the others, the gateway's own words.
   expect(answers[0]).toEqual(UNAVAILABLE);
+  expect(answers).toEqual(
+    answers.map((answer) => (JSON.stringify(answer).includes('"upstream"') ? UNAVAILABLE : OPEN)),
+  );
   clock.advance(LONGEST_PAUSE_MS);
   expect(await ask('decides')).toEqual(UNAVAILABLE);
   expect(await ask('does not wait')).toEqual(OPEN);

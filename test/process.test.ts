@@ -54,13 +54,14 @@ test.concurrent('a gateway can be pointed at npm run sandbox by what that prints
     body: { data: { batchStatus: { id: 'vehicles/batch-finished', status: 'SUCCESS' } } },
   });
 
-  const { hostname, port } = new URL(environment['PARTICIPANT_SERVICE_URL']);
+  const url = new URL(environment['PARTICIPANT_SERVICE_URL']);
+  const { hostname, port } = url;
   await new Promise<void>((resolve) => {
     request({ hostname, port, path: '//' }, (response) => response.resume().on('end', resolve))
       .on('error', () => resolve())
       .end();
   });
-  expect((await fetch(environment['PARTICIPANT_SERVICE_URL'])).status).toBe(404);
+  expect((await fetch(url)).status).toBe(404);
   sandbox.process.kill('SIGTERM');
   expect(await sandbox.exited).toBe(0);
 });
