@@ -1,5 +1,6 @@
 /**
- * Compares `schema.graphql` with that of the last release: the newest tag `v*`, or else main. Breaking
+ * Compares `schema.graphql` with that of the last release (the newest tag `v*`, or else main), and names
+ * what changed. Breaking
  * changes end it with 1, unless package.json announces them by a new major version (while it is 0, a
  * new minor version). Without a base, or without git, there is nothing to compare, and it says so.
  */
@@ -40,6 +41,10 @@ const removedKeysBreak: Rule = ({ changes }) =>
       : change,
   );
 
+/** What no client depends on: descriptions, and how the SDL links its directives. */
+const leaveOutWords: Rule = ({ changes }) =>
+  changes.filter(({ type, path }) => !type.includes('DESCRIPTION') && !path?.startsWith('.@link'));
+
 /** What of a version has to change with a breaking change, as Semantic Versioning has it. */
 function compatibilityOf(manifest: string): string {
   const [major, minor] = String(JSON.parse(manifest).version).split('.');
@@ -56,6 +61,7 @@ const [baseSdl = '', baseManifest = '{}'] = await Promise.all(
 );
 const changes = await diff(toSchema(baseSdl), toSchema(await readFile(SCHEMA, 'utf8')), [
   removedKeysBreak,
+  leaveOutWords,
 ]);
 const named = (level: CriticalityLevel, word: string) =>
   changes
@@ -63,7 +69,11 @@ const named = (level: CriticalityLevel, word: string) =>
     .map(({ path = SCHEMA, message }) => `  ${word}  ${path}: ${message}\n`);
 
 const breaking = named(CriticalityLevel.Breaking, 'breaking');
-const lines = [...breaking, ...named(CriticalityLevel.Dangerous, 'dangerous')];
+const lines = [
+  ...breaking,
+  ...named(CriticalityLevel.Dangerous, 'dangerous'),
+  ...named(CriticalityLevel.NonBreaking, 'safe'),
+];
 process.stdout.write(
   `Schema: compared with ${base}: ${changes.length} changes, ${breaking.length} of them breaking.\n${lines.join('')}`,
 );

@@ -385,7 +385,8 @@ const environmentSchema = z.object({
   }),
   QUERY_MAX_COST: withDefault('500', integer(1, 100_000), {
     takes: 'a whole number from 1 to 100000',
-    meaning: 'The most points of a document: 1 for a field, 10 for `data` and `dataAt`.',
+    meaning:
+      'The most points of a document: 1 for a field, 10 for `data`, `dataAt`, `failures` and `successes`.',
   }),
   QUERY_MAX_BATCHES: withDefault('20', integer(1, 1_000), {
     takes: 'a whole number from 1 to 1000',

@@ -32,7 +32,8 @@ import { startTestGateway, type TestGateway, UUID } from './support/test-gateway
 type Batch = operations.Batch;
 type BatchVariables = operations.BatchVariables;
 
-const { BatchDetailsQuery, BatchStatusQuery, BatchSummary, DashboardQuery } = operations;
+const { BatchDetailsQuery, BatchFailuresQuery, BatchStatusQuery, BatchSummary, DashboardQuery } =
+  operations;
 const FOLDER = new URL('../examples/clients/', import.meta.url);
 const B1: BatchVariables = { participantType: 'vehicles', batchId: 'b-1' };
 
@@ -132,13 +133,12 @@ function answerInTurn(upstream: ScriptedUpstream, ...answers: ScriptedAnswer[]):
 
 /** An upstream's answer about a batch of 4. */
 function batchOf4(status: string, successCount: number, failureCount = 0): ScriptedAnswer {
-  const failureDetails = Array.from({ length: failureCount }, (_, index) => ({ id: `r-${index}` }));
-  return {
-    body: {
-      data: { status, totalCount: 4, successCount, failureCount, failureDetails },
-      request: ECHO,
-    },
-  };
+  const errors = Array.from({ length: failureCount }, (_, index) => ({
+    refID: `r-${index}`,
+    reason: 'vin missing',
+  }));
+  const meta = { status, success: successCount, failed: failureCount, total: 4 };
+  return { body: { data: { meta, errors, success: [] }, request: ECHO } };
 }
 
 /** What clients get of it. */
@@ -468,7 +468,11 @@ const DETAILS = {
   id: 'vehicles',
   status: 'IN_PROGRESS',
   failureCount: 2,
-  failures: [{ id: 'r-0' }, { id: 'r-1' }],
+  failures: {
+    totalCount: 2,
+    edges: ['r-0', 'r-1'].map((refId) => ({ node: { refId, reason: 'vin missing' } })),
+    pageInfo: { hasNextPage: false, endCursor: expect.stringMatching(/^[\w-]{12}\.1$/) },
+  },
   request: { method: 'GET', uri: '/status', queryString: '' },
   fetchedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
 };
@@ -514,10 +518,20 @@ test('Apollo Client: queries and polls renew one batch in the cache, which is re
   const kept = async () =>
     (await client.query({ query: BatchStatusQuery, variables: LEFT_OUT, fetchPolicy })).data;
   const __typename = 'BatchStatus';
+  const { failures, request } = DETAILS;
   const details = {
     ...DETAILS,
     __typename,
-    request: { ...DETAILS.request, __typename: 'UpstreamRequest' },
+    failures: {
+      ...failures,
+      __typename: 'BatchRecordConnection',
+      edges: failures.edges.map(({ node }) => ({
+        __typename: 'BatchRecordEdge',
+        node: { ...node, __typename: 'BatchRecord' },
+      })),
+      pageInfo: { ...failures.pageInfo, __typename: 'PageInfo' },
+    },
+    request: { ...request, __typename: 'UpstreamRequest' },
   };
 
   await client.query({ query: BatchStatusQuery, variables: LEFT_OUT });
@@ -555,6 +569,102 @@ test('urql: queries and polls renew one batch in the cache, which is read withou
   await collected(urql.watchBatch(client, NULL));
   expect(await kept()).toEqual({ batchStatus: POLLED });
   expect(upstream.statusCalls).toHaveLength(4);
+});
+
+/** Two pages and a half. */
+function batchWith250Failures(): ScriptedAnswer {
+  const errors = Array.from({ length: 250 }, (_, index) => ({
+    refID: `row-${index}`,
+    reason: 'x',
+  }));
+  const meta = { status: 'FAILED', success: 0, failed: 250, total: 250 };
+  return { body: { data: { meta, errors, success: [] }, request: ECHO } };
+}
+const REF_IDS = Array.from({ length: 250 }, (_, index) => `row-${index}`);
+
+test('Apollo Client: fetchMore adds page after page of failures', async () => {
+  expectNoWarnings();
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({ upstream });
+  upstream.onStatus = batchWith250Failures;
+  const client = apollo.createApolloClient(gateway.endpoint.href);
+  const query = client.watchQuery({ query: BatchFailuresQuery, variables: B1 });
+  const first = Promise.withResolvers<void>();
+  const watching = query.subscribe(({ loading }) => loading || first.resolve());
+  const shown = () => query.getCurrentResult().data?.batchStatus?.failures;
+
+  await first.promise;
+  for (const length of [200, 250]) {
+    await query.fetchMore({ variables: { after: shown()?.pageInfo?.endCursor ?? null } });
+    await expect.poll(() => shown()?.edges).toHaveLength(length);
+  }
+  expect(shown()?.pageInfo?.hasNextPage).toBe(false);
+  expect(shown()?.edges?.map((edge) => edge?.node?.refId)).toEqual(REF_IDS);
+  watching.unsubscribe();
+});
+
+test('urql: each page of failures is one of its own in the cache', async () => {
+  expectNoWarnings();
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({ upstream });
+  upstream.onStatus = batchWith250Failures;
+  const client = urql.createUrqlClient(gateway.endpoint.href);
+  const page = async (after: string | null) =>
+    (await client.query(BatchFailuresQuery, { ...B1, after })).data?.batchStatus?.failures;
+
+  const first = await page(null);
+  const second = await page(first?.pageInfo.endCursor ?? null);
+  const third = await page(second?.pageInfo.endCursor ?? null);
+  expect(third?.pageInfo.hasNextPage).toBe(false);
+  const pages = [first, second, third];
+  expect(pages.flatMap((each) => each?.edges.map(({ node }) => node.refId))).toEqual(REF_IDS);
+  expect(await page(null)).toEqual(first);
+});
+
+/** One participant that two uploads named in their own ways. */
+const SuccessesQuery = graphql(`
+  query Successes {
+    a: batchStatus(participantType: "vehicles", batchId: "a") {
+      id
+      successes {
+        edges {
+          node {
+            id
+            refId
+          }
+        }
+      }
+    }
+    b: batchStatus(participantType: "vehicles", batchId: "b") {
+      id
+      successes {
+        edges {
+          node {
+            id
+            refId
+          }
+        }
+      }
+    }
+  }
+`);
+
+test('a participant in two batches keeps the reference that each of them has for it, in either cache', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({ upstream });
+  upstream.onStatus = ({ target }) => ({
+    body: { data: { success: [{ id: 'p-1', refID: `ref-${target.at(-1)}` }] } },
+  });
+  type Shown = { successes: { edges: { node: { refId: string | null } }[] } | null } | null;
+  const refIds = (data: { a: Shown; b: Shown } | undefined) =>
+    [data?.a, data?.b].map((batch) => batch?.successes?.edges[0]?.node.refId);
+
+  const ofApollo = await apollo
+    .createApolloClient(gateway.endpoint.href)
+    .query({ query: SuccessesQuery });
+  expect(refIds(ofApollo.data)).toEqual(['ref-a', 'ref-b']);
+  const ofUrql = await urql.createUrqlClient(gateway.endpoint.href).query(SuccessesQuery, {});
+  expect(refIds(ofUrql.data)).toEqual(['ref-a', 'ref-b']);
 });
 
 for (const [name, typename, connect] of clients) {
@@ -612,7 +722,7 @@ test('an error with a code that nobody knows is treated by retryable, and one wi
 test('the operations are valid, and typed', () => {
   const schema = createSchema();
   const queries = Object.values(operations).filter((document) => document !== BatchSummary);
-  expect(queries.map((query) => validate(schema, query))).toEqual([[], [], []]);
+  expect(queries.map((query) => validate(schema, query))).toEqual([[], [], [], []]);
   expectTypeOf<Batch>().toEqualTypeOf<{
     id: string;
     status: string | null;

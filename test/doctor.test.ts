@@ -126,6 +126,8 @@ test('--json says the same to a program, and more', async () => {
       successCount: 7,
       failureCount: 3,
       progress: 1,
+      failuresListed: 3,
+      successesListed: 7,
       echo: true,
     },
   });
@@ -646,15 +648,33 @@ test('tokens that live for less than a minute are a warning', async () => {
   expect(step('token')).toMatchObject({ verdict: 'warning', facts: { lifetimeSeconds: 5 } });
 });
 
-test('data without a status are a warning: the documents do not promise one', async () => {
+test('72: data of which nobody can tell an end are a warning: clients would poll for ever', async () => {
   await using upstream = await startScriptedUpstream();
   upstream.onStatus = () => ({ body: { data: {}, request: ECHO } });
   const { exitCode, step } = await examine(environmentFor(upstream.url));
   expect(exitCode).toBe(0);
   expect(step('status')).toMatchObject({
     verdict: 'warning',
-    message: 'the documented envelope, but its data has no status',
+    message:
+      'the documented envelope, but its data has no status, and no counts that tell of an end',
   });
+});
+
+test('72: counts are enough for the doctor, of either payload', async () => {
+  await using upstream = await startScriptedUpstream();
+  const payloads = [
+    { meta: { success: 1, failed: 1, total: 4 }, errors: [{}], success: [{}] },
+    { totalCount: 4, successCount: 2, failureCount: 2 },
+  ];
+  const messages: string[] = [];
+  for (const data of payloads) {
+    upstream.onStatus = () => ({ body: { data, request: ECHO } });
+    messages.push((await examine(environmentFor(upstream.url))).step('status').message);
+  }
+  expect(messages).toEqual([
+    'the documented envelope: no status, not finished, 50 % done',
+    'the documented envelope: no status, finished, 100 % done',
+  ]);
 });
 
 const NO_BATCH = { error: { code: '101100120005', description: 'No batch.' }, request: ECHO };

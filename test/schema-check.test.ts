@@ -77,7 +77,7 @@ test.concurrent('the schema check lets a new major version break, and names what
   });
 });
 
-test.concurrent('the schema check compares with the last tag, and lets additions pass', async () => {
+test.concurrent('the schema check compares with the last tag, and lets additions pass, and names them', async () => {
   await using repository = await createRepository();
   await repository.git('tag', 'v1.2.0');
   await repository.write(SDL.replace('  progress: Float\n', '  progress: Float\n  eta: String\n'));
@@ -85,7 +85,9 @@ test.concurrent('the schema check compares with the last tag, and lets additions
 
   expect(await repository.check()).toEqual({
     exitCode: 0,
-    output: 'Schema: compared with v1.2.0: 1 changes, 0 of them breaking.\n',
+    output: `Schema: compared with v1.2.0: 1 changes, 0 of them breaking.
+  safe  BatchStatus.eta: Field 'eta' was added to object type 'BatchStatus'
+`,
   });
 });
 

@@ -30,23 +30,60 @@ export const BatchStatusQuery = graphql(
 
 export type BatchVariables = VariablesOf<typeof BatchStatusQuery>;
 
-/** Other fields of the same batch: why participants failed, and what support asks for. */
-export const BatchDetailsQuery = graphql(`
-  query BatchDetails($participantType: String!, $batchId: ID) {
-    batchStatus(participantType: $participantType, batchId: $batchId) {
-      id
-      status
-      failureCount
-      failures: dataAt(pointer: "/failureDetails")
-      request {
-        method
-        uri
-        queryString
+/** A page of the participants that failed, and why. */
+const FailurePage = graphql(`
+  fragment FailurePage on BatchRecordConnection {
+    totalCount
+    edges {
+      node {
+        refId
+        reason
       }
-      fetchedAt
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
     }
   }
 `);
+
+/** Other fields of the same batch: the first failures, and what support asks for. */
+export const BatchDetailsQuery = graphql(
+  `
+    query BatchDetails($participantType: String!, $batchId: ID) {
+      batchStatus(participantType: $participantType, batchId: $batchId) {
+        id
+        status
+        failureCount
+        failures {
+          ...FailurePage
+        }
+        request {
+          method
+          uri
+          queryString
+        }
+        fetchedAt
+      }
+    }
+  `,
+  [FailurePage],
+);
+
+/** All failures of a batch, a page at a time: `after` is the `endCursor` of the page before. */
+export const BatchFailuresQuery = graphql(
+  `
+    query BatchFailures($participantType: String!, $batchId: ID, $after: String) {
+      batchStatus(participantType: $participantType, batchId: $batchId) {
+        id
+        failures(first: 100, after: $after) {
+          ...FailurePage
+        }
+      }
+    }
+  `,
+  [FailurePage],
+);
 
 /** Several batches at once. One that cannot be read is null, and the others come all the same. */
 export const DashboardQuery = graphql(

@@ -7,6 +7,7 @@ import {
   InMemoryCache,
   type Observable,
 } from '@apollo/client';
+import { relayStylePagination } from '@apollo/client/utilities';
 import { filter, map, takeWhile } from 'rxjs';
 import { adviceFor, GatewayError } from './gateway-errors.ts';
 import { type Batch, BatchStatusQuery, type BatchVariables } from './operations.ts';
@@ -34,6 +35,12 @@ export function createApolloClient(uri: string, ahead?: ApolloLink): ApolloClien
       typePolicies: {
         // It has no id: it is a part of its batch. Queries may ask for different fields of it.
         UpstreamRequest: { merge: true },
+        // Its id is that of a participant, which can be in many batches.
+        BatchRecord: { keyFields: false },
+        // `fetchMore` adds pages to those that are there.
+        BatchStatus: {
+          fields: { failures: relayStylePagination(), successes: relayStylePagination() },
+        },
       },
     }),
     // 'all': a batch that cannot be read must not take the others with it. The cache keeps such a

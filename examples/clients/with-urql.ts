@@ -13,8 +13,15 @@ export function createUrqlClient(url: string, ...ahead: Exchange[]): Client {
     exchanges: [
       // Batches are kept by their `id`, which needs nothing said.
       cacheExchange({
-        // It has no id: it is a part of its batch.
-        keys: { UpstreamRequest: () => null },
+        // These are parts of their batch. The id of a record is that of a participant, which can be in
+        // many batches.
+        keys: {
+          UpstreamRequest: () => null,
+          BatchRecordConnection: () => null,
+          BatchRecordEdge: () => null,
+          BatchRecord: () => null,
+          PageInfo: () => null,
+        },
       }),
       ...ahead,
       fetchExchange,

@@ -33,20 +33,25 @@ function judgeStatus(status: BatchStatus): Finding {
     successCount,
     failureCount,
     progress,
+    failuresListed: status.failures?.length ?? null,
+    successesListed: status.successes?.length ?? null,
     echo: status.request.uri !== null,
   };
-  if (status.status === null) {
+  if (finished === null) {
     return {
       verdict: 'warning',
-      message: 'the documented envelope, but its data has no status',
-      advice: 'Clients find status and finished null, and everything else in data.',
+      message:
+        'the documented envelope, but its data has no status, and no counts that tell of an end',
+      advice:
+        'Clients find finished null and would poll for ever; data has everything. Ask the platform for the payload of this batch.',
       facts,
     };
   }
+  const words = status.status === null ? 'no status' : JSON.stringify(status.status);
   const progressText = progress === null ? '' : `, ${Math.round(100 * progress)} % done`;
   return {
     verdict: 'ok',
-    message: `the documented envelope: ${JSON.stringify(status.status)}, ${finished ? 'finished' : 'not finished'}${progressText}`,
+    message: `the documented envelope: ${words}, ${finished ? 'finished' : 'not finished'}${progressText}`,
     facts,
   };
 }

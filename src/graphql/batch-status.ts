@@ -7,6 +7,7 @@ import {
 import type { BatchStatus as BatchStatusShape } from '../participants/batch-status.ts';
 import { InvalidArgumentError } from '../participants/errors.ts';
 import { resolveJsonPointer } from '../participants/json-pointer.ts';
+import { BatchRecordConnection, pageArguments, resolvePage } from './batch-records.ts';
 import { builder } from './builder.ts';
 import type { GatewayContext } from './context.ts';
 import { ForbiddenError } from './forbidden-error.ts';
@@ -37,35 +38,48 @@ const BatchStatus = builder.objectRef<BatchStatusShape>('BatchStatus').implement
     }),
     finished: t.exposeBoolean('finished', {
       description:
-        'True when nothing will happen any more: stop polling. Null when the service sends no status.',
+        'True when nothing will happen any more: stop polling. By the status, or by counts that say that nothing is left; null when neither can tell.',
     }),
     totalCount: t.exposeInt('totalCount', { description: 'Participants in the batch.' }),
     successCount: t.exposeInt('successCount', {
       description: 'Participants that were created or updated so far.',
     }),
     failureCount: t.exposeInt('failureCount', {
-      description:
-        'Participants that failed so far; why is in `data`, usually at "/failureDetails".',
+      description: 'Participants that failed so far; `failures` tells why.',
     }),
     progress: t.exposeFloat('progress', {
       description:
         'The share that is done, 0 to 1: (successCount + failureCount) / totalCount. Null when that is not known.',
     }),
+    failures: t.field({
+      type: BatchRecordConnection,
+      args: pageArguments,
+      description:
+        'The records that failed so far, a page at a time. Null when the Participant Service lists none.',
+      resolve: (batch, page) => resolvePage(batch, 'failures', page),
+    }),
+    successes: t.field({
+      type: BatchRecordConnection,
+      args: pageArguments,
+      description:
+        'The records that succeeded so far, a page at a time. Null when the Participant Service lists none.',
+      resolve: (batch, page) => resolvePage(batch, 'successes', page),
+    }),
     data: t.expose('data', {
       type: 'JSONObject',
       nullable: false,
       description:
-        "The Participant Service's payload, whole. It can be long: `dataAt` takes a part of it.",
+        "The Participant Service's payload, whole, its numbers with all their digits. It can be long: `failures`, `successes` and `dataAt` take a part of it. (A browser's `JSON.parse` rounds integers beyond 2^53 - 1 and long decimals.)",
     }),
     dataAt: t.field({
       type: 'JSON',
       description:
-        'One part of `data`, so that a dashboard need not download 10,000 failure details. Null when there is no such part.',
+        'One part of `data`, for what has no field of its own. Null when there is no such part.',
       args: {
         pointer: t.arg.string({
           required: true,
           description:
-            'A JSON Pointer (RFC 6901) into `data`: "/failureDetails/0/errors"; "" is the whole; in names "~1" stands for "/" and "~0" for "~".',
+            'A JSON Pointer (RFC 6901) into `data`: "/errors/0/reason"; "" is the whole; in names "~1" stands for "/" and "~0" for "~".',
         }),
       },
       resolve: (batch, { pointer }) => {
@@ -92,7 +106,7 @@ const BatchStatus = builder.objectRef<BatchStatusShape>('BatchStatus').implement
     stale: t.exposeBoolean('stale', {
       nullable: false,
       description:
-        'True when the Participant Service fails, and this is the last that it said: the batch may be further by now. `fetchedAt` tells how old it is.',
+        'True when the Participant Service fails to tell more, and this is the last that it said: the batch may be further by now. `fetchedAt` tells how old it is.',
     }),
   }),
 });

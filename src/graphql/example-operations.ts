@@ -32,7 +32,18 @@ query SeveralBatches {
     batchId: "batch-partial"
   ) {
     ...Summary
-    firstFailure: dataAt(pointer: "/failureDetails/0")
+    failures(first: 2) {
+      edges {
+        node {
+          refId
+          reason
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
   }
   unknown: batchStatus(
     participantType: "operators"

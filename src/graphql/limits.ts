@@ -26,10 +26,12 @@ interface Size {
   cost: number;
 }
 
-/** A field counts 1; one that can carry a whole payload counts as much as this. */
+/** A field counts 1; one that can carry a payload, or a part of one, counts as much as this. */
 export const FIELD_COSTS: ReadonlyMap<string, number> = new Map([
   ['data', 10],
   ['dataAt', 10],
+  ['failures', 10],
+  ['successes', 10],
 ]);
 
 /**

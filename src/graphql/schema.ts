@@ -7,7 +7,7 @@ import { ForbiddenError } from './forbidden-error.ts';
 import './batch-status.ts';
 
 /**
- * The version that brought `@key` to Federation 2, and so the oldest that has all we use: a router
+ * The version that brought `@key` and `@shareable`, and so the oldest that has all we use: a router
  * that is older than the version named here refuses the subgraph.
  */
 const FEDERATION_SPEC = 'https://specs.apollo.dev/federation/v2.0';
@@ -24,7 +24,7 @@ export function createSchema(): GraphQLSchema {
 export function createSubgraphSchema(maxReferences = Number.POSITIVE_INFINITY): GraphQLSchema {
   const schema = builder.toSubGraphSchema({
     linkUrl: FEDERATION_SPEC,
-    federationDirectives: ['@key'],
+    federationDirectives: ['@key', '@shareable'],
   });
   resolveEntitiesApart(schema, maxReferences);
   keepForRouters(schema);

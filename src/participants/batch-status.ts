@@ -1,5 +1,6 @@
 import type { BatchKey } from './batch-key.ts';
-import { type JsonObject, member, type SuccessEnvelope, type UpstreamEcho } from './envelope.ts';
+import type { SuccessEnvelope, UpstreamEcho } from './envelope.ts';
+import { isJsonObject, type JsonObject, type JsonValue, member, toNumber } from './json.ts';
 
 /** How far a batch is, as the upstream said at one moment. Shared between requests: not to be changed. */
 export interface BatchStatus {
@@ -9,17 +10,21 @@ export interface BatchStatus {
   readonly request: UpstreamEcho;
   /** When the upstream said so. */
   readonly fetchedAt: Date;
-  /** True for a copy that is older than copies should be, because the upstream fails. */
+  /** True for the last status that the upstream gave, served because it fails to give a newer one. */
   readonly stale: boolean;
-  /** `data.status` as the upstream words it. */
+  /** The state as the upstream words it; null when it sends none. */
   readonly status: string | null;
-  /** Whether that is a status in which nothing happens any more; null when there is no status. */
+  /** Whether nothing happens any more, by the status or else by the counts; null when neither tells. */
   readonly finished: boolean | null;
   readonly totalCount: number | null;
   readonly successCount: number | null;
   readonly failureCount: number | null;
   /** The share of the batch that is done, 0 to 1; null when it cannot be told. */
   readonly progress: number | null;
+  /** The records that succeeded, as they came; null when the upstream lists none. */
+  readonly successes: readonly JsonValue[] | null;
+  /** The records that failed, as they came; null when the upstream lists none. */
+  readonly failures: readonly JsonValue[] | null;
   /** Length of the answer's text, a measure for the memory it takes. */
   readonly size: number;
 }
@@ -33,19 +38,41 @@ export interface BatchStatusSource {
   finishedStatuses: ReadonlySet<string>;
 }
 
+/** The counts of a batch's records, each null when the upstream does not send it. */
+interface Counts {
+  readonly total: number | null;
+  readonly success: number | null;
+  readonly failure: number | null;
+}
+
+/** Where the two payloads have their records: the core payload, then the orders payload. */
+const SUCCESS_LISTS: readonly string[] = ['success', 'successDetails'];
+const FAILURE_LISTS: readonly string[] = ['errors', 'failureDetails'];
+
 /**
- * Reads the typed fields out of `data`. No document promises them for this endpoint (only its
- * siblings have them), so each is null when it is missing or of another type; names are found
- * without regard to case.
+ * Reads the typed fields out of `data`. The platform has two payloads:
+ *
+ * - core, of participants, containers and entities: `meta` with `status` and the counts `total`, `success`
+ *   and `failed`; beside it the lists `success` and `errors`
+ * - orders, of the order services: `status`, `totalCount`, `successCount`, `failureCount`, and the lists
+ *   `successDetails` and `failureDetails`
+ *
+ * No document promises either for this endpoint. So each field is read from where either payload has it,
+ * first from the core payload if there is a `meta`; it is null when it is missing or of another type. Names
+ * are found without regard to case.
  */
 export function toBatchStatus(source: BatchStatusSource): BatchStatus {
   const { key, envelope, fetchedAt, size, finishedStatuses } = source;
   const { data, request } = envelope;
-  const status = member(data, 'status');
-  const statusText = typeof status === 'string' && status !== '' ? status : null;
-  const totalCount = toCount(member(data, 'totalCount'));
-  const successCount = toCount(member(data, 'successCount'));
-  const failureCount = toCount(member(data, 'failureCount'));
+  const meta = member(data, 'meta');
+  const isCore = isJsonObject(meta);
+  const core = isCore ? meta : {};
+  const status = toStatus(member(core, 'status')) ?? toStatus(member(data, 'status'));
+  const counts = {
+    total: toCount(member(core, 'total')) ?? toCount(member(data, 'totalCount')),
+    success: toCount(member(core, 'success')) ?? toCount(member(data, 'successCount')),
+    failure: toCount(member(core, 'failed')) ?? toCount(member(data, 'failureCount')),
+  };
   return {
     key,
     data,
@@ -53,26 +80,48 @@ export function toBatchStatus(source: BatchStatusSource): BatchStatus {
     fetchedAt,
     stale: false,
     size,
-    status: statusText,
-    finished: statusText === null ? null : finishedStatuses.has(statusText.toUpperCase()),
-    totalCount,
-    successCount,
-    failureCount,
-    progress: toProgress(totalCount, successCount, failureCount),
+    status,
+    finished: isFinished(status, counts, finishedStatuses),
+    totalCount: counts.total,
+    successCount: counts.success,
+    failureCount: counts.failure,
+    progress: toProgress(counts),
+    successes: firstList(data, isCore ? SUCCESS_LISTS : SUCCESS_LISTS.toReversed()),
+    failures: firstList(data, isCore ? FAILURE_LISTS : FAILURE_LISTS.toReversed()),
   };
 }
 
-/** A GraphQL Int ends at 2^31 - 1. */
-function toCount(value: unknown): number | null {
-  const isCount = typeof value === 'number' && Number.isInteger(value) && value >= 0;
-  return isCount && value < 2 ** 31 ? value : null;
+function toStatus(value: JsonValue | undefined): string | null {
+  return typeof value === 'string' && value !== '' ? value : null;
 }
 
-function toProgress(
-  total: number | null,
-  success: number | null,
-  failure: number | null,
-): number | null {
+/** A GraphQL Int ends at 2^31 - 1. Some serialisers write a count as digits in a string. */
+function toCount(value: JsonValue | undefined): number | null {
+  const isDigits = typeof value === 'string' && /^\d+$/.test(value);
+  const count = isDigits ? Number(value) : toNumber(value);
+  return count !== undefined && Number.isInteger(count) && count >= 0 && count < 2 ** 31
+    ? count
+    : null;
+}
+
+function firstList(data: JsonObject, names: readonly string[]): readonly JsonValue[] | null {
+  return names.map((name) => member(data, name)).find(Array.isArray) ?? null;
+}
+
+function isFinished(
+  status: string | null,
+  { total, success, failure }: Counts,
+  finishedStatuses: ReadonlySet<string>,
+): boolean | null {
+  if (status !== null && finishedStatuses.has(status.toUpperCase())) return true;
+  const areCounted = total !== null && total > 0;
+  if (areCounted && (success ?? 0) + (failure ?? 0) >= total) return true;
+  // A count that is missing may hold the rest.
+  const isUnfinished = areCounted && success !== null && failure !== null;
+  return status !== null || isUnfinished ? false : null;
+}
+
+function toProgress({ total, success, failure }: Counts): number | null {
   if (total === null || total === 0 || (success === null && failure === null)) return null;
   return Math.min(1, ((success ?? 0) + (failure ?? 0)) / total);
 }

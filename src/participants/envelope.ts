@@ -1,10 +1,11 @@
-import { parse as parseSafely } from 'secure-json-parse';
-
-/** Whatever JSON can say. */
-export type JsonValue = string | number | boolean | null | JsonValue[] | JsonObject;
-export interface JsonObject {
-  [name: string]: JsonValue;
-}
+import {
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  member,
+  parseJson,
+  toLabel,
+} from './json.ts';
 
 /** The upstream's echo of the request that it got. */
 export interface UpstreamEcho {
@@ -43,7 +44,7 @@ export function decodeSuccessEnvelope(
   secrets: readonly string[],
 ): SuccessEnvelope | undefined {
   return unlessOdd(() => {
-    const envelope = toObject(parseJson(body, secrets));
+    const envelope = toObject(parseBody(body, secrets));
     return {
       data: toObject(member(envelope, 'data')),
       request: toEcho(member(envelope, 'request')) ?? EMPTY_ECHO,
@@ -57,12 +58,12 @@ export function decodeErrorEnvelope(
   secrets: readonly string[],
 ): ErrorEnvelope | undefined {
   return unlessOdd(() => {
-    const envelope = toObject(parseJson(body, secrets));
+    const envelope = toObject(parseBody(body, secrets));
     const error = toObject(member(envelope, 'error'));
     const code = member(error, 'code');
     return {
       // The documents write the code as a string; a number says the same.
-      code: toText(typeof code === 'number' ? String(code) : code) || null,
+      code: toLabel(code) ?? (toText(code) || null),
       description: toText(member(error, 'description')) || null,
       additionalInfo: member(error, 'additionalInfo') ?? null,
       // An echo that is odd must not hide what the error says.
@@ -107,22 +108,13 @@ function toText(value: JsonValue | undefined): string | null {
   return value;
 }
 
-/** The member of that name: exactly so written if there is one, else in any case. */
-export function member(object: JsonObject, name: string): JsonValue | undefined {
-  if (Object.hasOwn(object, name)) return object[name];
-  const lower = name.toLowerCase();
-  const found = Object.keys(object).find((other) => other.toLowerCase() === lower);
-  return found === undefined ? undefined : object[found];
-}
-
 /** No status is nested like that; JSON.stringify overflows the stack some thousand levels down. */
 const MAX_NESTING = 200;
 
-/** Refuses `__proto__` and `constructor.prototype` members, which JSON.parse would let through. */
-function parseJson(body: string, secrets: readonly string[]): JsonValue {
+function parseBody(body: string, secrets: readonly string[]): JsonValue {
   let value: JsonValue;
   try {
-    value = parseSafely(body);
+    value = parseJson(body);
   } catch {
     throw new OddAnswer();
   }
@@ -134,7 +126,7 @@ function parseJson(body: string, secrets: readonly string[]): JsonValue {
 /** The value itself, walked once: its depth is judged, and secrets in it are blanked. */
 function cleaned(value: JsonValue, levels: number, secrets: readonly string[]): JsonValue {
   if (typeof value === 'string') return blanked(value, secrets);
-  if (typeof value !== 'object' || value === null) return value;
+  if (typeof value !== 'object' || value === null || JSON.isRawJSON(value)) return value;
   if (levels === 0) throw new OddAnswer();
   if (Array.isArray(value)) {
     for (let index = 0; index < value.length; index += 1) {
@@ -155,8 +147,4 @@ function blanked(text: string, secrets: readonly string[]): string {
   let shown = text;
   for (const secret of secrets) shown = shown.replaceAll(secret, '[redacted]');
   return shown;
-}
-
-export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,5 @@
-import type { JsonValue, UpstreamEcho } from './envelope.ts';
+import type { UpstreamEcho } from './envelope.ts';
+import type { JsonValue } from './json.ts';
 
 /**
  * What went wrong between the gateway and the Participant Service, in the gateway's words:

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonValue } from './envelope.ts';
+import { isJsonObject, type JsonValue } from './json.ts';
 
 /**
  * The value that a JSON Pointer (RFC 6901) names within `document`: "" is the whole, "/a/0" the first

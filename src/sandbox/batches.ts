@@ -21,13 +21,14 @@ export function createBatchBook(clock: Clock): BatchBook {
     begunAt.set(participantType, start);
     const done = Math.min(1, (clock.now() - start) / RUNNING_DURATION_MS);
     return {
-      id: 'batch-running',
-      status: done < 1 ? 'IN_PROGRESS' : 'SUCCESS',
-      totalCount: RUNNING_TOTAL,
-      successCount: Math.floor(done * RUNNING_TOTAL),
-      failureCount: 0,
-      successDetails: [],
-      failureDetails: [],
+      meta: {
+        status: done < 1 ? 'IN_PROGRESS' : 'SUCCESS',
+        success: Math.floor(done * RUNNING_TOTAL),
+        failed: 0,
+        total: RUNNING_TOTAL,
+      },
+      errors: [],
+      success: [],
     };
   }
 
@@ -36,46 +37,59 @@ export function createBatchBook(clock: Clock): BatchBook {
       case 'batch-running':
         return running(participantType);
       case 'batch-finished':
-        return finishedBatch(batchId, 'SUCCESS', successes(3), []);
+        return corePayload('SUCCESS', successes(3), []);
       case 'batch-partial':
-        return finishedBatch(batchId, 'PARTIAL_SUCCESS', successes(7), failures(3));
+        return corePayload('PARTIAL_SUCCESS', successes(7), failures(3));
       case 'batch-failed':
-        return finishedBatch(batchId, 'FAILED', [], failures(2));
+        return corePayload('FAILED', [], failures(2));
       case 'batch-large':
-        return finishedBatch(batchId, 'PARTIAL_SUCCESS', [], failures(10_000));
+        return corePayload('PARTIAL_SUCCESS', [], failures(10_000));
+      case 'batch-orders':
+        return ORDERS_PAYLOAD;
       default:
         return undefined;
     }
   };
 }
 
-function finishedBatch(
-  id: string,
-  status: string,
-  successDetails: object[],
-  failureDetails: object[],
-) {
-  const successCount = successDetails.length;
-  const failureCount = failureDetails.length;
-  return {
-    id,
+/** The payload of participants. */
+function corePayload(status: string, success: object[], errors: object[]): object {
+  const meta = {
     status,
-    totalCount: successCount + failureCount,
-    successCount,
-    failureCount,
-    successDetails,
-    failureDetails,
+    success: success.length,
+    failed: errors.length,
+    total: success.length + errors.length,
   };
+  return { meta, errors, success };
 }
 
+/** The other payload of the platform, of its order services. */
+const ORDERS_PAYLOAD = {
+  id: 'batch-orders',
+  status: 'PARTIAL_SUCCESS',
+  totalCount: 3,
+  successCount: 2,
+  failureCount: 1,
+  successDetails: [{ id: 'o-1' }, { id: 'o-2' }],
+  failureDetails: [
+    {
+      id: 'o-3',
+      errors: [{ message: 'vin missing', label: 'vin', code: '101100310042', meta: {} }],
+    },
+  ],
+};
+
 function successes(count: number): object[] {
-  return Array.from({ length: count }, (_, index) => ({ id: `p-${index + 1}` }));
+  return Array.from({ length: count }, (_, index) => ({
+    refID: `row-${index + 1}`,
+    id: `p-${index + 1}`,
+  }));
 }
 
 /** Short enough for 10,000 of them to stay below a mebibyte. */
 function failures(count: number): object[] {
   return Array.from({ length: count }, (_, index) => ({
-    id: `r-${index + 1}`,
-    errors: [{ message: 'vin missing', label: 'vin', code: '101100310042', meta: {} }],
+    refID: `row-${index + 1}`,
+    reason: 'vin missing',
   }));
 }

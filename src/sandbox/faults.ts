@@ -24,7 +24,7 @@ export function createFaults(): ReadonlyMap<string, Fault> {
       if (token === refusedToken) {
         sendError(request, response, 401, '100100120003', 'The access token was revoked.');
       } else {
-        sendData(request, response, { id: 'fault-401-once', status: 'SUCCESS' });
+        sendData(request, response, { meta: { status: 'SUCCESS' }, errors: [], success: [] });
       }
     },
     'fault-403': (request, response) =>
@@ -52,7 +52,10 @@ export function createFaults(): ReadonlyMap<string, Fault> {
       response.end('<!doctype html><title>Sign in</title>');
     },
     'fault-truncated': (request, response) => {
-      const whole = JSON.stringify({ data: { status: 'SUCCESS' }, request: echoOf(request) });
+      const whole = JSON.stringify({
+        data: { meta: { status: 'SUCCESS' } },
+        request: echoOf(request),
+      });
       response.writeHead(200, { 'content-type': 'application/json' });
       response.end(whole.slice(0, whole.length / 2));
     },

@@ -35,7 +35,8 @@ const STATUS_PATH = /^\/core\/api\/v2\/participants\/([^/]+)\/batch\/status$/;
  * A Participant Service and its token endpoint, on a loopback port: for trying the gateway without a
  * tenant, and for its tests. It checks headers and tokens as the real one does. Its batches are
  * `batch-running` (grows for 60 s from the first look), `batch-finished`, `batch-partial`,
- * `batch-failed` and `batch-large`; `fault-400` and its like show each error.
+ * `batch-failed`, `batch-large`, and `batch-orders` in the payload of the platform's order services;
+ * `fault-400` and its like show each error.
  */
 export async function startSandbox({ clock, port }: SandboxOptions): Promise<Sandbox> {
   const tokens = createTokenEndpoint({
