@@ -1,7 +1,6 @@
 import SchemaBuilder from '@pothos/core';
 import DirectivesPlugin from '@pothos/plugin-directives';
 import FederationPlugin from '@pothos/plugin-federation';
-import { GraphQLError, GraphQLID } from 'graphql';
 import { DateTimeResolver, JSONObjectResolver, JSONResolver } from 'graphql-scalars';
 import type { JsonObject, JsonValue } from '../participants/json.ts';
 import type { GatewayContext } from './context.ts';
@@ -19,17 +18,6 @@ export const builder = new SchemaBuilder<{
   plugins: [DirectivesPlugin, FederationPlugin],
 });
 
-// JavaScript rounds integers beyond 2^53 - 1 before anybody sees them, and an ID that is rounded is another one.
-builder.addScalarType('ID', GraphQLID, {
-  parseValue(value) {
-    if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
-      throw new GraphQLError(
-        'ID cannot represent an integer beyond 2^53 - 1 that comes as a number, because it may have been rounded: send it as a string.',
-      );
-    }
-    return GraphQLID.parseValue(value);
-  },
-});
 builder.addScalarType('DateTime', DateTimeResolver, {
   description: 'A moment in UTC, as RFC 3339 writes it: "2026-01-31T12:00:00.000Z".',
 });

@@ -1,8 +1,7 @@
-import { type DocumentNode, getOperationAST, OperationTypeNode } from 'graphql';
-import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit';
+import { type DocumentNode, type GraphQLSchema, getOperationAST } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
-import { costOf } from './limits.ts';
+import { type CompiledOperation, compileOperation } from './compiled-operation.ts';
 
 /**
  * Bounds of what is kept: in number, and in characters of the texts. A document takes some hundred
@@ -14,16 +13,14 @@ const MAX_ALL_TEXTS_LENGTH = 256 * 1024;
 
 /** A text that comes again is worth compiling; one that never does is not. */
 const RUNS_BEFORE_COMPILING = 2;
-/** Compiling takes about 0.1 ms for each point: more than a caller should be able to ask for. */
-const MAX_COMPILED_COST = 100;
 
 /** What is known of one query text. */
 interface Plan {
   readonly text: string;
   readonly document: DocumentNode;
   runs: number;
-  /** By operation; undefined where the compiler cannot, or it would take too long. */
-  readonly compiled: Map<object, CompiledQuery | undefined>;
+  /** By operation; undefined where it is not compiled. */
+  readonly compiled: Map<object, CompiledOperation | undefined>;
 }
 
 /** The plans of a server. */
@@ -81,14 +78,7 @@ export function createPlans(): Plans {
       plan.runs += 1;
       const compiled = compiledOperation(plan, args.schema, args.operationName);
       if (compiled === undefined) return;
-      setExecuteFn(async (again) => {
-        const result = await compiled.query(
-          again.rootValue,
-          again.contextValue,
-          again.variableValues,
-        );
-        return result.errors === undefined ? result : executeFn(again);
-      });
+      setExecuteFn(async (again) => (await compiled(again)) ?? executeFn(again));
     },
   };
   return {
@@ -102,18 +92,14 @@ export function createPlans(): Plans {
 
 function compiledOperation(
   { document, runs, compiled }: Plan,
-  schema: Parameters<typeof compileQuery>[0],
+  schema: GraphQLSchema,
   name: string | null | undefined,
-): CompiledQuery | undefined {
+): CompiledOperation | undefined {
   if (runs < RUNS_BEFORE_COMPILING) return undefined;
   const operation = getOperationAST(document, name);
-  if (operation?.operation !== OperationTypeNode.QUERY) return undefined;
+  if (!operation) return undefined;
   if (!compiled.has(operation)) {
-    const plan =
-      costOf(document) > MAX_COMPILED_COST
-        ? undefined
-        : compileQuery(schema, document, operation.name?.value);
-    compiled.set(operation, plan !== undefined && isCompiledQuery(plan) ? plan : undefined);
+    compiled.set(operation, compileOperation(schema, document, operation));
   }
   return compiled.get(operation);
 }

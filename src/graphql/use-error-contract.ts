@@ -1,4 +1,4 @@
-import { type ExecutionResult, getOperationAST } from 'graphql';
+import { type ExecutionResult, type GraphQLError, getOperationAST } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Log } from '../log.ts';
 import { ClientGoneError, type RequestScope, type ScopeContext } from './context.ts';
@@ -52,5 +52,23 @@ export function presentErrors(
     }
     return shown;
   });
-  return { ...result, errors: presented };
+  return { ...result, errors: presented.sort(byPlace) };
+}
+
+/** Execution has them as they happen, which can be another order each time: so, as they stand in the document. */
+function byPlace(a: GraphQLError, b: GraphQLError): number {
+  const [{ line, column }, other] = [placeOf(a), placeOf(b)];
+  return line - other.line || column - other.column || comparePaths(a.path ?? [], b.path ?? []);
+}
+
+function placeOf({ locations }: GraphQLError): { line: number; column: number } {
+  return locations?.[0] ?? { line: 0, column: 0 };
+}
+
+/** Errors of one field are in different elements of lists, or below different aliases of one fragment. */
+function comparePaths(a: readonly (string | number)[], b: readonly (string | number)[]): number {
+  const at = a.findIndex((key, index) => key !== b[index]);
+  const [key, other] = [a[at] ?? 0, b[at] ?? 0];
+  if (typeof key === 'number' && typeof other === 'number') return key - other;
+  return String(key) < String(other) ? -1 : 1;
 }

@@ -19,6 +19,7 @@ import { presentErrors, useErrorContract } from './use-error-contract.ts';
 import { useLimits } from './use-limits.ts';
 import { usePersistedDocuments } from './use-persisted-documents.ts';
 import { useReadableRequests } from './use-readable-requests.ts';
+import { useSafeVariables } from './use-safe-variables.ts';
 
 /** GraphQL behind Yoga. None of the methods rejects or throws for what a client sends. */
 export interface GraphQLServer {
@@ -85,8 +86,9 @@ export function createGraphQLServer(options: GraphQLServerOptions): GraphQLServe
       useReadableRequests(),
       ...(persistedDocuments ? [usePersistedDocuments(persistedDocuments)] : []),
       useLimits(limits),
-      plans.plugin,
       useErrorContract(errorContract),
+      useSafeVariables(),
+      plans.plugin,
       ...(introspection ? [] : [useClosedSchema()]),
     ],
     maskedErrors: { maskError: (error) => toGraphQLError(error, errorDetail) },
