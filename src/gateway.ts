@@ -107,7 +107,7 @@ export async function createGateway({
     finishedTtlMs: settings.statusFinishedTtlMs,
     staleMs: settings.statusStaleMs,
   });
-  const callers = await createCallers(settings, configured.sandbox, {
+  const callers = await createCallers(settings, service.tenantId, configured.sandbox, {
     clock,
     log,
     exchange: issuerNetwork.exchange,
@@ -129,6 +129,7 @@ export async function createGateway({
   });
   const frontDoor = createFrontDoor({
     endpoint: GRAPHQL_PATH,
+    tenantId: service.tenantId,
     graphql,
     graphiql: settings.graphiql
       ? createGraphiQL({
@@ -180,7 +181,12 @@ export async function createGateway({
     rateLimit:
       settings.rateLimit.perSecond === 0
         ? undefined
-        : createRateLimit({ ...settings.rateLimit, clock, random: Math.random }),
+        : createRateLimit({
+            ...settings.rateLimit,
+            tenantId: service.tenantId,
+            clock,
+            random: Math.random,
+          }),
     admission: createAdmission(settings.maxConcurrentRequests),
     sockets: settings.sockets,
     clock,
@@ -230,6 +236,7 @@ interface Callers {
 /** Undefined where nobody's identity is checked. On the sandbox, that is the issuer, unless one is set. */
 async function createCallers(
   { auth }: Settings,
+  tenantId: string,
   sandbox: Sandbox | undefined,
   { clock, log, exchange }: { clock: Clock; log: Log; exchange: Exchange },
 ): Promise<Callers | undefined> {
@@ -244,6 +251,7 @@ async function createCallers(
   });
   const ofSandbox = auth.issuer === undefined ? sandbox?.issuer : undefined;
   const verifier = createAccessTokenVerifier({
+    tenantId,
     findKey: keys.find,
     issuer,
     audiences: ofSandbox === undefined ? auth.audiences : [ofSandbox.audience],

@@ -50,6 +50,7 @@ function createVerifier(
   });
   let lookUps = 0;
   const verifier = createAccessTokenVerifier({
+    tenantId: 'tenant-1',
     findKey: (header, token) => {
       lookUps += 1;
       return keys.find(header, token);

@@ -74,7 +74,7 @@ function scope(): RequestScope {
     deadline: Number.POSITIVE_INFINITY,
     caller: undefined,
     isRouter: true,
-    view: '',
+    cachePartition: '',
     report: {
       lane: 'lean',
       operationName: null,

@@ -21,6 +21,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
   const lines: string[] = [];
   const log = createLog('info', { write: (line) => void lines.push(line) });
   const frontDoor = createFrontDoor({
+    tenantId: 'tenant-1',
     endpoint: '/graphql',
     graphql: createGraphQLServer({
       endpoint: '/graphql',

@@ -18,6 +18,7 @@ export class InvalidTokenError extends Error {
 }
 
 export interface AccessTokenOptions {
+  tenantId: string;
   /** The key that a token's header asks for. */
   findKey: JWTVerifyGetKey;
   /** `iss`, exactly. */
@@ -57,7 +58,7 @@ interface Remembered {
 }
 
 export function createAccessTokenVerifier(options: AccessTokenOptions): AccessTokenVerifier {
-  const { findKey, issuer, audiences, leewayMs, participantTypesClaim, clock } = options;
+  const { tenantId, findKey, issuer, audiences, leewayMs, participantTypesClaim, clock } = options;
   const tokenTypes = new Set(options.tokenTypes.map(bareType));
   const underWay = new Map<string, Promise<Caller>>();
   const remembered = new LRUCache<string, Remembered>({
@@ -95,13 +96,13 @@ export function createAccessTokenVerifier(options: AccessTokenOptions): AccessTo
   return {
     known(token) {
       if (token.length > MAX_TOKEN_LENGTH) return undefined;
-      const found = remembered.get(digest(token));
+      const found = remembered.get(accessTokenKey(tenantId, token));
       // Time to live is counted on the monotonic clock: the wall clock may have been put forward.
       return found && clock.date().getTime() < found.goodUntil ? found.caller : undefined;
     },
     async verify(token) {
       if (token.length > MAX_TOKEN_LENGTH) throw notValid('it is too long');
-      const key = digest(token);
+      const key = accessTokenKey(tenantId, token);
       const verification =
         underWay.get(key) ??
         verify(token, key)
@@ -115,8 +116,9 @@ export function createAccessTokenVerifier(options: AccessTokenOptions): AccessTo
   };
 }
 
-function digest(token: string): string {
-  return hash('sha256', token, 'base64url');
+/** Under which a token is remembered: has nothing of it but its digest. */
+export function accessTokenKey(tenantId: string, token: string): string {
+  return JSON.stringify([tenantId, hash('sha256', token, 'base64url')]);
 }
 
 function bareType(type: string): string {

@@ -20,7 +20,7 @@ export interface AccessOptions {
 /** Who may come in, and what they may. */
 export interface Access {
   /**
-   * Fills in the scope's caller, `isRouter` and `view`. Throws, or rejects with, a
+   * Fills in the scope's caller, `isRouter` and `cachePartition`. Throws, or rejects with, a
    * {@link RefusedRequest} as RFC 6750, section 3 has it: 401 for a token that is missing or bad, 403
    * for one without a required scope; 503 while the issuer's keys cannot be had, or not before the
    * request's deadline. A token that was verified before costs no wait: then nothing is returned.
@@ -38,7 +38,7 @@ export function createAccess(options: AccessOptions): Access {
   const { tokens, requiredScopes, router, forwardUserInfo } = options;
   const anyoneIsRouter = router.secret === undefined && router.scope === undefined;
   const secretDigest = router.secret === undefined ? undefined : digest(router.secret);
-  const views = new WeakMap<Caller, string>();
+  const cachePartitions = new WeakMap<Caller, string>();
 
   function hasRouterSecret(headers: IncomingHttpHeaders): boolean {
     const given = headers[ROUTER_HEADER];
@@ -49,14 +49,14 @@ export function createAccess(options: AccessOptions): Access {
     );
   }
 
-  function viewOf(caller: Caller): string {
-    const known = views.get(caller);
+  function cachePartitionOf(caller: Caller): string {
+    const known = cachePartitions.get(caller);
     if (known !== undefined) return known;
     const types = caller.participantTypes && [...caller.participantTypes].sort();
     const user = forwardUserInfo ? [caller.subject, caller.name] : undefined;
-    const view = JSON.stringify([types, user]);
-    views.set(caller, view);
-    return view;
+    const partition = JSON.stringify([types, user]);
+    cachePartitions.set(caller, partition);
+    return partition;
   }
 
   function enter(caller: Caller, scope: RequestScope): void {
@@ -64,7 +64,7 @@ export function createAccess(options: AccessOptions): Access {
     if (!requiredScopes.every((name) => caller.scopes.has(name)))
       throw missingScope(requiredScopes);
     if (router.scope !== undefined && caller.scopes.has(router.scope)) scope.isRouter = true;
-    scope.view = viewOf(caller);
+    scope.cachePartition = cachePartitionOf(caller);
   }
 
   async function verify(
@@ -81,25 +81,16 @@ export function createAccess(options: AccessOptions): Access {
     enter(caller, scope);
   }
 
-  /** After the caller is known: routers and others must not be given each other's kept answers. */
-  function noteRouter(scope: RequestScope): void {
-    if (!anyoneIsRouter && scope.isRouter) scope.view += ' router';
-  }
-
   return {
     admit(request, scope) {
       scope.isRouter = anyoneIsRouter || hasRouterSecret(request.headers);
-      if (tokens === undefined) {
-        noteRouter(scope);
-        return undefined;
-      }
+      if (tokens === undefined) return undefined;
       const { authorization } = request.headers;
       const token = BEARER.exec(authorization ?? '')?.[1];
       if (token === undefined) throw missingToken(authorization);
       const known = tokens.known(token);
-      if (known === undefined) return verify(tokens, token, scope).then(() => noteRouter(scope));
+      if (known === undefined) return verify(tokens, token, scope);
       enter(known, scope);
-      noteRouter(scope);
       return undefined;
     },
   };

@@ -26,10 +26,13 @@ export interface RequestScope {
   readonly deadline: number;
   /** Undefined where nobody's identity is checked, or it is not known yet. */
   caller: Caller | undefined;
-  /** Whether `_service` and `_entities` may be asked for. */
+  /** Whether `_service` and `_entities` may be asked for: false until that is proven. */
   isRouter: boolean;
-  /** Whatever of the caller can change an answer: part of the key of everything that is kept of one. */
-  view: string;
+  /**
+   * Whatever else of the caller can change an answer, as a JSON array: with it, `isRouter` and the tenant begins
+   * the key of everything that is kept of one. Empty where nothing of the caller can.
+   */
+  cachePartition: string;
   /** Filled in on the way. */
   readonly report: RequestReport;
 }

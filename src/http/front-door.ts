@@ -23,6 +23,7 @@ import { beginRequestScope } from './request-scope.ts';
 
 export interface FrontDoorOptions {
   endpoint: string;
+  tenantId: string;
   graphql: GraphQLServer;
   /** Undefined: GraphiQL is off. */
   graphiql: GraphiQL | undefined;
@@ -72,7 +73,7 @@ export interface FrontDoor {
 export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
   const { endpoint, graphql, graphiql, browsers, access, clock, log } = options;
   const { clientAddress, rateLimit, admission, sockets, requestMaxBytes } = options;
-  const leanLane = createLeanLane(graphql, createKeptAnswers(clock));
+  const leanLane = createLeanLane(graphql, createKeptAnswers(clock, options.tenantId));
   let draining = false;
   const underWay = new Set<ServerResponse>();
   const readiness: ReadinessChecks = {
@@ -120,13 +121,13 @@ export function createFrontDoor(options: FrontDoorOptions): FrontDoor {
     try {
       await access.admit(request, scope);
     } catch (error) {
-      await rateLimit?.check(`address ${clientAddress(request)}`);
+      await rateLimit?.check({ address: clientAddress(request) });
       throw error;
     }
     if (rateLimit === undefined) return;
     const { caller } = scope;
     await rateLimit.check(
-      caller === undefined ? `address ${clientAddress(request)}` : `subject ${caller.subject}`,
+      caller === undefined ? { address: clientAddress(request) } : { subject: caller.subject },
     );
   }
 

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../clock.ts';
-import type { HttpAnswer } from '../graphql/http-answer.ts';
+import type { RequestScope } from '../graphql/context.ts';
+import type { GraphQLMediaType, HttpAnswer } from '../graphql/http-answer.ts';
 
 /** Bounds of what is kept: in number, and in characters of requests and answers together. */
 const MAX_ANSWERS = 10_000;
@@ -13,19 +14,32 @@ export interface KeptAnswer {
   readonly operationName: string | null;
 }
 
-/**
- * Answers whose every status is a copy with a known end, kept until the first of them ends: a
- * dashboard that polls costs one lookup. The key is what the answer depends on, whole: the text of
- * the request's body (query, variables, operation name), the media type of the answer, and whatever
- * of the caller can change it.
- */
-export interface KeptAnswers {
-  get(key: string): KeptAnswer | undefined;
-  /** Keeps an answer until `freshUntil` on the clock; not at all when that is past or unknown. */
-  keep(key: string, kept: KeptAnswer, freshUntil: number): void;
+/** What an answer depends on, whole. */
+export interface Question {
+  /** The media type of the answer. */
+  readonly mediaType: GraphQLMediaType;
+  /** Whatever of the caller can change the answer. */
+  readonly caller: Pick<RequestScope, 'isRouter' | 'cachePartition'>;
+  /** The text of the request's body: query, variables, operation name. */
+  readonly body: string;
 }
 
-export function createKeptAnswers(clock: Clock): KeptAnswers {
+/**
+ * Answers whose every status is a copy with a known end, kept until the first of them ends: a
+ * dashboard that polls costs one lookup.
+ */
+export interface KeptAnswers {
+  get(question: Question): KeptAnswer | undefined;
+  /** Keeps an answer until `freshUntil` on the clock; not at all when that is past or unknown. */
+  keep(question: Question, kept: KeptAnswer, freshUntil: number): void;
+}
+
+/** Under which an answer is kept: for no two questions that may be answered differently the same. */
+export function keptAnswerKey(tenantId: string, { mediaType, caller, body }: Question): string {
+  return JSON.stringify([tenantId, caller.cachePartition, caller.isRouter, mediaType, body]);
+}
+
+export function createKeptAnswers(clock: Clock, tenantId: string): KeptAnswers {
   const answers = new LRUCache<string, KeptAnswer>({
     max: MAX_ANSWERS,
     maxSize: MAX_ALL_CHARACTERS,
@@ -35,10 +49,11 @@ export function createKeptAnswers(clock: Clock): KeptAnswers {
     ttlResolution: 0,
   });
   return {
-    get: (key) => answers.get(key),
-    keep(key, kept, freshUntil) {
+    get: (question) => answers.get(keptAnswerKey(tenantId, question)),
+    keep(question, kept, freshUntil) {
       const ttl = freshUntil - clock.now();
-      if (ttl > 0 && ttl < Number.POSITIVE_INFINITY) answers.set(key, kept, { ttl });
+      if (ttl > 0 && ttl < Number.POSITIVE_INFINITY)
+        answers.set(keptAnswerKey(tenantId, question), kept, { ttl });
     },
   };
 }

@@ -29,8 +29,8 @@ export function createLeanLane(graphql: GraphQLServer, keptAnswers: KeptAnswers)
     const mediaType = acceptedMediaType(request);
     if (mediaType === undefined || isGraphQLJson(request)) return undefined;
 
-    const key = `${mediaType} ${scope.view} ${body}`;
-    const kept = keptAnswers.get(key);
+    const question = { mediaType, caller: scope, body };
+    const kept = keptAnswers.get(question);
     if (kept !== undefined) {
       scope.report.lane = 'kept';
       scope.report.operationName = kept.operationName;
@@ -43,7 +43,7 @@ export function createLeanLane(graphql: GraphQLServer, keptAnswers: KeptAnswers)
     scope.report.lane = 'lean';
     const answer = await graphql.run(request, params, mediaType, scope);
     const { operationName, errorCodes, freshUntil } = scope.report;
-    if (errorCodes.length === 0) keptAnswers.keep(key, { answer, operationName }, freshUntil);
+    if (errorCodes.length === 0) keptAnswers.keep(question, { answer, operationName }, freshUntil);
     return answer;
   };
 }

@@ -2,7 +2,11 @@ import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limit
 import type { Clock } from '../clock.ts';
 import { RefusedRequest } from '../graphql/refused-request.ts';
 
+/** Whom a request is counted for: who shows a token by its subject, anybody else by address. */
+export type CountedCaller = { readonly subject: string } | { readonly address: string };
+
 export interface RateLimitOptions {
+  tenantId: string;
   /** Requests of one caller in a second. */
   perSecond: number;
   /** Requests beyond that, in 10 seconds. */
@@ -18,14 +22,20 @@ export interface RateLimit {
    * Counts a request of a caller. Rejects with a {@link RefusedRequest} (429) when there were too many;
    * not at once, or who floods would keep the gateway busy with refusing, and others waiting.
    */
-  check(caller: string): Promise<void>;
+  check(caller: CountedCaller): Promise<void>;
 }
 
 /** Half of it to one and a half, by chance: or those who are refused together would come back together. */
 const REFUSAL_DELAY_MS = 100;
 
+/** Under which the requests of a caller are counted. */
+export function rateKey(tenantId: string, caller: CountedCaller): string {
+  return JSON.stringify([tenantId, caller]);
+}
+
 /** Counts in memory, for this process. A caller who has not come for 10 seconds is forgotten. */
-export function createRateLimit({ perSecond, burst, clock, random }: RateLimitOptions): RateLimit {
+export function createRateLimit(options: RateLimitOptions): RateLimit {
+  const { tenantId, perSecond, burst, clock, random } = options;
   // By tenths of a second, where there is enough to share out: or all would be taken at its beginning.
   const parts = perSecond >= 10 ? 10 : 1;
   const limiter = new BurstyRateLimiter(
@@ -35,7 +45,7 @@ export function createRateLimit({ perSecond, burst, clock, random }: RateLimitOp
   return {
     async check(caller) {
       try {
-        await limiter.consume(caller);
+        await limiter.consume(rateKey(tenantId, caller));
       } catch (error) {
         if (!(error instanceof RateLimiterRes)) throw error;
         const delayMs = REFUSAL_DELAY_MS * (0.5 + random());

@@ -40,8 +40,8 @@ export function beginRequestScope(
 class Scope implements RequestScope {
   readonly requestId: string;
   caller: Caller | undefined;
-  isRouter = true;
-  view = '';
+  isRouter = false;
+  cachePartition = '';
   readonly report: RequestReport = {
     lane: 'yoga',
     operationName: null,

@@ -76,6 +76,15 @@ interface Flight {
   deadline: number;
 }
 
+/** Under which a status is kept, and a call under way found. */
+export function batchStatusKey(
+  tenantId: string,
+  { participantType, batchId }: BatchKey,
+  user: EndUser | undefined,
+): string {
+  return JSON.stringify([tenantId, participantType, batchId, user && [user.id, user.name]]);
+}
+
 export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchStatusCache {
   const { client, breaker, clock, tenantId, ttlMs, finishedTtlMs, staleMs } = options;
   const flights = new Map<string, Flight>();
@@ -151,8 +160,7 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
 
   return {
     async get(key, requester) {
-      const { participantType, batchId } = key;
-      const id = JSON.stringify([tenantId, participantType, batchId, requester.user]);
+      const id = batchStatusKey(tenantId, key, requester.user);
       const copy = copies.get(id);
       if (copy !== undefined && clock.now() < copy.freshUntil) {
         requester.onStatus(copy.status, copy.freshUntil);
