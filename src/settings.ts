@@ -275,7 +275,7 @@ const environmentSchema = z.object({
   STATUS_STALE_MS: withDefault('60000', integer(0, 86_400_000), {
     takes: COPY_LIFETIME,
     meaning:
-      'How old a copy may be that is served, as `stale`, while the upstream fails and is not asked, in milliseconds; 0: none is.',
+      'How old a copy may be that is served, as `stale`, when the upstream fails, in milliseconds; 0: none is.',
   }),
   FINISHED_STATUSES: withDefault(
     'SUCCESS,PARTIAL_SUCCESS,FAILED,COMPLETED,CANCELLED',

@@ -252,6 +252,25 @@ test('18: what is kept of one caller is not given to another (API1:2023)', async
   expect(gateway.logLines.filter((line) => line.includes('"lane":"kept"'))).not.toEqual([]);
 });
 
+test('92: a stale copy is for who may see its participant type alone (API1:2023)', async () => {
+  await using guarded = await startGuarded({
+    AUTH_PARTICIPANT_TYPES_CLAIM: 'types',
+    STATUS_TTL_MS: '0',
+  });
+  const { gateway, upstream } = guarded;
+  const permitted = bearer(await guarded.issueToken({ types: ['vehicles'] }));
+  const other = bearer(await guarded.issueToken({ types: ['drivers'] }));
+  const query = { query: '{ batchStatus(participantType: "vehicles") { stale } }' };
+  const seen = (stale: boolean) => ({ status: 200, body: { data: { batchStatus: { stale } } } });
+  expect(await send(gateway, query, permitted)).toMatchObject(seen(false));
+  upstream.onStatus = () => ({ status: 500 });
+  expect(await send(gateway, query, permitted)).toMatchObject(seen(true));
+  expect(await send(gateway, query, other)).toMatchObject({
+    body: { data: { batchStatus: null }, errors: [{ extensions: { code: 'FORBIDDEN' } }] },
+  });
+  expect(upstream.statusCalls).toHaveLength(2);
+});
+
 const ENTITIES = {
   query:
     '{ _entities(representations: [{ __typename: "BatchStatus", id: "vehicles" }]) { __typename } }',

@@ -102,7 +102,7 @@ test('31: a body of the largest size is taken, one more byte is not', async () =
   await using upstream = await startScriptedUpstream();
   await using gateway = await startTestGateway({
     upstream,
-    environment: { UPSTREAM_MAX_BODY_BYTES: '2048', STATUS_TTL_MS: '0' },
+    environment: { UPSTREAM_MAX_BODY_BYTES: '2048', STATUS_TTL_MS: '0', STATUS_STALE_MS: '0' },
   });
   const filled = (bytes: number) => {
     const frame = '{"data":{"filler":""}}';

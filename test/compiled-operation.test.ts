@@ -82,6 +82,7 @@ function scope(): RequestScope {
       errorCodes: [],
       upstreamCalls: 0,
       staleStatuses: 0,
+      staleBecause: [],
       freshUntil: Number.POSITIVE_INFINITY,
     },
   };

@@ -213,6 +213,8 @@ async function startStillGateway() {
     gateway,
     async send(lane: Lane, body: string, headers: Record<string, string> = {}) {
       const answer = await clock.elapse(sendThrough(lane, gateway, body, headers));
+      // Until then nothing else of the participant type is asked for.
+      if (answer.body.includes('UPSTREAM_RATE_LIMITED')) clock.advance(2_000);
       if (answer.body.includes('UPSTREAM_'))
         await clock.elapse(gateway.query(KEEPS_CIRCUIT_CLOSED));
       return answer;

@@ -1,4 +1,5 @@
 import type { BatchStatusLoader } from '../participants/batch-status-loader.ts';
+import type { ErrorCode } from './error-codes.ts';
 
 /** The reason of a request's signal when its client went away. */
 export class ClientGoneError extends Error {
@@ -37,6 +38,15 @@ export interface RequestScope {
   readonly report: RequestReport;
 }
 
+/** A failure that no client sees, because the last status was served in its place. */
+export interface StaleReason {
+  readonly code: ErrorCode;
+  /** The upstream's HTTP status; undefined: it gave none. */
+  readonly upstreamStatus: number | undefined;
+  /** The X-COREOS-REQUEST-ID of the failing call; undefined: none was made. */
+  readonly upstreamRequestId: string | undefined;
+}
+
 /** What a request's inside tells of itself: for the log line, and for how long its answer holds. */
 export interface RequestReport {
   /** Which way the answer came: kept from before, through the lean lane, or through Yoga's HTTP layer. */
@@ -50,6 +60,8 @@ export interface RequestReport {
   upstreamCalls: number;
   /** Statuses in the answer that are older than they should be, because the upstream fails. */
   staleStatuses: number;
+  /** Because of which failures, one of each code. */
+  staleBecause: StaleReason[];
   /**
    * The moment on the gateway's clock until which every status in the answer may be served again.
    * Infinity while there is none in it.

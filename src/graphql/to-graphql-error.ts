@@ -13,7 +13,8 @@ import { RefusedRequest } from './refused-request.ts';
 /** How much of the upstream's words a client sees: `full` adds its echo of the request. */
 export type ErrorDetail = 'public' | 'full';
 
-const CODE_OF_KIND: Record<UpstreamErrorKind, ErrorCode> = {
+/** What clients switch on, for each way in which the upstream can fail. */
+export const CODE_OF_KIND: Readonly<Record<UpstreamErrorKind, ErrorCode>> = {
   'invalid-request': 'BAD_USER_INPUT',
   unauthenticated: 'UPSTREAM_UNAUTHENTICATED',
   forbidden: 'UPSTREAM_FORBIDDEN',

@@ -6,14 +6,20 @@ import type { Log } from '../log.ts';
 import type { BatchStatus } from '../participants/batch-status.ts';
 import type { BatchStatusCache, Requester } from '../participants/batch-status-cache.ts';
 import { createBatchStatusLoader } from '../participants/batch-status-loader.ts';
+import type { UpstreamError } from '../participants/errors.ts';
 import type { EndUser } from '../participants/status-endpoint.ts';
-import type { GatewayContext, RequestScope, ScopeContext } from './context.ts';
+import type { GatewayContext, RequestReport, RequestScope, ScopeContext } from './context.ts';
 import { type GraphQLMediaType, type HttpAnswer, toHttpAnswer } from './http-answer.ts';
 import type { OperationLimits } from './limits.ts';
 import type { PersistedDocuments } from './persisted-documents.ts';
 import { createPlans } from './plans.ts';
 import type { RefusedRequest } from './refused-request.ts';
-import { type ErrorDetail, refusalExtensions, toGraphQLError } from './to-graphql-error.ts';
+import {
+  CODE_OF_KIND,
+  type ErrorDetail,
+  refusalExtensions,
+  toGraphQLError,
+} from './to-graphql-error.ts';
 import { useClosedSchema } from './use-closed-schema.ts';
 import { presentErrors, useErrorContract } from './use-error-contract.ts';
 import { useLimits } from './use-limits.ts';
@@ -177,11 +183,19 @@ class ScopeRequester implements Requester {
     this.#scope.report.upstreamCalls += 1;
   }
 
-  onStatus({ stale }: BatchStatus, freshUntil: number): void {
+  onStatus({ stale }: BatchStatus, freshUntil: number, failure?: UpstreamError): void {
     const { report } = this.#scope;
     if (stale) report.staleStatuses += 1;
+    if (failure !== undefined) noteReason(report, failure);
     report.freshUntil = Math.min(report.freshUntil, freshUntil);
   }
+}
+
+function noteReason({ staleBecause }: RequestReport, failure: UpstreamError): void {
+  const code = CODE_OF_KIND[failure.kind];
+  if (staleBecause.some((reason) => reason.code === code)) return;
+  const { requestId: upstreamRequestId, upstream } = failure;
+  staleBecause.push({ code, upstreamStatus: upstream?.status, upstreamRequestId });
 }
 
 function toEndUser({ caller }: RequestScope): EndUser | undefined {

@@ -49,6 +49,7 @@ class Scope implements RequestScope {
     errorCodes: [],
     upstreamCalls: 0,
     staleStatuses: 0,
+    staleBecause: [],
     freshUntil: Number.POSITIVE_INFINITY,
   };
   readonly #request: IncomingMessage;
@@ -94,7 +95,8 @@ class Scope implements RequestScope {
     const { clock, log } = this.#options;
     const answered = this.#response.writableFinished;
     if (!answered) this.#abort?.abort(new ClientGoneError('the client went away'));
-    const { lane, operationName, errorCodes, upstreamCalls, staleStatuses, refusal } = this.report;
+    const { lane, operationName, errorCodes, upstreamCalls, refusal } = this.report;
+    const { staleStatuses, staleBecause } = this.report;
     log.info(
       {
         requestId: this.requestId,
@@ -106,7 +108,7 @@ class Scope implements RequestScope {
         codes: errorCodes,
         ...(refusal === undefined ? {} : { refusal }),
         upstreamCalls,
-        ...(staleStatuses === 0 ? {} : { staleStatuses }),
+        ...(staleStatuses === 0 ? {} : { staleStatuses, staleBecause }),
         durationMs: Math.round(10 * (clock.now() - this.#startedAt)) / 10,
       },
       'request',

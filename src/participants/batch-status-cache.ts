@@ -5,7 +5,7 @@ import type { BatchKey } from './batch-key.ts';
 import type { BatchStatus } from './batch-status.ts';
 import type { CircuitBreaker } from './circuit-breaker.ts';
 import type { ParticipantClient } from './client.ts';
-import { circuitOpen, isOutage, isRefusal } from './errors.ts';
+import { circuitOpen, isOutage, isRefusal, type UpstreamError } from './errors.ts';
 import type { EndUser } from './status-endpoint.ts';
 
 /** On whose behalf a status is wanted. */
@@ -18,8 +18,11 @@ export interface Requester {
   readonly deadline: number;
   /** Called for every request that is sent upstream because of this requester. */
   onUpstreamCall(): void;
-  /** Called for every status that is handed out: with the end of the copy, or 0 when it is no copy. */
-  onStatus(status: BatchStatus, freshUntil: number): void;
+  /**
+   * Called for every status that is handed out: with the end of the copy, or 0 when it is no copy; with the
+   * failure because of which it is stale, if it is.
+   */
+  onStatus(status: BatchStatus, freshUntil: number, failure?: UpstreamError): void;
 }
 
 export interface BatchStatusCacheOptions {
@@ -31,7 +34,7 @@ export interface BatchStatusCacheOptions {
   ttlMs: number;
   /** The same for a finished batch. */
   finishedTtlMs: number;
-  /** How old the last copy may be that is served while the circuit is open; 0: none is. */
+  /** How old the last copy may be that is served when the upstream fails; 0: none is. */
   staleMs: number;
 }
 
@@ -46,9 +49,10 @@ export interface BatchStatusCache {
    * requester that leaves does not end what others wait for; when the last one leaves, the call is
    * aborted.
    *
-   * While the circuit is open, it is the last copy, at once and marked as stale, or an error, at once.
-   * When a call may be made to see whether the upstream is back, one for which there is a copy does not
-   * wait for that.
+   * When the upstream fails, it is the last copy, marked as stale, as long as that is not too old (RFC 5861,
+   * `stale-if-error`). While no call may be made, that is at once, or an error is; and who has a copy does not
+   * wait for the one call that sees whether the upstream is back. 400, 403, 404 and other refusals of the batch
+   * drop the copy; where the gateway's own credentials are refused, it is kept, but not served.
    */
   get(key: BatchKey, requester: Requester): Promise<BatchStatus>;
 }
@@ -64,7 +68,7 @@ interface Copy {
   readonly status: BatchStatus;
   /** Until when it may be served, on the clock. */
   readonly freshUntil: number;
-  /** Until when it may be served while the circuit is open. */
+  /** Until when it may be served when the upstream fails. */
   readonly staleUntil: number;
 }
 
@@ -104,9 +108,8 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
     copies.set(id, { status, freshUntil: now + freshMs, staleUntil: now + staleMs }, { ttl });
   }
 
-  /** The last copy while the circuit is open; undefined when it is too old, or the upstream can be asked. */
+  /** The last copy; undefined when it is too old. */
   function staleStatus(id: string): BatchStatus | undefined {
-    if (breaker.state() === 'closed') return undefined;
     const copy = copies.get(id);
     return copy && clock.now() < copy.staleUntil ? { ...copy.status, stale: true } : undefined;
   }
@@ -117,7 +120,9 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
     const { user } = requester;
     const onCall = () => requester.onUpstreamCall();
     const deadline = () => flight.deadline;
-    const answer = client.getBatchStatus(key, { user, signal, deadline, onCall }).then(
+    const mayWait = staleStatus(id) === undefined;
+    const call = { user, signal, deadline, mayWait, onCall };
+    const answer = client.getBatchStatus(key, call).then(
       (status) => {
         forget(id, flight);
         keep(id, status);
@@ -166,27 +171,28 @@ export function createBatchStatusCache(options: BatchStatusCacheOptions): BatchS
         requester.onStatus(copy.status, copy.freshUntil);
         return copy.status;
       }
-      if (breaker.state() !== 'closed') {
-        const waitMs = breaker.waitMs();
+      const refusal = client.refusal(key.participantType);
+      const isClosed = breaker.state() === 'closed';
+      if (refusal !== undefined || !isClosed) {
         const stale = staleStatus(id);
         if (stale !== undefined) {
-          if (waitMs === undefined && !flights.has(id))
+          if (refusal === undefined && !flights.has(id))
             begin(id, key, requester).answer.catch(() => {});
-          requester.onStatus(stale, 0);
+          requester.onStatus(stale, 0, refusal ?? circuitOpen(0));
           return stale;
         }
-        // Nor is a call of before joined, of which little is to be hoped.
-        if (waitMs !== undefined) throw circuitOpen(waitMs);
+        // A call of before is joined only if something is to be hoped of it.
+        if (refusal !== undefined && !(isClosed && flights.has(id))) throw refusal;
       }
       try {
         const status = await fetch(id, key, requester);
         requester.onStatus(status, 0);
         return status;
       } catch (error) {
-        // It may have opened just now.
-        const stale = isOutage(error) ? staleStatus(id) : undefined;
+        if (!isOutage(error)) throw error;
+        const stale = staleStatus(id);
         if (stale === undefined) throw error;
-        requester.onStatus(stale, 0);
+        requester.onStatus(stale, 0, error);
         return stale;
       }
     },

@@ -72,8 +72,20 @@ export function circuitOpen(waitMs: number): UpstreamError {
   );
 }
 
-/** Errors that tell of no batch, but of an upstream that is not there, or not as it should be. */
-export function isOutage(error: unknown): boolean {
+/** The upstream asks for patience with one participant type (429), so that it is not asked for it. */
+export function rateLimitHeld(waitMs: number): UpstreamError {
+  return new UpstreamError(
+    'rate-limited',
+    'The Participant Service asks for patience: the gateway waits until it may ask again for this participant type.',
+    { requestId: undefined, retryAfterMs: waitMs },
+  );
+}
+
+/**
+ * Errors that tell of no batch, but of an upstream that fails: the last status that it gave is better than none
+ * (RFC 5861, `stale-if-error`). Not of a gateway whose credentials are refused.
+ */
+export function isOutage(error: unknown): error is UpstreamError {
   return error instanceof UpstreamError && OUTAGES.has(error.kind);
 }
 
@@ -92,6 +104,7 @@ const REFUSALS: ReadonlySet<UpstreamErrorKind> = new Set([
 const OUTAGES: ReadonlySet<UpstreamErrorKind> = new Set([
   'timeout',
   'unavailable',
+  'rate-limited',
   'bad-response',
   'token-unavailable',
 ]);

@@ -80,13 +80,31 @@ const echo = fc.oneof(
     '{"queryString":"batchId=other"}',
   ),
 );
-const data = objectOf({
+const record = mostly(
+  objectOf({
+    code: words,
+    errors: mostly(objectOf({ code: words, message: words }).map((each) => `[${each}]`)),
+    reason: words,
+    id: words,
+    refID: words,
+  }),
+);
+const records = mostly(fc.array(record, { maxLength: 3 }).map((list) => `[${list.join(',')}]`));
+const core = objectOf({
+  success: records,
+  errors: records,
+  meta: mostly(objectOf({ x: count, status: words, success: count, failed: count, total: count })),
+});
+const orders = objectOf({
   x: count,
+  successDetails: records,
+  failureDetails: records,
   status: words,
   totalCount: count,
   successCount: count,
   failureCount: count,
 });
+const data = fc.oneof(core, orders);
 const error = objectOf({
   additionalInfo: mostly(fc.constant('{}')),
   code: mostly(fc.constant('"100100110003"')),
