@@ -1,9 +1,23 @@
 /**
- * The rooms of the house, from the front door to the network. Calls go to the right; no room
- * imports one to its left. The files directly in src/ that rooms may share are named in `shared`.
+ * The import direction of src/ (docs/architecture.md). Within a chain, a folder may import those behind it,
+ * never those ahead of it; core and lib may be imported by all.
  */
-const rooms = ['http', 'callers', 'graphql', 'participants', 'tokens', 'network'];
-const shared = '^src/(abort|clock|log|loopback)\\.ts$';
+const base = '^src/(core|lib)/';
+const chain = ['graphql', 'status', 'upstream', 'tokens', 'http-client'];
+
+/** A folder imports these and itself alone, beside core and lib. */
+function importsOnly(folder, allowed, comment) {
+  return {
+    name: `${folder}-imports-only`,
+    comment,
+    severity: 'error',
+    from: { path: `^src/${folder}/` },
+    to: {
+      path: '^(src|scripts|test)/',
+      pathNot: [base, ...[folder, ...allowed].map((name) => `^src/${name}(/|\\.ts$)`)],
+    },
+  };
+}
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
@@ -31,59 +45,57 @@ export default {
       from: { path: '^src' },
       to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'undetermined'] },
     },
-    ...rooms.map((room, index) => ({
-      name: `${room}-looks-right-only`,
-      comment: `${room}/ imports only the rooms to its right: ${rooms.slice(index + 1).join(', ') || 'none'}.`,
-      severity: 'error',
-      from: { path: `^src/${room}/` },
-      to: {
-        path: '^(src|scripts|test)/',
-        pathNot: [shared, ...rooms.slice(index).map((right) => `^src/${right}/`)],
-      },
-    })),
+    ...chain.map((folder, index) =>
+      importsOnly(
+        folder,
+        chain.slice(index + 1),
+        `${chain.join(' → ')}: never from right to left.`,
+      ),
+    ),
+    importsOnly('server', [], 'HTTP, and no GraphQL: app.ts hands it its guards and its handler.'),
+    importsOnly('auth', ['http-client'], 'Knows neither the server nor GraphQL.'),
+    importsOnly('telemetry', [], 'Subscribes to the port of core.'),
+    importsOnly('config', [], 'Settings are read at the edge and handed on.'),
+    importsOnly('sandbox', [], 'The sandbox shares no code with what it is there to test.'),
+    importsOnly(
+      'doctor',
+      ['tenants', 'auth', 'status', 'upstream', 'tokens', 'http-client', 'config'],
+      'The doctor looks at what the gateway would do, and answers no requests.',
+    ),
     {
-      name: 'shared-files-import-nothing',
-      comment: 'What every room may use knows no room.',
+      name: 'core-imports-nothing',
+      comment: 'What all speak, and no more.',
       severity: 'error',
-      from: { path: shared },
-      to: { path: '^src/', pathNot: shared },
+      from: { path: '^src/core/' },
+      to: { pathNot: '^src/core/' },
     },
     {
-      name: 'settings-stand-alone',
-      comment: 'Settings are read at the edge and handed on; they know no room.',
+      name: 'lib-imports-nothing-of-the-house',
+      comment: 'It could be a package of its own.',
       severity: 'error',
-      from: { path: '^src/settings\\.ts$' },
-      to: { path: '^src/', pathNot: shared },
+      from: { path: '^src/lib/' },
+      to: { path: '^src/', pathNot: '^src/lib/' },
+    },
+    {
+      name: 'telemetry-is-handed-in',
+      comment: 'Everything else speaks to the port of core.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(main|app)\\.ts$|^src/telemetry/' },
+      to: { path: '^src/telemetry/' },
+    },
+    {
+      name: 'config-is-handed-in',
+      comment: 'Parts take what they need as an argument.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(main|app|tenants)\\.ts$|^src/(doctor|config)/' },
+      to: { path: '^src/config/' },
     },
     {
       name: 'sandbox-is-reached-by-url',
       comment: 'The sandbox stands for a foreign service: it is started in one place.',
       severity: 'error',
-      from: {
-        pathNot: '^(src/composition\\.ts|src/gateway\\.ts|src/sandbox/|scripts/sandbox\\.ts)',
-      },
+      from: { pathNot: '^(src/(tenants|app)\\.ts|src/sandbox/|scripts/sandbox\\.ts)' },
       to: { path: '^src/sandbox/' },
-    },
-    {
-      name: 'sandbox-stands-alone',
-      comment: 'The sandbox shares no code with what it is there to test.',
-      severity: 'error',
-      from: { path: '^src/sandbox/' },
-      to: { path: '^src/', pathNot: ['^src/sandbox/', shared] },
-    },
-    {
-      name: 'doctor-goes-the-gateway-s-way',
-      comment: 'The doctor looks at what the gateway would do, and answers no requests.',
-      severity: 'error',
-      from: { path: '^src/doctor/' },
-      to: {
-        path: '^(src|scripts|test)/',
-        pathNot: [
-          shared,
-          '^src/(doctor|callers|participants|tokens|network)/',
-          '^src/(settings|composition)\\.ts$',
-        ],
-      },
     },
     {
       name: 'doctor-is-run-by-main',

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { systemClock } from '../src/clock.ts';
+import { systemClock } from '../src/lib/clock.ts';
 import { AUDIENCE, createIssuer, type Issuer } from '../src/sandbox/issuer.ts';
 
 /** An OAuth 2.0 token endpoint that takes any credentials, and the issuer of callers' tokens. */

@@ -1,4 +1,4 @@
 import { writeFile } from 'node:fs/promises';
-import { printSchema } from '../src/graphql/schema.ts';
+import { printSchema } from '../src/graphql/schema/index.ts';
 
 await writeFile(new URL('../schema.graphql', import.meta.url), printSchema());

@@ -1,4 +1,4 @@
-import { systemClock } from '../src/clock.ts';
+import { systemClock } from '../src/lib/clock.ts';
 import { startSandbox } from '../src/sandbox/sandbox.ts';
 
 const port = process.env['PORT'] || '4001';

@@ -4,8 +4,8 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { enableCompileCache, flushCompileCache } from 'node:module';
 import { devNull } from 'node:os';
-import type { Gateway } from './gateway.ts';
-import type { Environment, Settings } from './settings.ts';
+import type { Gateway } from './app.ts';
+import type { Environment, Settings } from './config/settings.ts';
 
 // Before anything else is loaded: the second start finds its code compiled, and is twice as fast.
 enableCompileCache();
@@ -42,8 +42,8 @@ const [command, ...args] = process.argv.slice(2);
 if (command === 'doctor') {
   const [{ runDoctor }, { systemClock }, { parseSettings }] = await Promise.all([
     import('./doctor/command.ts'),
-    import('./clock.ts'),
-    import('./settings.ts'),
+    import('./lib/clock.ts'),
+    import('./config/settings.ts'),
   ]);
   const exitCode = await runDoctor({
     args,
@@ -65,7 +65,7 @@ if (command !== undefined) {
   process.exit(2);
 }
 
-const { parseSettings, SettingsError } = await import('./settings.ts');
+const { parseSettings, SettingsError } = await import('./config/settings.ts');
 
 function readSettings(): Settings {
   try {
@@ -82,14 +82,16 @@ const settings = readSettings();
 const [
   { systemClock },
   { createGateway, GRAPHQL_PATH },
-  { watchProcess },
+  { monitorProcess },
   { createBufferedDestination, createLog, createPrettyDestination },
+  { logEvents },
   { TrustedDocumentsError },
 ] = await Promise.all([
-  import('./clock.ts'),
-  import('./gateway.ts'),
-  import('./http/process-watch.ts'),
-  import('./log.ts'),
+  import('./lib/clock.ts'),
+  import('./app.ts'),
+  import('./server/process-monitor.ts'),
+  import('./telemetry/log.ts'),
+  import('./telemetry/log-events.ts'),
   import('./graphql/trusted-documents-file.ts'),
 ]);
 
@@ -141,16 +143,17 @@ process.on('unhandledRejection', (error) => onFault(error, 'unhandled rejection:
 process.on('SIGTERM', stop);
 process.on('SIGINT', stop);
 
-const watch = watchProcess({
+const telemetry = logEvents(log);
+const monitor = monitorProcess({
   clock: systemClock,
-  log,
+  telemetry,
   openFile: async () => (await open(devNull)).close(),
 });
 const gateway = await createGateway({
   settings,
   clock: systemClock,
-  log,
-  readiness: watch.checks,
+  telemetry,
+  readiness: monitor.checks,
 }).catch((error: unknown) => {
   if (!(error instanceof TrustedDocumentsError)) throw error;
   return fail(`TRUSTED_DOCUMENTS ${settings.trustedDocuments} is faulty. ${error.message}`);
@@ -163,7 +166,7 @@ const origin = await gateway.listen().catch((error: unknown) => {
     `Cannot listen on HOST ${settings.host}, PORT ${settings.port} (${code}): take another.`,
   );
 });
-watch.begin();
+monitor.begin();
 const endpoint = new URL(GRAPHQL_PATH, origin).href;
 log.info(
   { graphql: endpoint, upstream: settings.participantService?.url.origin ?? 'sandbox' },

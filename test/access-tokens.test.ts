@@ -1,9 +1,10 @@
 import { CompactEncrypt, CompactSign, exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import { expect, test } from 'vitest';
-import { createAccessTokenVerifier, InvalidTokenError } from '../src/callers/access-tokens.ts';
-import { createKeySet, KeysUnavailableError } from '../src/callers/key-set.ts';
-import { createLog } from '../src/log.ts';
-import { NetworkError } from '../src/network/network-error.ts';
+import { createAccessTokenVerifier, InvalidTokenError } from '../src/auth/access-token.ts';
+import { createKeySet, KeysUnavailableError } from '../src/auth/jwks.ts';
+import { HttpClientError } from '../src/http-client/errors.ts';
+import { createLog } from '../src/telemetry/log.ts';
+import { logEvents } from '../src/telemetry/log-events.ts';
 import { TestClock } from './support/test-clock.ts';
 
 const ISSUER = 'https://issuer.example';
@@ -39,12 +40,12 @@ function createVerifier(
   const keys = createKeySet({
     source,
     clock,
-    log: createLog('trace', { write: (line) => void log.push(line) }),
-    exchange: async ({ url }) => {
+    telemetry: logEvents(createLog('trace', { write: (line) => void log.push(line) })),
+    send: async ({ url }) => {
       issuer.requests.push(url.pathname);
       await Promise.resolve();
       const answer = issuer.answer(url.pathname);
-      if (answer === undefined) throw new NetworkError('unreachable', 'refused');
+      if (answer === undefined) throw new HttpClientError('unreachable', 'refused');
       return { ...answer, headers: {} };
     },
   });
@@ -85,7 +86,13 @@ function issue({ claims = {}, header = {}, key = first.privateKey }: TokenOption
     .sign(key);
 }
 
-const USER = { subject: 'user-1', name: undefined, scopes: new Set(), participantTypes: undefined };
+const USER = {
+  expiresAt: expect.any(Number),
+  subject: 'user-1',
+  name: undefined,
+  scopes: new Set(),
+  participantTypes: undefined,
+};
 const INVALID = 'The access token is not valid.';
 const EXPIRED = 'The access token is expired.';
 
@@ -107,6 +114,7 @@ test('a good token is accepted, with what it says of its caller', async () => {
     resource: { types: 'vehicles, drivers' },
   };
   expect(await verifier.verify(await issue({ claims }))).toEqual({
+    expiresAt: expect.any(Number),
     subject: 'user-1',
     name: 'Zoë',
     scopes: new Set(['batch:read', 'x']),

@@ -1,9 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { systemClock } from '../src/clock.ts';
+import { systemClock } from '../src/lib/clock.ts';
 import { type Sandbox, startSandbox } from '../src/sandbox/sandbox.ts';
 import { runProgram } from './support/child-process.ts';
-import { LANE_MEDIA_TYPES, type Lane } from './support/lanes.ts';
 import { GATEWAY_AUDIENCE, startOpenIdProvider } from './support/openid-provider.ts';
 import { type ScriptedUpstream, startScriptedUpstream } from './support/scripted-upstream.ts';
 import { TestClock } from './support/test-clock.ts';
@@ -15,7 +14,6 @@ import {
   UUID,
 } from './support/test-gateway.ts';
 
-const LANES: Lane[] = ['lean', 'yoga'];
 const VEHICLES = { query: STATUS_QUERY, variables: { participantType: 'vehicles' } };
 const SUCCESS = {
   status: 200,
@@ -32,11 +30,10 @@ async function send(
   gateway: TestGateway,
   body: object,
   headers: Record<string, string> = {},
-  lane: Lane = 'lean',
 ): Promise<Answer> {
   const response = await fetch(gateway.endpoint, {
     method: 'POST',
-    headers: { 'content-type': LANE_MEDIA_TYPES[lane], ...headers },
+    headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
   });
   return {
@@ -99,139 +96,137 @@ function encode(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-for (const lane of LANES) {
-  test(`a token of an OpenID provider lets a caller in, on the ${lane} lane; its subject alone is logged`, async () => {
-    await using provider = await startOpenIdProvider();
-    await using upstream = await startScriptedUpstream();
-    await using gateway = await startTestGateway({
-      upstream,
-      environment: {
-        AUTH_MODE: 'jwt',
-        AUTH_ISSUER: provider.issuer.origin,
-        AUTH_AUDIENCE: GATEWAY_AUDIENCE,
-        AUTH_REQUIRED_SCOPES: 'batch:read',
-      },
-    });
-    const token = await provider.issueToken();
-    for (let round = 0; round < 3; round += 1) {
-      expect(await send(gateway, VEHICLES, bearer(token), lane)).toEqual(SUCCESS);
-    }
-    const lines = gateway.logLines.map((line) => JSON.parse(line));
-    expect(lines.filter(({ msg }) => msg === 'request')).toEqual(
-      Array.from({ length: 3 }, () =>
-        expect.objectContaining({ sub: 'gateway-client_secret_post', codes: [] }),
-      ),
-    );
-    expect(gateway.logLines.join('')).not.toContain(token.split('.')[2]);
-    expect(provider.requests.toSorted()).toEqual([
-      'GET /.well-known/openid-configuration',
-      'GET /jwks',
-      'POST /token',
-    ]);
+test('a token of an OpenID provider lets a caller in; its subject alone is logged', async () => {
+  await using provider = await startOpenIdProvider();
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({
+    upstream,
+    environment: {
+      AUTH_MODE: 'jwt',
+      AUTH_ISSUER: provider.issuer.origin,
+      AUTH_AUDIENCE: GATEWAY_AUDIENCE,
+      AUTH_REQUIRED_SCOPES: 'batch:read',
+    },
   });
+  const token = await provider.issueToken();
+  for (let round = 0; round < 3; round += 1) {
+    expect(await send(gateway, VEHICLES, bearer(token))).toEqual(SUCCESS);
+  }
+  const lines = gateway.logLines.map((line) => JSON.parse(line));
+  expect(lines.filter(({ msg }) => msg === 'request')).toEqual(
+    Array.from({ length: 3 }, () =>
+      expect.objectContaining({ sub: 'gateway-client_secret_post', codes: [] }),
+    ),
+  );
+  expect(gateway.logLines.join('')).not.toContain(token.split('.')[2]);
+  expect(provider.requests.toSorted()).toEqual([
+    'GET /.well-known/openid-configuration',
+    'GET /jwks',
+    'POST /token',
+  ]);
+});
 
-  test(`17: without a token, and with a bad one: 401, a challenge, no upstream call, on the ${lane} lane (API2:2023)`, async () => {
-    await using guarded = await startGuarded();
-    const { gateway, upstream } = guarded;
-    const good = await guarded.issueToken({});
-    const [header = '', claims = '', signature = ''] = good.split('.');
-    const none = `${encode({ alg: 'none', typ: 'at+jwt' })}.${claims}.`;
-    const signedWithText = `${encode({ alg: 'HS256', typ: 'at+jwt', kid: 'sandbox' })}.${claims}`;
-    const hmac = createHmac('sha256', 'public key').update(signedWithText).digest('base64url');
+test('17: without a token, and with a bad one: 401, a challenge, no upstream call (API2:2023)', async () => {
+  await using guarded = await startGuarded();
+  const { gateway, upstream } = guarded;
+  const good = await guarded.issueToken({});
+  const [header = '', claims = '', signature = ''] = good.split('.');
+  const none = `${encode({ alg: 'none', typ: 'at+jwt' })}.${claims}.`;
+  const signedWithText = `${encode({ alg: 'HS256', typ: 'at+jwt', kid: 'sandbox' })}.${claims}`;
+  const hmac = createHmac('sha256', 'public key').update(signedWithText).digest('base64url');
 
-    const absent: Record<string, string>[] = [{}, { authorization: 'Basic YTpi' }];
-    for (const headers of absent) {
-      expect(await send(gateway, VEHICLES, headers, lane)).toEqual(NO_TOKEN);
-    }
-    const bad = [
-      '',
-      'a b',
-      'garbage',
-      'a.b.c',
-      'a.b.c.d.e',
-      none,
-      `${signedWithText}.${hmac}`,
-      `${header}.${claims}.${signature.slice(0, -4)}`,
-      `${header}.${encode({ ...JSON.parse(Buffer.from(claims, 'base64url').toString()), sub: 'admin' })}.${signature}`,
-      await guarded.issueToken({ aud: 'another' }).then((token) => `${token}x`),
-    ];
-    for (const token of bad) {
-      expect(await send(gateway, VEHICLES, bearer(token), lane)).toEqual(BAD_TOKEN);
-    }
-    const query = new URL(`?access_token=${good}`, gateway.endpoint);
-    const inQuery = await fetch(query, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(VEHICLES),
-    });
-    expect([inQuery.status, inQuery.headers.get('www-authenticate')]).toEqual([401, 'Bearer']);
-    expect(upstream.statusCalls).toEqual([]);
-    expect(JSON.stringify(gateway.logLines)).not.toContain(signature);
+  const absent: Record<string, string>[] = [{}, { authorization: 'Basic YTpi' }];
+  for (const headers of absent) {
+    expect(await send(gateway, VEHICLES, headers)).toEqual(NO_TOKEN);
+  }
+  const bad = [
+    '',
+    'a b',
+    'garbage',
+    'a.b.c',
+    'a.b.c.d.e',
+    none,
+    `${signedWithText}.${hmac}`,
+    `${header}.${claims}.${signature.slice(0, -4)}`,
+    `${header}.${encode({ ...JSON.parse(Buffer.from(claims, 'base64url').toString()), sub: 'admin' })}.${signature}`,
+    await guarded.issueToken({ aud: 'another' }).then((token) => `${token}x`),
+  ];
+  for (const token of bad) {
+    expect(await send(gateway, VEHICLES, bearer(token))).toEqual(BAD_TOKEN);
+  }
+  const query = new URL(`?access_token=${good}`, gateway.endpoint);
+  const inQuery = await fetch(query, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(VEHICLES),
   });
+  expect([inQuery.status, inQuery.headers.get('www-authenticate')]).toEqual([401, 'Bearer']);
+  expect(upstream.statusCalls).toEqual([]);
+  expect(JSON.stringify(gateway.logLines)).not.toContain(signature);
+});
 
-  test(`18: a token without a required scope is 403, on the ${lane} lane (API5:2023)`, async () => {
-    await using guarded = await startGuarded({ AUTH_REQUIRED_SCOPES: 'batch:read,tenant' });
-    const { gateway, upstream } = guarded;
-    const refused: Answer = {
-      status: 403,
-      challenge: 'Bearer error="insufficient_scope", scope="batch:read tenant"',
-      body: {
-        errors: [
-          {
-            message: 'The access token takes the scopes batch:read, tenant.',
-            extensions: { code: 'FORBIDDEN', retryable: false, requestId: UUID },
-          },
-        ],
-      },
-    };
-    for (const claims of [{}, { scope: 'batch:read' }, { scp: ['tenant'] }, { scope: 7 }]) {
-      const token = await guarded.issueToken(claims);
-      // The second time, the token is known.
-      for (let round = 0; round < 2; round += 1) {
-        expect(await send(gateway, VEHICLES, bearer(token), lane)).toEqual(refused);
-      }
+test('18: a token without a required scope is 403 (API5:2023)', async () => {
+  await using guarded = await startGuarded({ AUTH_REQUIRED_SCOPES: 'batch:read,tenant' });
+  const { gateway, upstream } = guarded;
+  const refused: Answer = {
+    status: 403,
+    challenge: 'Bearer error="insufficient_scope", scope="batch:read tenant"',
+    body: {
+      errors: [
+        {
+          message: 'The access token takes the scopes batch:read, tenant.',
+          extensions: { code: 'FORBIDDEN', retryable: false, requestId: UUID },
+        },
+      ],
+    },
+  };
+  for (const claims of [{}, { scope: 'batch:read' }, { scp: ['tenant'] }, { scope: 7 }]) {
+    const token = await guarded.issueToken(claims);
+    // The second time, the token is known.
+    for (let round = 0; round < 2; round += 1) {
+      expect(await send(gateway, VEHICLES, bearer(token))).toEqual(refused);
     }
-    expect(upstream.statusCalls).toEqual([]);
-    for (const claims of [{ scope: 'tenant x batch:read' }, { scp: ['batch:read', 'tenant'] }]) {
-      const token = await guarded.issueToken(claims);
-      expect(await send(gateway, VEHICLES, bearer(token), lane)).toEqual(SUCCESS);
-    }
-  });
+  }
+  expect(upstream.statusCalls).toEqual([]);
+  for (const claims of [{ scope: 'tenant x batch:read' }, { scp: ['batch:read', 'tenant'] }]) {
+    const token = await guarded.issueToken(claims);
+    expect(await send(gateway, VEHICLES, bearer(token))).toEqual(SUCCESS);
+  }
+});
 
-  test(`18: a participant type that the caller may not see is FORBIDDEN at its path, its siblings are intact, on the ${lane} lane (API1:2023)`, async () => {
-    await using guarded = await startGuarded({ AUTH_PARTICIPANT_TYPES_CLAIM: 'access.types' });
-    const { gateway, upstream } = guarded;
-    const query = `query ($them: [_Any!]!) {
-      a: batchStatus(participantType: "vehicles") { id }
-      b: batchStatus(participantType: "drivers") { id }
-      _entities(representations: $them) { ... on BatchStatus { id } }
-    }`;
-    const them = ['vehicles/1', 'drivers/1'].map((id) => ({ __typename: 'BatchStatus', id }));
-    const token = await guarded.issueToken({ access: { types: ['vehicles'] } });
-    const answer = await send(gateway, { query, variables: { them } }, bearer(token), lane);
-    const forbidden = (path: (string | number)[], locations: object[]) => ({
-      message: 'You may not see batches of this participant type.',
-      path,
-      locations,
-      extensions: { code: 'FORBIDDEN', retryable: false, requestId: UUID },
-    });
-    expect(answer).toEqual({
-      status: 200,
-      challenge: null,
-      body: {
-        data: { a: { id: 'vehicles' }, b: null, _entities: [{ id: 'vehicles/1' }, null] },
-        errors: [
-          forbidden(['b'], [{ line: 3, column: 7 }]),
-          forbidden(['_entities', 1], [{ line: 4, column: 7 }]),
-        ],
-      },
-    });
-    expect(upstream.statusCalls.map(({ target }) => target)).toEqual([
-      '/core/api/v2/participants/vehicles/batch/status',
-      '/core/api/v2/participants/vehicles/batch/status?batchId=1',
-    ]);
+test('18: a participant type that the caller may not see is FORBIDDEN at its path, its siblings are intact (API1:2023)', async () => {
+  await using guarded = await startGuarded({ AUTH_PARTICIPANT_TYPES_CLAIM: 'access.types' });
+  const { gateway, upstream } = guarded;
+  const query = `query ($them: [_Any!]!) {
+    a: batchStatus(participantType: "vehicles") { id }
+    b: batchStatus(participantType: "drivers") { id }
+    _entities(representations: $them) { ... on BatchStatus { id } }
+  }`;
+  const them = ['vehicles/1', 'drivers/1'].map((id) => ({ __typename: 'BatchStatus', id }));
+  const token = await guarded.issueToken({ access: { types: ['vehicles'] } });
+  const answer = await send(gateway, { query, variables: { them } }, bearer(token));
+  const forbidden = (path: (string | number)[], locations: object[]) => ({
+    message: 'You may not see batches of this participant type.',
+    path,
+    locations,
+    extensions: { code: 'FORBIDDEN', retryable: false, requestId: UUID },
   });
-}
+  expect(answer).toEqual({
+    status: 200,
+    challenge: null,
+    body: {
+      data: { a: { id: 'vehicles' }, b: null, _entities: [{ id: 'vehicles/1' }, null] },
+      errors: [
+        forbidden(['b'], [{ line: 3, column: 5 }]),
+        forbidden(['_entities', 1], [{ line: 4, column: 5 }]),
+      ],
+    },
+  });
+  expect(upstream.statusCalls.map(({ target }) => target)).toEqual([
+    '/core/api/v2/participants/vehicles/batch/status',
+    '/core/api/v2/participants/vehicles/batch/status?batchId=1',
+  ]);
+});
 
 test('18: what is kept of one caller is not given to another (API1:2023)', async () => {
   await using guarded = await startGuarded({ AUTH_PARTICIPANT_TYPES_CLAIM: 'types' });
@@ -249,7 +244,7 @@ test('18: what is kept of one caller is not given to another (API1:2023)', async
     });
   }
   expect(upstream.statusCalls).toHaveLength(1);
-  expect(gateway.logLines.filter((line) => line.includes('"lane":"kept"'))).not.toEqual([]);
+  expect(gateway.logLines.filter((line) => line.includes('"cached":true'))).not.toEqual([]);
 });
 
 test('92: a stale copy is for who may see its participant type alone (API1:2023)', async () => {
@@ -295,49 +290,45 @@ function forRoutersOnly(field: string) {
   };
 }
 
-for (const lane of LANES) {
-  test(`8: with FEDERATION_SECRET, _entities and _service are for who sends it, on the ${lane} lane (API5:2023)`, async () => {
-    await using upstream = await startScriptedUpstream();
-    const secret = 'canary-router-secret';
-    await using gateway = await startTestGateway({
-      upstream,
-      environment: { FEDERATION_SECRET: secret, AUTH_MODE: 'none' },
-    });
-    const router = { 'router-authorization': secret };
-    const taken = { status: 200, body: { data: { _entities: [{ __typename: 'BatchStatus' }] } } };
-    expect(await send(gateway, ENTITIES, router, lane)).toMatchObject(taken);
-    expect(await send(gateway, SDL, router, lane)).toMatchObject({
-      status: 200,
-      body: { data: { _service: { sdl: expect.stringContaining('type BatchStatus') } } },
-    });
-    // Also after the router's answer is kept.
-    const others: Record<string, string>[] = [
-      {},
-      { 'router-authorization': `${secret}x` },
-      { 'router-authorization': '' },
-    ];
-    for (const headers of others) {
-      expect(await send(gateway, ENTITIES, headers, lane)).toEqual(forRoutersOnly('_entities'));
-      expect(await send(gateway, SDL, headers, lane)).toEqual(forRoutersOnly('_service'));
-    }
-    expect(await send(gateway, VEHICLES, {}, lane)).toEqual(SUCCESS);
-    expect(gateway.logLines.join('')).not.toContain(secret);
+test('8: with FEDERATION_SECRET, _entities and _service are for who sends it (API5:2023)', async () => {
+  await using upstream = await startScriptedUpstream();
+  const secret = 'canary-router-secret';
+  await using gateway = await startTestGateway({
+    upstream,
+    environment: { FEDERATION_SECRET: secret, AUTH_MODE: 'none' },
   });
+  const router = { 'router-authorization': secret };
+  const taken = { status: 200, body: { data: { _entities: [{ __typename: 'BatchStatus' }] } } };
+  expect(await send(gateway, ENTITIES, router)).toMatchObject(taken);
+  expect(await send(gateway, SDL, router)).toMatchObject({
+    status: 200,
+    body: { data: { _service: { sdl: expect.stringContaining('type BatchStatus') } } },
+  });
+  // Also after the router's answer is kept.
+  const others: Record<string, string>[] = [
+    {},
+    { 'router-authorization': `${secret}x` },
+    { 'router-authorization': '' },
+  ];
+  for (const headers of others) {
+    expect(await send(gateway, ENTITIES, headers)).toEqual(forRoutersOnly('_entities'));
+    expect(await send(gateway, SDL, headers)).toEqual(forRoutersOnly('_service'));
+  }
+  expect(await send(gateway, VEHICLES, {})).toEqual(SUCCESS);
+  expect(gateway.logLines.join('')).not.toContain(secret);
+});
 
-  test(`8: with FEDERATION_SCOPE, _entities is for callers with that scope, on the ${lane} lane (API5:2023)`, async () => {
-    await using guarded = await startGuarded({ FEDERATION_SCOPE: 'router' });
-    const router = bearer(await guarded.issueToken({ scope: 'router' }));
-    const user = bearer(await guarded.issueToken({ scope: 'batch:read' }));
-    for (let round = 0; round < 2; round += 1) {
-      expect(await send(guarded.gateway, ENTITIES, router, lane)).toMatchObject({
-        body: { data: { _entities: [{ __typename: 'BatchStatus' }] } },
-      });
-      expect(await send(guarded.gateway, ENTITIES, user, lane)).toEqual(
-        forRoutersOnly('_entities'),
-      );
-    }
-  });
-}
+test('8: with FEDERATION_SCOPE, _entities is for callers with that scope (API5:2023)', async () => {
+  await using guarded = await startGuarded({ FEDERATION_SCOPE: 'router' });
+  const router = bearer(await guarded.issueToken({ scope: 'router' }));
+  const user = bearer(await guarded.issueToken({ scope: 'batch:read' }));
+  for (let round = 0; round < 2; round += 1) {
+    expect(await send(guarded.gateway, ENTITIES, router)).toMatchObject({
+      body: { data: { _entities: [{ __typename: 'BatchStatus' }] } },
+    });
+    expect(await send(guarded.gateway, ENTITIES, user)).toEqual(forRoutersOnly('_entities'));
+  }
+});
 
 test('FORWARD_USER_INFO=on tells the upstream who asks, and shares answers within one user only', async () => {
   await using guarded = await startGuarded({ FORWARD_USER_INFO: 'on' });

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isErrorCode } from '../src/graphql/error-codes.ts';
+import { isErrorCode } from '../src/core/error-codes.ts';
 import { type ArbitraryAnswer, arbitraryAnswer } from './support/arbitrary-answers.ts';
 import { TestClock } from './support/test-clock.ts';
 import { startTestGateway, UUID } from './support/test-gateway.ts';
@@ -254,7 +254,10 @@ test('31: no body, header or status that an upstream can send makes an INTERNAL_
   expect(upstream.answered.size).toBeGreaterThanOrEqual(10_000);
   // There is something of everything.
   expect(outcomes.get('success')).toBeGreaterThan(1_000);
-  const often = [...outcomes].filter(([, times]) => times >= 10);
+  // Those refused while a Retry-After runs may come or not: that goes by the order of answers.
+  const often = [...outcomes].filter(
+    ([outcome, times]) => times >= 10 && outcome !== 'UPSTREAM_RATE_LIMITED without an answer',
+  );
   expect(often.map(([outcome]) => outcome).sort()).toEqual([
     'BAD_USER_INPUT',
     'BAD_USER_INPUT in words of the upstream',
@@ -266,7 +269,6 @@ test('31: no body, header or status that an upstream can send makes an INTERNAL_
     'UPSTREAM_FORBIDDEN in words of the upstream',
     'UPSTREAM_RATE_LIMITED',
     'UPSTREAM_RATE_LIMITED in words of the upstream',
-    'UPSTREAM_RATE_LIMITED without an answer',
     'UPSTREAM_REJECTED',
     'UPSTREAM_REJECTED in words of the upstream',
     'UPSTREAM_TIMEOUT',

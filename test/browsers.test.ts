@@ -63,7 +63,7 @@ test('9: a GET that a page can send without a preflight is 403', async () => {
   const refused = refusal(
     403,
     'FORBIDDEN',
-    'A GET takes the header "graphql-require-preflight: 1", which keeps foreign pages from sending it unnoticed. Or use POST.',
+    'A GET could be the work of a foreign page: send the header "graphql-require-preflight: 1", or ask from a page of the same origin or of one on the list CORS_ORIGINS. Or use POST.',
   );
   for (const headers of [{}, { 'content-type': 'text/plain' }, { 'graphql-require-preflight': '' }])
     expect(await send(gateway, { headers }, QUERY)).toEqual(refused);
@@ -112,10 +112,10 @@ const PREFLIGHT = {
   },
 };
 
-test('10: an origin on the list gets CORS headers in both lanes, and its preflight allowed', async () => {
+test('10: an origin on the list gets CORS headers and its preflight allowed', async () => {
   await using gateway = await startTestGateway({ environment: { CORS_ORIGINS: APP } });
   const allowed = {
-    vary: 'origin',
+    vary: 'origin, sec-fetch-site',
     'access-control-allow-origin': APP,
     'access-control-expose-headers': 'x-request-id, retry-after, www-authenticate',
   };
@@ -141,17 +141,26 @@ test.each([
   'null',
 ])('10: the origin %s, not on the list, gets no CORS headers', async (origin) => {
   await using gateway = await startTestGateway({ environment: { CORS_ORIGINS: APP } });
-  expect(await corsHeaders(gateway, origin)).toEqual({ status: 200, vary: 'origin' });
-  expect(await corsHeaders(gateway, origin, PREFLIGHT)).toEqual({ status: 204, vary: 'origin' });
+  expect(await corsHeaders(gateway, origin)).toEqual({
+    status: 200,
+    vary: 'origin, sec-fetch-site',
+  });
+  expect(await corsHeaders(gateway, origin, PREFLIGHT)).toEqual({
+    status: 204,
+    vary: 'origin, sec-fetch-site',
+  });
 });
 
 test('10: without CORS_ORIGINS no origin gets CORS headers', async () => {
   await using gateway = await startTestGateway();
-  expect(await corsHeaders(gateway, APP)).toEqual({ status: 200 });
-  expect(await corsHeaders(gateway, APP, PREFLIGHT)).toEqual({ status: 204 });
+  expect(await corsHeaders(gateway, APP)).toEqual({ status: 200, vary: 'origin, sec-fetch-site' });
+  expect(await corsHeaders(gateway, APP, PREFLIGHT)).toEqual({
+    status: 204,
+    vary: 'origin, sec-fetch-site',
+  });
 });
 
-test('answers are not to be stored or taken for another type, in both lanes', async () => {
+test('answers are not to be stored or taken for another type', async () => {
   await using gateway = await startTestGateway();
   for (const type of ['application/json', 'application/graphql+json']) {
     const init = { method: 'POST', headers: { 'content-type': type }, body: BODY };

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { accessTokenKey } from '../src/callers/access-tokens.ts';
-import { keptAnswerKey } from '../src/http/kept-answers.ts';
-import { rateKey } from '../src/http/rate-limit.ts';
-import { batchStatusKey } from '../src/participants/batch-status-cache.ts';
+import { accessTokenKey } from '../src/auth/access-token.ts';
+import { responseKey } from '../src/graphql/response-cache.ts';
+import { rateKey } from '../src/server/guards/rate-limit.ts';
+import { batchStatusKey } from '../src/status/service.ts';
 import { startTestGateway } from './support/test-gateway.ts';
 
 /** What a key might be cut at, and texts that could pass for a part of another key. */
@@ -49,21 +49,21 @@ const maybe = fc.option(text);
 /** For each cache: what its key is made of, and the key. The first part is the tenant. */
 const caches: [name: string, parts: fc.Arbitrary<unknown[]>, keyOf: (parts: never) => string][] = [
   [
-    'kept answers',
+    'answers',
     fc.tuple(
       text,
       text,
-      fc.boolean(),
       fc.constantFrom('application/json', 'application/graphql-response+json'),
+      fc.constantFrom('GET', 'POST'),
       text,
     ),
-    ([tenantId, cachePartition, isRouter, mediaType, body]: [
+    ([tenantId, cachePartition, mediaType, method, body]: [
       string,
       string,
-      boolean,
-      'application/json',
       string,
-    ]) => keptAnswerKey(tenantId, { mediaType, caller: { cachePartition, isRouter }, body }),
+      string,
+      string,
+    ]) => responseKey({ principal: { tenantId, cachePartition }, mediaType, method, text: body }),
   ],
   [
     'statuses',
@@ -99,7 +99,11 @@ function alike(parts: fc.Arbitrary<unknown[]>): fc.Arbitrary<[unknown[], unknown
     const moved = [...one];
     const [from, to] = [at % one.length, (at + 1) % one.length];
     const [left, right] = [moved[from], moved[to]];
-    if (typeof left !== 'string' || typeof right !== 'string' || /^application/.test(left + right))
+    if (
+      typeof left !== 'string' ||
+      typeof right !== 'string' ||
+      /^application|^(GET|POST)$/.test(left + right)
+    )
       return [one, other];
     moved[from] = left.slice(0, length);
     moved[to] = left.slice(length) + right;

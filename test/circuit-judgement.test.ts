@@ -2,8 +2,11 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import { createLog } from '../src/log.ts';
-import { createCircuitBreaker, type Judgeable } from '../src/participants/circuit-breaker.ts';
+import { createLog } from '../src/telemetry/log.ts';
+import { logEvents } from '../src/telemetry/log-events.ts';
+import { createCircuitBreaker } from '../src/upstream/circuit-breaker.ts';
+import { UpstreamError } from '../src/upstream/errors.ts';
+import type { CallOutcome } from '../src/upstream/outcome.ts';
 import { circuitLog, OPEN, QUERY, startBroken, status } from './support/broken-upstream.ts';
 import { ECHO } from './support/scripted-upstream.ts';
 import { TestClock } from './support/test-clock.ts';
@@ -164,29 +167,34 @@ test('35: whose call opens the circuit is not made to wait for a second one', as
   expect(circuitLog(broken.gateway.logLines)).toHaveLength(1);
 });
 
+const FAILURE = new UpstreamError('unavailable', 'No.', { requestId: undefined });
+
 /** A breaker of its own. */
 function createBreaker() {
   const clock = new TestClock();
   const lines: string[] = [];
   const log = createLog('info', { write: (line) => void lines.push(line) });
-  const breaker = createCircuitBreaker({ clock, log, random: () => 0 });
+  const breaker = createCircuitBreaker({ clock, telemetry: logEvents(log), random: () => 0 });
   const { signal } = new AbortController();
   return {
     clock,
     breaker,
     lines,
-    execute: (call: () => Promise<Judgeable>) => breaker.execute(call, signal),
+    execute: (call: () => Promise<CallOutcome>) => breaker.execute(call, signal),
     async fail(times: number) {
       for (let index = 0; index < times; index += 1) {
-        await breaker.execute(async () => ({ fault: 'it fails' }), signal);
+        await breaker.execute(
+          async () => ({ kind: 'fault', error: FAILURE, fault: 'it fails' }),
+          signal,
+        );
       }
     },
   };
 }
 
-const undecided: [name: string, call: () => Promise<Judgeable>][] = [
+const undecided: [name: string, call: () => Promise<CallOutcome>][] = [
   ['ends in a fault of the gateway', () => Promise.reject(new Error('a bug'))],
-  ['finds no connection', async () => ({ fault: undefined, isInconclusive: true })],
+  ['finds no connection', async () => ({ kind: 'inconclusive', error: FAILURE })],
 ];
 
 for (const [name, call] of undecided) {

@@ -17,8 +17,8 @@ import type { Answer, PollOptions } from '../examples/clients/poll-batch.ts';
 import * as apollo from '../examples/clients/with-apollo.ts';
 import * as plain from '../examples/clients/with-fetch.ts';
 import * as urql from '../examples/clients/with-urql.ts';
-import { ERROR_CODES } from '../src/graphql/error-codes.ts';
-import { createSchema } from '../src/graphql/schema.ts';
+import { ERROR_CODES } from '../src/core/error-codes.ts';
+import { createSchema } from '../src/graphql/schema/index.ts';
 import { runProgram } from './support/child-process.ts';
 import {
   ECHO,

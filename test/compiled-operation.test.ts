@@ -1,14 +1,16 @@
-import type { IncomingMessage } from 'node:http';
 import { type GraphQLSchema, parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
+import type { Handler } from '../src/core/answer.ts';
 import { isCompilable } from '../src/graphql/compiled-operation.ts';
-import type { RequestScope } from '../src/graphql/context.ts';
-import { createSubgraphSchema } from '../src/graphql/schema.ts';
-import { createGraphQLServer, type GraphQLServer } from '../src/graphql/yoga.ts';
-import { createLog } from '../src/log.ts';
-import { type BatchStatus, toBatchStatus } from '../src/participants/batch-status.ts';
-import { UpstreamError } from '../src/participants/errors.ts';
-import { parseJson } from '../src/participants/json.ts';
+import { createDocuments } from '../src/graphql/documents.ts';
+import { createHandler } from '../src/graphql/handler.ts';
+import { createPlainDocuments } from '../src/graphql/persisted-documents.ts';
+import { createResponseCache } from '../src/graphql/response-cache.ts';
+import { createSubgraphSchema } from '../src/graphql/schema/index.ts';
+import { systemClock } from '../src/lib/clock.ts';
+import { parseJson } from '../src/lib/json.ts';
+import { type BatchStatus, toBatchStatus } from '../src/status/status.ts';
+import { UpstreamError } from '../src/upstream/errors.ts';
 import { type RandomDocument, randomDocument } from './support/random-document.ts';
 import { startTestGateway, UUID } from './support/test-gateway.ts';
 
@@ -35,74 +37,75 @@ function statusOf(key: BatchStatus['key']): BatchStatus {
 }
 
 /** The gateway's GraphQL over statuses that are at hand, of which some fail. */
-function createServer(schema: GraphQLSchema): GraphQLServer {
-  return createGraphQLServer({
-    endpoint: '/graphql',
-    schema,
-    cache: {
+function createTestHandler(schema: GraphQLSchema): Handler {
+  const limits = {
+    maxTokens: 10_000,
+    maxDepth: 100,
+    maxAliases: 1_000,
+    maxDirectives: 1_000,
+    maxCost: 10_000,
+  };
+  return createHandler({
+    documents: createDocuments({ schema, limits, introspection: true }),
+    persistedDocuments: createPlainDocuments(),
+    responseCache: createResponseCache(systemClock),
+    statuses: {
       async get(key) {
         const kind = { gone: 'not-found', down: 'unavailable' } as const;
-        if (key.batchId !== 'gone' && key.batchId !== 'down') return statusOf(key);
-        throw new UpstreamError(kind[key.batchId], 'No.', { requestId: 'u' });
+        if (key.batchId !== 'gone' && key.batchId !== 'down') {
+          const status = statusOf(key);
+          return { status, freshUntil: 0, staleBecause: undefined, upstreamCalls: 0 };
+        }
+        const error = new UpstreamError(kind[key.batchId], 'No.', { requestId: 'u' });
+        return { error, upstreamCalls: 0 };
       },
     },
     participantTypes: new Set(),
-    introspection: true,
+    maxBatches: 20,
     forwardUserInfo: false,
-    limits: {
-      maxTokens: 10_000,
-      maxDepth: 100,
-      maxAliases: 1_000,
-      maxDirectives: 1_000,
-      maxCost: 10_000,
-      maxBatches: 20,
-    },
-    persistedDocuments: undefined,
     errorDetail: 'full',
-    log: createLog('error', {
-      write(line) {
-        throw new Error(line);
+    telemetry: {
+      internalError({ error }) {
+        throw error;
       },
-    }),
+    },
   });
 }
 
-function scope(): RequestScope {
-  return {
-    requestId: 'r',
-    signal: new AbortController().signal,
-    deadline: Number.POSITIVE_INFINITY,
-    caller: undefined,
-    isRouter: true,
-    cachePartition: '',
-    report: {
-      lane: 'lean',
-      operationName: null,
-      refusal: undefined,
-      errorCodes: [],
-      upstreamCalls: 0,
-      staleStatuses: 0,
-      staleBecause: [],
-      freshUntil: Number.POSITIVE_INFINITY,
-    },
-  };
-}
-
-const REQUEST = { headers: {} } as IncomingMessage;
+const CONTEXT = {
+  id: 'r',
+  signal: new AbortController().signal,
+  deadline: Number.POSITIVE_INFINITY,
+};
+const PRINCIPAL = {
+  tenantId: 't',
+  subject: undefined,
+  name: undefined,
+  scopes: new Set<string>(),
+  participantTypes: undefined,
+  isRouter: true,
+  expiresAt: undefined,
+  cachePartition: '[]',
+};
 
 /** The bytes of the answers to one request, made three times: by the executor, and then compiled if it can be. */
-async function threeAnswers(server: GraphQLServer, { query, variables }: RandomDocument) {
+async function threeAnswers(handler: Handler, { query, variables }: RandomDocument) {
+  const request = {
+    method: 'POST',
+    headers: {},
+    search: '',
+    body: JSON.stringify({ query, variables }),
+  };
   const answers: string[] = [];
   for (let time = 0; time < 3; time += 1) {
-    const params = { query, variables };
-    answers.push((await server.run(REQUEST, params, 'application/json', scope())).body);
+    answers.push((await handler.handle(request, CONTEXT, PRINCIPAL)).body);
   }
   return answers;
 }
 
 test(`68: ${DOCUMENTS} generated documents have one answer each, byte for byte, however often they are asked`, async () => {
   const schema = createSubgraphSchema();
-  const server = createServer(schema);
+  const handler = createTestHandler(schema);
   let valid = 0;
   let compiled = 0;
   let erroneous = 0;
@@ -111,7 +114,7 @@ test(`68: ${DOCUMENTS} generated documents have one answer each, byte for byte, 
     const document = parse(request.query);
     if (validate(schema, document).length > 0) continue;
     valid += 1;
-    const [first, ...others] = await threeAnswers(server, request);
+    const [first, ...others] = await threeAnswers(handler, request);
     if (others.some((answer) => answer !== first)) {
       expect.fail(`seed ${seed}: ${JSON.stringify(request)}\n${[first, ...others].join('\n')}`);
     }
@@ -285,7 +288,7 @@ test('68: a variable whose value graphql would lose is refused', async () => {
   expect(await response.json()).toEqual({
     errors: [
       {
-        message: 'A variable cannot be named "__proto__": take another name.',
+        message: 'A variable cannot be named "__proto__": choose another name.',
         locations: [{ line: 1, column: 8 }],
         extensions: { code: 'BAD_USER_INPUT', retryable: false, requestId: UUID },
       },

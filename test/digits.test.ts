@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseJson } from '../src/participants/json.ts';
+import { parseJson } from '../src/lib/json.ts';
 import { startScriptedUpstream } from './support/scripted-upstream.ts';
-import { startTestGateway, type TestGateway, UUID } from './support/test-gateway.ts';
+import { sendBody, startTestGateway, type TestGateway, UUID } from './support/test-gateway.ts';
 
 /** The answer as it came over the wire. */
 async function textOf(gateway: TestGateway, query: string, contentType = 'application/json') {
@@ -17,20 +17,19 @@ async function textOf(gateway: TestGateway, query: string, contentType = 'applic
 const NUMBERS = [
   '9007199254740993',
   '-9007199254740993',
+  '9007199254740993.0',
   '1e400',
   '-1E-400',
   '0.12345678901234567890',
-  '1.0',
-  '1.10',
-  '-0',
-  '0.0',
-  '1E3',
+  '-123456789.123456789012345',
   '123456789012345678901234567890',
-  // These JavaScript writes as they came.
+  // These JavaScript has.
   '0',
   '-1',
   '0.5',
+  '12.25',
   '9007199254740992',
+  '123456789012345680000',
 ];
 
 test.each(NUMBERS)(
@@ -78,6 +77,13 @@ test.each(NUMBERS)(
   },
 );
 
+test('69: a number that JavaScript has is written as JavaScript does, and is the same number', () => {
+  const written = ['1.0', '12.50', '-0', '1E3', '0.000', '1.10e1', '100000000000000000.00'];
+  expect(JSON.stringify(parseJson(`[${written.join(',')}]`))).toBe(
+    '[1,12.5,0,1000,0,11,100000000000000000]',
+  );
+});
+
 test('69: a pointer into a number finds nothing', async () => {
   await using upstream = await startScriptedUpstream();
   await using gateway = await startTestGateway({ upstream });
@@ -95,7 +101,7 @@ test('69: numbers as they were written are read as counts, ids and codes', async
   await using upstream = await startScriptedUpstream();
   await using gateway = await startTestGateway({ upstream });
   upstream.onStatus = () => ({
-    body: '{"data":{"meta":{"total":2.0},"errors":[{"refID":9007199254740993,"code":1.10}]},"request":{}}',
+    body: '{"data":{"meta":{"total":2.0},"errors":[{"refID":9007199254740993,"code":1.12345678901234567890}]},"request":{}}',
   });
   expect(
     await gateway.query(`{ batchStatus(participantType: "vehicles") {
@@ -107,7 +113,9 @@ test('69: numbers as they were written are read as counts, ids and codes', async
       data: {
         batchStatus: {
           totalCount: 2,
-          failures: { edges: [{ node: { refId: '9007199254740993', code: '1.10' } }] },
+          failures: {
+            edges: [{ node: { refId: '9007199254740993', code: '1.12345678901234567890' } }],
+          },
         },
       },
     },
@@ -149,16 +157,30 @@ const { json } = fc.letrec<{ json: string }>((tie) => {
   };
 });
 
-/** Without the blanks between its tokens. */
-function compact(jsonText: string): string {
-  return jsonText.replaceAll(/("(?:[^"\\]|\\.)*")|\s+/g, '$1');
+/** What a number is, however it is written: its digits and their power of ten. */
+function exact(number: string): string {
+  const [mantissa = '', exponent = '0'] = number.toLowerCase().split('e');
+  const [whole = '', fraction = ''] = mantissa.replace('-', '').split('.');
+  const digits = BigInt(whole + fraction);
+  if (digits === 0n) return '0';
+  const zeros = /0*$/.exec(String(digits))?.[0].length ?? 0;
+  const power = BigInt(exponent) - BigInt(fraction.length) + BigInt(zeros);
+  return `${mantissa.startsWith('-') ? '-' : ''}${digits / 10n ** BigInt(zeros)}e${power}`;
 }
 
-test('69: whatever numbers a text holds, it is written again as it came', () => {
+/** Without the blanks between its tokens, each number as what it is. */
+function canonical(jsonText: string): string {
+  return jsonText.replaceAll(
+    /("(?:[^"\\]|\\.)*")|(-?\d[\d.eE+-]*)|\s+/g,
+    (_whole, string?: string, digits?: string) => string ?? (digits && exact(digits)) ?? '',
+  );
+}
+
+test('69: whatever numbers a text holds, they are the same when it is written again', () => {
   fc.assert(
     fc.property(json, (inner) => {
       const whole = `{"data":[${inner}]}`;
-      expect(JSON.stringify(parseJson(whole))).toBe(compact(whole));
+      expect(canonical(JSON.stringify(parseJson(whole)))).toBe(canonical(whole));
     }),
     { numRuns: 3_000 },
   );
@@ -226,6 +248,26 @@ test('70: integers up to 2^53 - 1, strings and literals arrive with all their di
       ...['9007199254740993', '1e21', '9007199254740993'],
     ].map(found),
   );
+});
+
+test('70: lists for a variable of type ID are an error, however deep they are nested', async () => {
+  await using gateway = await startTestGateway();
+  const query = 'query ($i: ID) { batchStatus(participantType: "vehicles", batchId: $i) { id } }';
+  for (const depth of [1, 10_000]) {
+    const value = `${'['.repeat(depth)}9007199254740993${']'.repeat(depth)}`;
+    const { status, body } = await sendBody(
+      gateway,
+      `{"query":${JSON.stringify(query)},"variables":{"i":${value}}}`,
+    );
+    expect(status).toBe(200);
+    expect(JSON.parse(body)).toEqual({
+      errors: [
+        expect.objectContaining({
+          extensions: { code: 'BAD_USER_INPUT', retryable: false, requestId: 'the-same' },
+        }),
+      ],
+    });
+  }
 });
 
 test('70: a router that sends a batchId as a number is told what a reference takes', async () => {

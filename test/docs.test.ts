@@ -1,9 +1,9 @@
 import { access, readdir, readFile } from 'node:fs/promises';
 import { parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
-import { ERROR_CODES } from '../src/graphql/error-codes.ts';
-import { createSchema } from '../src/graphql/schema.ts';
-import { type Environment, parseSettings, VARIABLES } from '../src/settings.ts';
+import { type Environment, parseSettings, VARIABLES } from '../src/config/settings.ts';
+import { ERROR_CODES } from '../src/core/error-codes.ts';
+import { createSchema } from '../src/graphql/schema/index.ts';
 
 const ROOT = new URL('../', import.meta.url);
 const DOCUMENTS = [

@@ -13,8 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
+import { type Environment, parseSettings } from '../src/config/settings.ts';
 import { runDoctor } from '../src/doctor/command.ts';
-import { type Environment, parseSettings } from '../src/settings.ts';
 import {
   createCertificateAuthority,
   type ServerCertificate,
@@ -215,7 +215,7 @@ const sandboxFaults: [batch: string, message: string, advice: RegExp, facts: obj
   ],
   [
     'fault-huge',
-    'The Participant Service answered more than the gateway takes.',
+    'The Participant Service answered more than the gateway reads.',
     /UPSTREAM_MAX_BODY_BYTES/,
     { kind: 'bad-response', httpStatus: null },
   ],

@@ -126,7 +126,7 @@ const badResponses: [fault: string, message: string, extensions: object][] = [
     'The Participant Service answered something that is not its documented envelope.',
     { upstream: { status: 200, ...NO_ENVELOPE } },
   ]),
-  ['fault-huge', 'The Participant Service answered more than the gateway takes.', {}],
+  ['fault-huge', 'The Participant Service answered more than the gateway reads.', {}],
 ];
 
 for (const [fault, message, extensions] of badResponses) {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { systemClock } from '../src/clock.ts';
+import { systemClock } from '../src/lib/clock.ts';
 import { startSandbox } from '../src/sandbox/sandbox.ts';
 import { launchBrowser, type PageRecord, recordPage } from './support/browser.ts';
 import { TestClock } from './support/test-clock.ts';

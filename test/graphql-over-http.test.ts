@@ -1,8 +1,15 @@
 import { type IncomingMessage, request } from 'node:http';
 import { json } from 'node:stream/consumers';
+import { auditServer } from 'graphql-http';
 import { expect, test } from 'vitest';
-import { startScriptedUpstream } from './support/scripted-upstream.ts';
-import { STATUS_QUERY, startTestGateway, type TestGateway } from './support/test-gateway.ts';
+import { ECHO, startScriptedUpstream } from './support/scripted-upstream.ts';
+import { TestClock } from './support/test-clock.ts';
+import {
+  STATUS_QUERY,
+  sendBody,
+  startTestGateway,
+  type TestGateway,
+} from './support/test-gateway.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 
@@ -32,27 +39,38 @@ const badBodies: [name: string, body: string, answer: { status: number; body: ob
   [
     'a body that is not JSON',
     '{"query": ',
-    { status: 400, body: refusal('POST body sent invalid JSON.') },
+    { status: 400, body: refusal('The body is not valid JSON.') },
   ],
-  ['an empty body', '', { status: 400, body: refusal('POST body sent invalid JSON.') }],
+  [
+    'an empty body',
+    '',
+    { status: 400, body: refusal('The request has no body: send JSON with a query.') },
+  ],
   [
     'a body that is a number',
     '7',
-    { status: 400, body: refusal('POST body is expected to be object but received number') },
+    { status: 400, body: refusal('The body has to be a JSON object with a query.') },
   ],
-  ['no query', '{"variables":{}}', { status: 400, body: refusal('Must provide query string.') }],
+  [
+    'no query',
+    '{"variables":{}}',
+    {
+      status: 400,
+      body: refusal('The parameter query is missing: the text of a GraphQL document.'),
+    },
+  ],
   [
     'variables that are a string',
     '{"query":"{ __typename }","variables":"x"}',
     {
       status: 400,
-      body: refusal('Expected "variables" param to be empty or an object, but given string.'),
+      body: refusal('The parameter variables has to be an object.'),
     },
   ],
   [
     '6: an array of requests',
     '[{"query":"{ __typename }"}]',
-    { status: 400, body: refusal('Batching is not supported.') },
+    { status: 400, body: refusal('Batching is not supported: send one operation in one request.') },
   ],
   [
     'a syntax error',
@@ -145,7 +163,7 @@ test('parameters that are not JSON are 400', async () => {
   });
   expect({ status: response.status, body: await response.json() }).toEqual({
     status: 400,
-    body: refusal('A parameter is not valid JSON.'),
+    body: refusal('The parameter variables is not valid JSON.'),
   });
 });
 
@@ -172,4 +190,86 @@ test('8: INTROSPECTION=off hides the schema, and error messages suggest nothing 
       locations: [{ line: 1, column: 3 }],
     }),
   );
+});
+
+const audits: [header: string, extra: Record<string, string>, optional: string[]][] = [
+  ['with the CSRF header: all 61', { 'graphql-require-preflight': '1' }, []],
+  ['without the CSRF header: every MUST and SHOULD', {}, ['MAY']],
+];
+test.each(audits)('1: the audits of graphql-http pass %s', async (_name, extra, optional) => {
+  await using gateway = await startTestGateway();
+  const results = await auditServer({
+    url: gateway.endpoint.href,
+    fetchFn: (url: string, init: RequestInit = {}) =>
+      fetch(url, {
+        ...init,
+        headers: { ...Object.fromEntries(new Headers(init.headers)), ...extra },
+      }),
+  });
+  expect(results).toHaveLength(61);
+  const failed = results.filter(({ status }) => status !== 'ok').map(({ name }) => name);
+  expect(failed.filter((name) => !optional.some((word) => name.startsWith(word)))).toEqual([]);
+});
+
+function batch(id: string, fields: string): string {
+  return `batchStatus(participantType: "vehicles", batchId: "${id}") { ${fields} }`;
+}
+
+/** For each request so far, whether its answer came from the response cache. */
+function cachedFlags({ logLines }: TestGateway): boolean[] {
+  return logLines
+    .map((line) => JSON.parse(line))
+    .filter(({ msg }) => msg === 'request')
+    .map(({ cached }) => cached === true);
+}
+
+test('an answer that is kept is the same answer again, without a call, until its first status ends', async () => {
+  const clock = new TestClock();
+  await using upstream = await startScriptedUpstream();
+  upstream.onStatus = ({ target }) => ({
+    body: {
+      data: { status: target.includes('done') ? 'SUCCESS' : 'RUNNING', at: clock.now() },
+      request: ECHO,
+    },
+  });
+  await using gateway = await startTestGateway({
+    upstream,
+    clock,
+    environment: { STATUS_TTL_MS: '1000', STATUS_FINISHED_TTL_MS: '60000' },
+  });
+  const body = JSON.stringify({ query: `{ ${batch('done', 'data')} b: ${batch('b', 'data')} }` });
+  const ask = async () => (await sendBody(gateway, body)).body;
+  const answer = (done: number, running: number) =>
+    `{"data":{"batchStatus":{"data":{"status":"SUCCESS","at":${done}}},"b":{"data":{"status":"RUNNING","at":${running}}}}}`;
+
+  expect([await ask(), await ask()]).toEqual([answer(1_000, 1_000), answer(1_000, 1_000)]);
+  clock.advance(999);
+  expect([await ask(), await ask()]).toEqual([answer(1_000, 1_000), answer(1_000, 1_000)]);
+  clock.advance(2);
+  expect(await ask()).toBe(answer(1_000, 2_001));
+  clock.advance(500);
+  expect([await ask(), await ask()]).toEqual([answer(1_000, 2_001), answer(1_000, 2_001)]);
+  expect(cachedFlags(gateway)).toEqual([false, false, true, true, false, false, true]);
+  expect(upstream.statusCalls).toHaveLength(3);
+});
+
+test('an answer with an error is not kept, nor is one given to another body, media type or method', async () => {
+  await using gateway = await startTestGateway({ clock: new TestClock() });
+  const query = `{ ${batch('batch-finished', 'id')} }`;
+  const good = JSON.stringify({ query });
+  const bad = JSON.stringify({
+    query: `{ ${batch('batch-finished', 'id')} b: ${batch('fault-500', 'id')} }`,
+  });
+  const none = JSON.stringify({ query: '{ __typename }' });
+  for (const body of [bad, bad, none, none, good, good, good, `${good} `]) {
+    await sendBody(gateway, body);
+  }
+  await sendBody(gateway, good, { accept: 'application/graphql-response+json' });
+  const get = new URL(`?query=${encodeURIComponent(query)}`, gateway.endpoint);
+  for (let time = 0; time < 2; time += 1) {
+    await fetch(get, { headers: { 'graphql-require-preflight': '1' } });
+  }
+  await expect
+    .poll(() => cachedFlags(gateway))
+    .toEqual([...[false, false, false, false, false, true, true, false, false], ...[false, true]]);
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Environment } from '../src/settings.ts';
-import { createClientCredentialsGrant } from '../src/tokens/client-credentials-grant.ts';
+import type { Environment } from '../src/config/settings.ts';
+import { createClientCredentialsGrant } from '../src/tokens/client-credentials.ts';
 import { fixedSecret } from '../src/tokens/client-secret.ts';
 import { PROVIDER_SECRET, startOpenIdProvider } from './support/openid-provider.ts';
 import { startScriptedUpstream } from './support/scripted-upstream.ts';
@@ -125,7 +125,7 @@ test('an issuer that is not there is TOKEN_UNAVAILABLE', async () => {
 test("an issuer's metadata that name a token endpoint without TLS get no credentials", async () => {
   const requests: string[] = [];
   const grant = createClientCredentialsGrant({
-    exchange: async ({ method, url }) => {
+    send: async ({ method, url }) => {
       requests.push(`${method} ${url.origin}${url.pathname}`);
       const metadata = {
         issuer: 'https://issuer.example',

@@ -3,8 +3,7 @@ import { Agent, type ClientRequest, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import { watchProcess } from '../src/http/process-watch.ts';
-import { createLog } from '../src/log.ts';
+import { monitorProcess } from '../src/server/process-monitor.ts';
 import { type RunningProgram, runProgram } from './support/child-process.ts';
 import { startScriptedUpstream } from './support/scripted-upstream.ts';
 import { TestClock } from './support/test-clock.ts';
@@ -205,11 +204,10 @@ function takeDescriptors({ port }: RunningGateway): Disposable {
 
 test('63: readiness remembers a blocked event loop for five seconds, and no timer that is a little late', () => {
   const clock = new TestClock();
-  const log = createLog('silent', { write() {} });
-  const watch = watchProcess({ clock, log, openFile: async () => {} });
-  const { eventLoop } = watch.checks;
+  const monitor = monitorProcess({ clock, telemetry: {}, openFile: async () => {} });
+  const { eventLoop } = monitor.checks;
   clock.advance(10_000);
-  watch.begin();
+  monitor.begin();
   clock.advance(999);
   expect(eventLoop.missing?.()).toBe(undefined);
   clock.advance(1_000);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readRetryAfterMs } from '../src/network/retry-after.ts';
+import { readRetryAfterMs } from '../src/http-client/retry-after.ts';
 
 const NOW = new Date('2026-01-31T12:00:00.000Z');
 

@@ -10,7 +10,7 @@ import {
 } from 'graphql';
 import { expect, test } from 'vitest';
 import { EXAMPLE_OPERATIONS } from '../src/graphql/example-operations.ts';
-import { createSchema, printSchema } from '../src/graphql/schema.ts';
+import { createSchema, printSchema } from '../src/graphql/schema/index.ts';
 import { startScriptedUpstream } from './support/scripted-upstream.ts';
 import { STATUS_QUERY, startTestGateway, UUID } from './support/test-gateway.ts';
 

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { systemClock } from '../src/clock.ts';
-import { createLog } from '../src/log.ts';
+import { systemClock } from '../src/lib/clock.ts';
 import { startSandbox } from '../src/sandbox/sandbox.ts';
+import { createLog } from '../src/telemetry/log.ts';
 import { startScriptedUpstream } from './support/scripted-upstream.ts';
-import { CLIENT_SECRET, STATUS_QUERY, startTestGateway } from './support/test-gateway.ts';
+import { CLIENT_SECRET, STATUS_QUERY, startTestGateway, UUID } from './support/test-gateway.ts';
 
 const TOKEN = 'canary/access+token=0123456789';
 
@@ -175,11 +175,11 @@ test('each request is one log line with what an operator asks for', async () => 
       time: expect.any(String),
       requestId: 'from-the-frontend',
       method: 'POST',
-      lane: 'lean',
       operationName: 'Mine',
       status: 200,
       codes: ['NOT_FOUND'],
       upstreamCalls: 2,
+      upstreamRequestIds: [UUID],
       durationMs: expect.any(Number),
       msg: 'request',
     },

@@ -1,6 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { type Environment, parseSettings, SettingsError, VARIABLES } from '../src/settings.ts';
+import {
+  type Environment,
+  parseSettings,
+  SettingsError,
+  VARIABLES,
+} from '../src/config/settings.ts';
 
 const ANY_FILE = () => true;
 const TENANT: Environment = {

@@ -146,7 +146,7 @@ test('92: a gateway whose own request takes too long serves the copy, too', asyn
   expect(lastLine(broken)).toEqual({
     codes: [],
     staleStatuses: 1,
-    staleBecause: [{ code: 'UPSTREAM_TIMEOUT', upstreamRequestId: UUID }],
+    staleBecause: [{ code: 'UPSTREAM_TIMEOUT' }],
   });
 });
 
@@ -316,4 +316,23 @@ test('92: who has a copy does not wait for a Retry-After', async () => {
   expect(await ask('seen')).toEqual(status('seen', broken.fetchedAt, true));
   expect(clock.now() - begun).toBeLessThan(1_000);
   expect(upstream.statusCalls).toHaveLength(1);
+});
+
+test('92: a shorter Retry-After that comes later does not end the longer one', async () => {
+  await using broken = await startWithCopy();
+  const { clock, upstream, gateway, ask } = broken;
+  const slow = Promise.withResolvers<void>();
+  upstream.onStatus = async ({ target }) => {
+    if (target.endsWith('slow')) await slow.promise;
+    return { status: 429, headers: { 'retry-after': target.endsWith('slow') ? '0' : '60' } };
+  };
+  const first = gateway.query(QUERY, { batchId: 'slow' });
+  await upstream.statusCallCount(1);
+  await ask('fast');
+  slow.resolve();
+  await clock.elapse(first);
+  expect(await ask('third')).toMatchObject({
+    body: { errors: [{ extensions: { code: 'UPSTREAM_RATE_LIMITED' } }] },
+  });
+  expect(upstream.statusCalls).toHaveLength(2);
 });

@@ -2,8 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createLog } from '../src/log.ts';
-import type { GrantedToken } from '../src/tokens/client-credentials-grant.ts';
+import type { GrantedToken } from '../src/tokens/client-credentials.ts';
 import { TokenError } from '../src/tokens/errors.ts';
 import { type AccessToken, createTokenCache } from '../src/tokens/token-cache.ts';
 import { type ScriptedAnswer, startScriptedUpstream } from './support/scripted-upstream.ts';
@@ -22,7 +21,7 @@ function scriptedCache(lifetimeMs = 100_000) {
   };
   const cache = createTokenCache({
     clock,
-    log: createLog('silent', { write() {} }),
+    telemetry: {},
     random: () => 0.5,
     grant: () => {
       script.calls += 1;

@@ -17,18 +17,16 @@ import {
 import { BatchStatusQuery } from '../examples/clients/operations.ts';
 import { TrustedBatchStatus } from '../examples/clients/trusted-documents.ts';
 import { createFetchClient } from '../examples/clients/with-fetch.ts';
-import { createSchema } from '../src/graphql/schema.ts';
+import { parseSettings } from '../src/config/settings.ts';
+import { createSchema } from '../src/graphql/schema/index.ts';
 import {
   decodeTrustedDocuments,
   TrustedDocumentsError,
 } from '../src/graphql/trusted-documents-file.ts';
-import { parseSettings } from '../src/settings.ts';
 import { runProgram } from './support/child-process.ts';
-import { LANE_MEDIA_TYPES, type Lane } from './support/lanes.ts';
 import { startScriptedUpstream } from './support/scripted-upstream.ts';
 import { startTestGateway, UUID } from './support/test-gateway.ts';
 
-const LANES: Lane[] = ['lean', 'yoga'];
 const CLIENTS = fileURLToPath(new URL('../examples/clients/', import.meta.url));
 const VARIABLES = { participantType: 'vehicles', batchId: 'batch-finished' };
 
@@ -159,85 +157,88 @@ test("with Apollo's manifest, Apollo Client and urql ask by hash alone", async (
   );
 });
 
-for (const lane of LANES) {
-  const post = async (endpoint: URL, body: object) => {
-    const response = await fetch(endpoint, {
-      method: 'POST',
-      headers: { 'content-type': LANE_MEDIA_TYPES[lane] },
-      body: JSON.stringify(body),
-    });
-    return { status: response.status, body: await response.json() };
-  };
-  const refusal = (status: number, code: string, message: string) => {
-    const extensions = { code, retryable: false, requestId: UUID };
-    return { status, body: { errors: [{ message, extensions }] } };
-  };
-
-  test(`with TRUSTED_DOCUMENTS, a documentId runs, and nothing else, on the ${lane} lane`, async () => {
-    await using upstream = await startScriptedUpstream();
-    await using gateway = await startTestGateway({
-      upstream,
-      environment: { TRUSTED_DOCUMENTS: documentsFile },
-    });
-    const [[documentId = '', query = ''] = []] = Object.entries(await documents());
-    const variables = { participantType: 'vehicles' };
-    for (const id of [documentId, hashOf(query)]) {
-      expect(await post(gateway.endpoint, { documentId: id, variables })).toMatchObject({
-        status: 200,
-        body: { data: { batchStatus: { id: 'vehicles', status: 'IN_PROGRESS' } } },
-      });
-    }
-    const calls = upstream.statusCalls.length;
-
-    const onlyTrusted = refusal(
-      403,
-      'FORBIDDEN',
-      'Only trusted documents run here: send the hash of one.',
-    );
-    const texts: object[] = [
-      { query, variables },
-      { query: '{ __typename }' },
-      {},
-      { documentId: 7, query },
-    ];
-    for (const body of texts) expect(await post(gateway.endpoint, body)).toEqual(onlyTrusted);
-
-    const unknown = refusal(400, 'BAD_USER_INPUT', 'No trusted document has this hash.');
-    for (const id of ['', '__proto__', 'constructor', hashOf('x'), 'x'.repeat(10_000)]) {
-      for (const body of [
-        { documentId: id },
-        { documentId: id, query: '{ __typename }' },
-        { extensions: { persistedQuery: { version: 1, sha256Hash: id } } },
-      ]) {
-        expect(await post(gateway.endpoint, body)).toEqual(unknown);
-      }
-    }
-    expect(upstream.statusCalls).toHaveLength(calls);
+const post = async (endpoint: URL, body: object) => {
+  const response = await fetch(endpoint, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
   });
+  return { status: response.status, body: await response.json() };
+};
+const refusal = (status: number, code: string, message: string, retryable = false) => {
+  const extensions = { code, retryable, requestId: UUID };
+  return { status, body: { errors: [{ message, extensions }] } };
+};
 
-  test(`with PERSISTED_QUERIES=on, a hash stands for a text that came with it, on the ${lane} lane`, async () => {
-    await using gateway = await startTestGateway({ environment: { PERSISTED_QUERIES: 'on' } });
-    const query = '{ __typename }';
-    const ask = (more: object, sha256Hash = hashOf(query)) =>
-      post(gateway.endpoint, {
-        ...more,
-        extensions: { persistedQuery: { version: 1, sha256Hash } },
-      });
-    const taken = { status: 200, body: { data: { __typename: 'Query' } } };
-    const notFound = refusal(200, 'PERSISTED_QUERY_NOT_FOUND', 'PersistedQueryNotFound');
-    const mismatch = refusal(400, 'BAD_USER_INPUT', 'The hash is not that of the query.');
-
-    expect(await ask({})).toEqual(notFound);
-    expect(await ask({ query: '{ a: __typename }' })).toEqual(mismatch);
-    expect(await ask({})).toEqual(notFound);
-    expect(await ask({ query })).toEqual(taken);
-    expect(await ask({})).toEqual(taken);
-    expect(await ask({ query: '{ a: __typename }' })).toEqual(mismatch);
-    expect(await ask({})).toEqual(taken);
-    expect(await ask({}, '__proto__')).toEqual(notFound);
-    expect(await post(gateway.endpoint, { query })).toEqual(taken);
+test('with TRUSTED_DOCUMENTS, a documentId runs, and nothing else', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({
+    upstream,
+    environment: { TRUSTED_DOCUMENTS: documentsFile },
   });
-}
+  const [[documentId = '', query = ''] = []] = Object.entries(await documents());
+  const variables = { participantType: 'vehicles' };
+  for (const id of [documentId, hashOf(query)]) {
+    expect(await post(gateway.endpoint, { documentId: id, variables })).toMatchObject({
+      status: 200,
+      body: { data: { batchStatus: { id: 'vehicles', status: 'IN_PROGRESS' } } },
+    });
+  }
+  const calls = upstream.statusCalls.length;
+
+  const onlyTrusted = refusal(
+    403,
+    'FORBIDDEN',
+    'Only trusted documents run here: send the hash of one.',
+  );
+  const texts: object[] = [
+    { query, variables },
+    { query: '{ __typename }' },
+    {},
+    { documentId: 7, query },
+  ];
+  for (const body of texts) expect(await post(gateway.endpoint, body)).toEqual(onlyTrusted);
+
+  const unknown = refusal(
+    400,
+    'UNKNOWN_DOCUMENT',
+    'No trusted document of this instance has this hash. During a rollout another instance may have it: try again.',
+    true,
+  );
+  for (const id of ['', '__proto__', 'constructor', hashOf('x'), 'x'.repeat(10_000)]) {
+    for (const body of [
+      { documentId: id },
+      { documentId: id, query: '{ __typename }' },
+      { extensions: { persistedQuery: { version: 1, sha256Hash: id } } },
+    ]) {
+      expect(await post(gateway.endpoint, body)).toEqual(unknown);
+    }
+  }
+  expect(upstream.statusCalls).toHaveLength(calls);
+});
+
+test('with PERSISTED_QUERIES=on, a hash stands for a text that came with it', async () => {
+  await using gateway = await startTestGateway({ environment: { PERSISTED_QUERIES: 'on' } });
+  const query = '{ __typename }';
+  const ask = (more: object, sha256Hash = hashOf(query)) =>
+    post(gateway.endpoint, {
+      ...more,
+      extensions: { persistedQuery: { version: 1, sha256Hash } },
+    });
+  const taken = { status: 200, body: { data: { __typename: 'Query' } } };
+  const notFound = refusal(200, 'PERSISTED_QUERY_NOT_FOUND', 'PersistedQueryNotFound');
+  const mismatch = refusal(400, 'BAD_USER_INPUT', 'The hash is not that of the query.');
+
+  expect(await ask({})).toEqual(notFound);
+  expect(await ask({ query: '{ a: __typename }' })).toEqual(mismatch);
+  expect(await ask({})).toEqual(notFound);
+  expect(await ask({ query })).toEqual(taken);
+  expect(await ask({})).toEqual(taken);
+  expect(await ask({ query: '{ a: __typename }' })).toEqual(mismatch);
+  expect(await ask({})).toEqual(taken);
+  expect(await ask({}, '__proto__')).toEqual(notFound);
+  expect(await post(gateway.endpoint, { query })).toEqual(taken);
+});
 
 test('by GET, too, a hash runs', async () => {
   await using gateway = await startTestGateway({

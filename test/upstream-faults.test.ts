@@ -224,7 +224,7 @@ for (const [encoding, encode] of encoders) {
     expect(await ask(gateway, 'b-1')).toEqual(success('b-1', 'DONE'));
     upstream.onStatus = sends(await encode(frame('x'.repeat(MIB))), encoding.toUpperCase());
     expect(await ask(gateway, 'b-1')).toEqual(
-      statusFailure('The Participant Service answered more than the gateway takes.', {
+      statusFailure('The Participant Service answered more than the gateway reads.', {
         code: 'UPSTREAM_BAD_RESPONSE',
         retryable: true,
       }),
@@ -306,7 +306,7 @@ test('32: twenty bombs of 64 MiB at once take little more than twenty times the 
   const { body } = await gateway.query(`{ ${aliases.join(' ')} }`);
   clearInterval(watching);
   expect(body).toHaveProperty('errors.length', 20);
-  expect(JSON.stringify(body).match(/answered more than the gateway takes/g)).toHaveLength(20);
+  expect(JSON.stringify(body).match(/answered more than the gateway reads/g)).toHaveLength(20);
   expect(peak).toBeLessThan(64 * MIB);
 });
 
@@ -325,7 +325,7 @@ test('32: an answer without an end is cut off at the limit', async () => {
   };
   expect((await damaged.timed()).answer.body).toHaveProperty(
     'errors.0.message',
-    'The Participant Service answered more than the gateway takes.',
+    'The Participant Service answered more than the gateway reads.',
   );
   await gone.promise;
   // What the sockets' buffers hold comes on top.

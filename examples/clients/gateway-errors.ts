@@ -17,6 +17,8 @@ export const GATEWAY_ERROR_CODES = [
   'RATE_LIMITED',
   'OVERLOADED',
   'PERSISTED_QUERY_NOT_FOUND',
+  'PERSISTED_QUERY_NOT_SUPPORTED',
+  'UNKNOWN_DOCUMENT',
   'INTERNAL_SERVER_ERROR',
 ] as const;
 
@@ -81,6 +83,7 @@ export function adviceFor(error: GatewayError): Advice {
     case 'TOKEN_UNAVAILABLE':
     case 'RATE_LIMITED':
     case 'OVERLOADED':
+    case 'UNKNOWN_DOCUMENT':
       return tryAgain;
     case 'UPSTREAM_UNAUTHENTICATED':
     case 'UPSTREAM_FORBIDDEN':
@@ -89,6 +92,7 @@ export function adviceFor(error: GatewayError): Advice {
     case 'OPERATION_TOO_COMPLEX':
     case 'PAYLOAD_TOO_LARGE':
     case 'PERSISTED_QUERY_NOT_FOUND':
+    case 'PERSISTED_QUERY_NOT_SUPPORTED':
     case 'INTERNAL_SERVER_ERROR':
       return tellSupport;
   }

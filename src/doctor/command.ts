@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
-import type { Clock } from '../clock.ts';
-import { InvalidArgumentError } from '../participants/errors.ts';
-import type { Settings } from '../settings.ts';
+import type { Settings } from '../config/settings.ts';
+import { FieldError } from '../core/errors.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { LookUp } from './connection.ts';
 import { examine } from './examine.ts';
 import { printReport, USAGE_EXIT_CODE } from './report.ts';
@@ -50,7 +50,7 @@ export async function runDoctor(options: DoctorOptions): Promise<number> {
     write(given.json ? `${JSON.stringify(report, null, 2)}\n` : printReport(report));
     return report.exitCode;
   } catch (error) {
-    if (!(error instanceof InvalidArgumentError)) throw error;
+    if (!(error instanceof FieldError)) throw error;
     complain(`${error.message}\n`);
     return USAGE_EXIT_CODE;
   }

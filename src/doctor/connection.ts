@@ -1,6 +1,6 @@
 import { isIP, connect as openTcp, type Socket } from 'node:net';
 import { connect as openTls, type PeerCertificate, type TLSSocket } from 'node:tls';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { Finding } from './report.ts';
 
 /** The addresses of a name. Rejects with the system's error. */

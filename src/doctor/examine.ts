@@ -1,15 +1,19 @@
-import type { Clock } from '../clock.ts';
 import {
-  createIssuerNetwork,
-  createServiceEndpoint,
-  createStatusNetwork,
-  createTokenNetwork,
+  type ParticipantServiceSettings,
+  type Settings,
+  SettingsError,
+} from '../config/settings.ts';
+import { parseBatchKey } from '../core/batch-key.ts';
+import type { Clock } from '../lib/clock.ts';
+import {
+  createIssuerClient,
+  createServiceCall,
+  createStatusClient,
+  createTokenClient,
   keySourceOf,
   openService,
   tokenSourceOf,
-} from '../composition.ts';
-import { parseBatchKey } from '../participants/batch-key.ts';
-import { type ParticipantServiceSettings, type Settings, SettingsError } from '../settings.ts';
+} from '../tenants.ts';
 import { inspectTls, type Look, type LookUp, lookUpName, openConnection } from './connection.ts';
 import { examineKeys } from './keys.ts';
 import { type Finding, type Report, type Step, type StepName, toReport } from './report.ts';
@@ -30,7 +34,7 @@ export interface ExaminationOptions {
  * Goes the way from the settings to a batch's status, as the gateway would, and says of each step whether
  * it works and what to do if not. What a failed step would lead to is skipped. Changes nothing anywhere;
  * asks for one token (two where the first way is refused), one status, and the keys of callers' tokens
- * where the settings name an issuer. Rejects with an {@link InvalidArgumentError} where there can be no
+ * where the settings name an issuer. Rejects with an `FieldError` where there can be no
  * such batch.
  */
 export async function examine(options: ExaminationOptions): Promise<Report> {
@@ -96,21 +100,21 @@ async function examineUpstream(
   if (!tokensConnect) {
     return record.skip(['token', 'status'], `${tokenUrl.host} is out of reach`);
   }
-  const tokenNetwork = createTokenNetwork(settings, clock);
+  const tokenClient = createTokenClient(settings, clock);
   const { token } = await record
-    .take('token', () => examineToken(service, tokenNetwork.exchange, clock, settings.auth))
-    .finally(() => tokenNetwork.close());
+    .take('token', () => examineToken(service, tokenClient.send, clock, settings.auth))
+    .finally(() => tokenClient.close());
   if (token === undefined || !serviceConnects) {
     return record.skip(
       ['status'],
       token ? `${service.url.host} is out of reach` : 'there is no token',
     );
   }
-  const statusNetwork = createStatusNetwork(settings, clock);
-  const endpoint = createServiceEndpoint(service, settings, statusNetwork, clock, () => {});
+  const statusClient = createStatusClient(settings, clock);
+  const call = createServiceCall(service, settings, statusClient, clock, () => {});
   await record
-    .take('status', () => examineStatus(batch, endpoint, token))
-    .finally(() => statusNetwork.close());
+    .take('status', () => examineStatus(batch, call, token, settings.finishedStatuses))
+    .finally(() => statusClient.close());
 }
 
 /** Resolves to whether HTTP can be spoken with it. */
@@ -130,10 +134,8 @@ async function examineConnection(url: URL, look: Look, record: StepRecord): Prom
 async function examineIssuer(settings: Settings, clock: Clock, record: StepRecord): Promise<void> {
   const source = keySourceOf(settings.auth);
   if (source === undefined) return;
-  const network = createIssuerNetwork(settings, clock);
-  await record
-    .take('keys', () => examineKeys(source, network.exchange))
-    .finally(() => network.close());
+  const client = createIssuerClient(settings, clock);
+  await record.take('keys', () => examineKeys(source, client.send)).finally(() => client.close());
 }
 
 interface SettingsFinding extends Finding {

@@ -1,12 +1,12 @@
-import { fetchKeySet, type KeySource } from '../callers/key-set.ts';
-import type { Exchange } from '../network/exchange.ts';
+import { fetchKeySet, type KeySource } from '../auth/jwks.ts';
+import type { Send } from '../http-client/client.ts';
 import type { Finding } from './report.ts';
 
 /** Fetches the keys of callers' tokens, without which nobody could come in. */
-export async function examineKeys(source: KeySource, exchange: Exchange): Promise<Finding> {
+export async function examineKeys(source: KeySource, send: Send): Promise<Finding> {
   const from = 'jwksUrl' in source ? source.jwksUrl.href : source.issuer;
   try {
-    const { keys } = await fetchKeySet(source, exchange);
+    const { keys } = await fetchKeySet(source, send);
     return {
       verdict: 'ok',
       message: `${keys.length} ${keys.length === 1 ? 'key' : 'keys'} for callers' tokens, of ${from}`,

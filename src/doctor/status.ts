@@ -1,8 +1,8 @@
-import type { BatchKey } from '../participants/batch-key.ts';
-import type { BatchStatus } from '../participants/batch-status.ts';
-import type { UpstreamError, UpstreamReport } from '../participants/errors.ts';
-import type { StatusEndpoint } from '../participants/status-endpoint.ts';
+import type { BatchKey } from '../core/batch-key.ts';
+import { type BatchStatus, toBatchStatus } from '../status/status.ts';
 import type { AccessToken } from '../tokens/token-cache.ts';
+import type { UpstreamError, UpstreamReport } from '../upstream/errors.ts';
+import type { StatusCall } from '../upstream/request.ts';
 import type { Finding } from './report.ts';
 
 /** A batch to ask for. `chosen`: somebody named it, so it should be there. */
@@ -14,12 +14,15 @@ export interface BatchToAsk {
 /** Makes one status call, and judges its answer against what the documents say. */
 export async function examineStatus(
   { key, chosen }: BatchToAsk,
-  endpoint: StatusEndpoint,
+  call: StatusCall,
   token: AccessToken,
+  finishedStatuses: ReadonlySet<string>,
 ): Promise<Finding> {
   const never = new AbortController().signal;
-  const result = await endpoint(key, token, undefined, never);
-  return 'error' in result ? judgeError(result.error, chosen) : judgeStatus(result.status);
+  const outcome = await call(key, token, undefined, never);
+  return outcome.kind === 'ok'
+    ? judgeStatus(toBatchStatus({ key, ...outcome.answer, finishedStatuses }))
+    : judgeError(outcome.error, chosen);
 }
 
 function judgeStatus(status: BatchStatus): Finding {

@@ -1,9 +1,14 @@
-import type { Clock } from '../clock.ts';
-import { createServiceGrant } from '../composition.ts';
-import { type Exchange, type ExchangeResponse, headerOf } from '../network/exchange.ts';
-import { NetworkError } from '../network/network-error.ts';
-import type { AuthSettings, ParticipantServiceSettings, TokenSettings } from '../settings.ts';
-import type { GrantedToken } from '../tokens/client-credentials-grant.ts';
+import type {
+  AuthSettings,
+  ParticipantServiceSettings,
+  TokenSettings,
+} from '../config/settings.ts';
+import type { Send } from '../http-client/client.ts';
+import { HttpClientError } from '../http-client/errors.ts';
+import { type HttpResponse, headerOf } from '../http-client/response-collector.ts';
+import type { Clock } from '../lib/clock.ts';
+import { createServiceGrant } from '../tenants.ts';
+import type { GrantedToken } from '../tokens/client-credentials.ts';
 import { TokenError } from '../tokens/errors.ts';
 import type { Finding } from './report.ts';
 
@@ -22,13 +27,13 @@ const CLOCK_RESOLUTION_MS = 1_000;
 /** Asks for a token as the settings have it, and where that is refused, in the other way of oauth2. */
 export async function examineToken(
   service: ParticipantServiceSettings,
-  exchange: Exchange,
+  send: Send,
   clock: Clock,
   auth: AuthSettings,
 ): Promise<TokenFinding> {
-  const recorder = record(exchange, clock);
+  const recorder = record(send, clock);
   const ask = (way: ClientAuthentication) =>
-    createServiceGrant(service, recorder.exchange, clock, way)();
+    createServiceGrant(service, recorder.send, clock, way)();
   try {
     const token = await ask(service.token.clientAuthentication);
     return { token, ...judgeToken(token, service.token, recorder.clockSkewS(), auth) };
@@ -118,24 +123,24 @@ function judgeToken(
   return { ...finding, verdict: 'ok' };
 }
 
-/** An exchange that remembers how its last request went. */
-function record(exchange: Exchange, clock: Clock) {
-  let last: { response: ExchangeResponse; at: Date } | undefined;
-  let networkError: NetworkError | undefined;
-  const recorded: Exchange = async (request, signal) => {
+/** A client that remembers how its last request went. */
+function record(send: Send, clock: Clock) {
+  let last: { response: HttpResponse; at: Date } | undefined;
+  let networkError: HttpClientError | undefined;
+  const recorded: Send = async (request, signal) => {
     last = undefined;
     networkError = undefined;
     try {
-      const response = await exchange(request, signal);
+      const response = await send(request, signal);
       last = { response, at: clock.date() };
       return response;
     } catch (error) {
-      if (error instanceof NetworkError) networkError = error;
+      if (error instanceof HttpClientError) networkError = error;
       throw error;
     }
   };
   return {
-    exchange: recorded,
+    send: recorded,
     /** Undefined where there was an answer, or nobody was asked. */
     networkError: () => networkError,
     answered: () => last !== undefined,

@@ -13,8 +13,7 @@ import { compileQuery, isCompiledQuery } from 'graphql-jit';
 import { costOf } from './limits.ts';
 
 /** What an operation is run with. */
-export interface OperationInput {
-  rootValue?: unknown;
+interface ExecutionInput {
   contextValue?: unknown;
   variableValues?: { readonly [name: string]: unknown } | null | undefined;
 }
@@ -23,7 +22,7 @@ export interface OperationInput {
  * Runs an operation. Resolves to its result, or to undefined where the ordinary executor has to run it:
  * there is an error in it, and errors are the executor's own.
  */
-export type CompiledOperation = (input: OperationInput) => Promise<ExecutionResult | undefined>;
+export type CompiledOperation = (input: ExecutionInput) => Promise<ExecutionResult | undefined>;
 
 /**
  * Compiles one operation of a valid document with graphql-jit; undefined where it cannot, or is not known to
@@ -38,11 +37,11 @@ export function compileOperation(
   const compiled = compileQuery(schema, document, operation.name?.value);
   if (!isCompiledQuery(compiled)) return undefined;
   const definitions = operation.variableDefinitions ?? [];
-  return async ({ rootValue, contextValue, variableValues }) => {
+  return async ({ contextValue, variableValues }) => {
     // By graphql itself: graphql-jit has coercions of its own for the scalars of the specification.
     const variables = getVariableValues(schema, definitions, variableValues ?? {});
     if (variables.coerced === undefined) return undefined;
-    const result = await compiled.query(rootValue, contextValue, variables.coerced);
+    const result = await compiled.query(undefined, contextValue, variables.coerced);
     return result.errors === undefined ? result : undefined;
   };
 }

@@ -1,10 +1,14 @@
 import {
   type DocumentNode,
   type FragmentDefinitionNode,
+  GraphQLError,
   Kind,
   type SelectionNode,
   type SelectionSetNode,
+  type validate,
 } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
+import { RefusedRequest } from '../core/errors.ts';
 
 /** How much one document may ask for. Fragments count wherever they are spread. */
 export interface OperationLimits {
@@ -35,12 +39,12 @@ export const FIELD_COSTS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * Which limit a document passes, in words for the client; undefined if none. One pass over the
+ * Which limit a document exceeds, in words for the client; undefined if none. One pass over the
  * document, before it is validated, and over each fragment only once, however often and wherever it
  * is spread: so it takes a time in proportion to the text. It knows no schema and makes no exception:
  * a fragment that is named like a part of the introspection counts as any other.
  */
-export function passedLimit(document: DocumentNode, limits: OperationLimits): string | undefined {
+export function exceededLimit(document: DocumentNode, limits: OperationLimits): string | undefined {
   const size = new Measure(document).document();
   if (size === undefined) return 'The fragments of the operation are spread in a circle.';
   if (size.depth > limits.maxDepth) {
@@ -56,7 +60,7 @@ export function passedLimit(document: DocumentNode, limits: OperationLimits): st
   return undefined;
 }
 
-/** The points of a document's operations together; Infinity for fragments in a circle. */
+/** The points of a document's operations together; Infinity for a fragment cycle. */
 export function costOf(document: DocumentNode): number {
   return new Measure(document).document()?.cost ?? Number.POSITIVE_INFINITY;
 }
@@ -64,7 +68,7 @@ export function costOf(document: DocumentNode): number {
 const NOTHING: Size = { depth: 0, aliases: 0, directives: 0, cost: 0 };
 
 /** Thrown within a measure, for a fragment that contains itself. */
-class CircleError extends Error {}
+class FragmentCycle extends Error {}
 
 class Measure {
   readonly #document: DocumentNode;
@@ -81,7 +85,7 @@ class Measure {
     }
   }
 
-  /** Undefined when fragments are spread in a circle. */
+  /** Undefined for a fragment cycle. */
   document(): Size | undefined {
     try {
       let sum = NOTHING;
@@ -98,7 +102,7 @@ class Measure {
       }
       return sum;
     } catch (error) {
-      if (error instanceof CircleError) return undefined;
+      if (error instanceof FragmentCycle) return undefined;
       throw error;
     }
   }
@@ -140,7 +144,7 @@ class Measure {
   /** In the place of its spread: it is no level of its own. One that is not there is for validation. */
   #fragment(name: string): Size {
     const known = this.#measured.get(name);
-    if (known === 'open') throw new CircleError();
+    if (known === 'open') throw new FragmentCycle();
     if (known !== undefined) return known;
     const fragment = this.#fragments.get(name);
     if (fragment === undefined) return NOTHING;
@@ -163,4 +167,50 @@ function add(a: Size, b: Size): Size {
 
 function lengthOf(nodes: readonly unknown[] | undefined): number {
   return nodes?.length ?? 0;
+}
+
+/** So many errors tell enough of what is wrong with a document; each takes a time to be made. */
+const MAX_VALIDATION_ERRORS = 20;
+
+/**
+ * Refuses a document that exceeds a limit, before anything of it is validated or run: a
+ * {@link RefusedRequest} with OPERATION_TOO_COMPLEX and 400.
+ */
+export function useLimits(limits: OperationLimits): Plugin {
+  const { maxTokens } = limits;
+  return {
+    onParse({ parseFn, setParseFn }) {
+      setParseFn((source, options) => {
+        try {
+          return parseFn(source, { ...options, maxTokens });
+        } catch (error) {
+          if (isTokenLimit(error))
+            throw tooComplex(`The document has more than ${maxTokens} tokens.`);
+          // graphql's parser is recursive.
+          throw error instanceof RangeError
+            ? tooComplex('The document is nested too deep.')
+            : error;
+        }
+      });
+      return ({ result, replaceParseResult }) => {
+        if (result === null || result instanceof Error) return;
+        const exceeded = exceededLimit(result, limits);
+        if (exceeded !== undefined) replaceParseResult(tooComplex(exceeded));
+      };
+    },
+    onValidate({ validateFn, setValidationFn }) {
+      const stoppedEarly: typeof validate = (schema, document, rules, options) =>
+        validateFn(schema, document, rules, { ...options, maxErrors: MAX_VALIDATION_ERRORS });
+      setValidationFn(stoppedEarly);
+    },
+  };
+}
+
+/** graphql tells it from other syntax errors by the text alone. */
+function isTokenLimit(error: unknown): boolean {
+  return error instanceof GraphQLError && error.message.endsWith('tokens. Parsing aborted.');
+}
+
+function tooComplex(message: string): RefusedRequest {
+  return new RefusedRequest('OPERATION_TOO_COMPLEX', 400, message);
 }

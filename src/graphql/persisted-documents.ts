@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { RefusedRequest } from './refused-request.ts';
+import { RefusedRequest } from '../core/errors.ts';
 
 /** Requests that name their document by its hash. */
 export interface PersistedDocuments {
@@ -29,7 +29,11 @@ export function createTrustedDocuments(texts: ReadonlyMap<string, string>): Pers
       }
       const text = texts.get(bareId(id));
       if (text === undefined) {
-        throw new RefusedRequest('BAD_USER_INPUT', 400, 'No trusted document has this hash.');
+        throw new RefusedRequest(
+          'UNKNOWN_DOCUMENT',
+          400,
+          'No trusted document of this instance has this hash. During a rollout another instance may have it: try again.',
+        );
       }
       return { ...rest, query: text };
     },
@@ -70,6 +74,26 @@ export function createAutomaticPersistedQueries(): PersistedDocuments {
         throw new RefusedRequest('PERSISTED_QUERY_NOT_FOUND', 200, 'PersistedQueryNotFound');
       }
       return { ...rest, query: text };
+    },
+  };
+}
+
+/**
+ * Every request carries its text. One that has a hash alone is told so in the words that make Apollo Client go on
+ * with texts.
+ */
+export function createPlainDocuments(): PersistedDocuments {
+  return {
+    resolve(params) {
+      const { id, rest } = takeId(params);
+      if (id !== undefined && toRecord(rest)['query'] === undefined) {
+        throw new RefusedRequest(
+          'PERSISTED_QUERY_NOT_SUPPORTED',
+          200,
+          'PersistedQueryNotSupported',
+        );
+      }
+      return rest;
     },
   };
 }

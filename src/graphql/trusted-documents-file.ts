@@ -1,5 +1,5 @@
 import { type GraphQLSchema, parse, validate } from 'graphql';
-import { type OperationLimits, passedLimit } from './limits.ts';
+import { exceededLimit, type OperationLimits } from './limits.ts';
 import { bareId, toRecord } from './persisted-documents.ts';
 
 /** A file of trusted documents that cannot be used. The message says what is wrong, and where. */
@@ -65,7 +65,7 @@ function entriesOf(json: string): [id: string, text: unknown][] {
 function faultOf(text: string, schema: GraphQLSchema, limits: OperationLimits): string | undefined {
   try {
     const document = parse(text, { maxTokens: limits.maxTokens });
-    return passedLimit(document, limits) ?? validate(schema, document)[0]?.message;
+    return exceededLimit(document, limits) ?? validate(schema, document)[0]?.message;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

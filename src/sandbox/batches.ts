@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../lib/clock.ts';
 
 /** The participant types that the sandbox knows. */
 export const PARTICIPANT_TYPES: ReadonlySet<string> = new Set(['vehicles', 'drivers', 'operators']);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../lib/clock.ts';
 import { sendData, sendError } from './envelope.ts';
 
 /** What a client of the sandbox identifies itself with. */

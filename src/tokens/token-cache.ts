@@ -1,7 +1,7 @@
-import { untilAborted } from '../abort.ts';
-import type { Clock } from '../clock.ts';
-import type { Log } from '../log.ts';
-import type { Grant } from './client-credentials-grant.ts';
+import type { Telemetry } from '../core/telemetry.ts';
+import { untilAborted } from '../lib/abort.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Grant } from './client-credentials.ts';
 import { TokenError } from './errors.ts';
 
 /** One access token. Two of them are the same token only if they are the same object. */
@@ -44,7 +44,7 @@ export interface TokenCache {
 export interface TokenCacheOptions {
   grant: Grant;
   clock: Clock;
-  log: Log;
+  telemetry: Telemetry;
   /** A number in [0, 1), for jitter. */
   random: () => number;
 }
@@ -65,7 +65,12 @@ interface HeldToken extends AccessToken {
   readonly usableUntil: number;
 }
 
-export function createTokenCache({ grant, clock, log, random }: TokenCacheOptions): TokenCache {
+export function createTokenCache({
+  grant,
+  clock,
+  telemetry,
+  random,
+}: TokenCacheOptions): TokenCache {
   let held: HeldToken | undefined;
   let everHeld = false;
   let renewal: Promise<HeldToken> | undefined;
@@ -106,7 +111,7 @@ export function createTokenCache({ grant, clock, log, random }: TokenCacheOption
       everHeld = true;
       failures = 0;
       lastFailure = undefined;
-      log.debug({ lifetimeMs }, 'access token renewed');
+      telemetry.tokenRenewed?.({ lifetimeMs });
       return held;
     } catch (error) {
       if (!(error instanceof TokenError)) throw error;
@@ -116,8 +121,8 @@ export function createTokenCache({ grant, clock, log, random }: TokenCacheOption
         clock.now() +
         Math.max(backoffMs(failures), Math.min(error.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS));
       const failure = postponed(error);
-      const { message: reason, requestId: tokenRequestId, retryAfterMs } = failure;
-      log.warn({ reason, tokenRequestId, retryAfterMs, failures }, 'no access token');
+      const { message: reason, requestId, retryAfterMs } = failure;
+      telemetry.tokenFailed?.({ reason, requestId, retryAfterMs, failures });
       throw failure;
     }
   }

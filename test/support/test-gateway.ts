@@ -1,8 +1,9 @@
 import { expect } from 'vitest';
-import { type Clock, systemClock } from '../../src/clock.ts';
-import { createGateway } from '../../src/gateway.ts';
-import { createLog } from '../../src/log.ts';
-import { type Environment, parseSettings } from '../../src/settings.ts';
+import { createGateway } from '../../src/app.ts';
+import { type Environment, parseSettings } from '../../src/config/settings.ts';
+import { type Clock, systemClock } from '../../src/lib/clock.ts';
+import { createLog } from '../../src/telemetry/log.ts';
+import { logEvents } from '../../src/telemetry/log-events.ts';
 import type { ScriptedUpstream } from './scripted-upstream.ts';
 
 /** An answer of the GraphQL endpoint. */
@@ -53,7 +54,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     () => true,
   );
   const log = createLog(settings.logLevel, { write: (line) => void logLines.push(line) });
-  const gateway = await createGateway({ settings, clock, log });
+  const gateway = await createGateway({ settings, clock, telemetry: logEvents(log) });
   const url = await gateway.listen();
   const endpoint = new URL('/graphql', url);
 
@@ -71,6 +72,31 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       return { status: response.status, body: await response.json() };
     },
     [Symbol.asyncDispose]: () => gateway.close(0),
+  };
+}
+
+/** An answer as it came. */
+export interface TextAnswer {
+  status: number;
+  contentType: string | null;
+  body: string;
+}
+
+/** Sends a body as JSON, under the request id `the-same`. */
+export async function sendBody(
+  { endpoint }: Pick<TestGateway, 'endpoint'>,
+  body: string,
+  headers: Record<string, string> = {},
+): Promise<TextAnswer> {
+  const response = await fetch(endpoint, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-request-id': 'the-same', ...headers },
+    body,
+  });
+  return {
+    status: response.status,
+    contentType: response.headers.get('content-type'),
+    body: await response.text(),
   };
 }
 

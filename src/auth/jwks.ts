@@ -1,0 +1,204 @@
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import type { Telemetry } from '../core/telemetry.ts';
+import type { Send } from '../http-client/client.ts';
+import type { Clock } from '../lib/clock.ts';
+import { isPlainLoopback } from '../lib/loopback.ts';
+
+/** No key to check a signature with, because the issuer cannot be asked. The message is for operators. */
+export class KeysUnavailableError extends Error {
+  override readonly name = 'KeysUnavailableError';
+  /** Milliseconds until the keys are asked for again. */
+  readonly retryAfterMs: number;
+
+  constructor(retryAfterMs: number) {
+    super("the keys of callers' tokens cannot be fetched");
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The key set itself, or the issuer whose metadata name it. */
+export type KeySource = { jwksUrl: URL } | { issuer: string };
+
+export interface KeySetOptions {
+  source: KeySource;
+  send: Send;
+  clock: Clock;
+  telemetry: Telemetry;
+}
+
+/**
+ * An issuer's public keys (RFC 7517), kept here.
+ *
+ * - At most one fetch is under way, for all who wait.
+ * - Keys older than 10 minutes are fetched anew in the background, and serve meanwhile.
+ * - A key that is not there is looked for by a new fetch: so a rotation at the issuer is noticed at
+ *   once. There is one such fetch in 30 s at most, whatever callers send.
+ * - While the issuer is down, known keys serve for 24 hours from when they were fetched. A failure is
+ *   never kept as an answer, but the next try waits: from 1 s, doubling up to 30 s.
+ */
+export interface KeySet {
+  /**
+   * The key that a token's header asks for. Rejects with a {@link KeysUnavailableError}, or as jose
+   * does: `JWKSNoMatchingKey` where the issuer has no such key.
+   */
+  find: JWTVerifyGetKey;
+  /** Whether there are keys. */
+  usable(): boolean;
+  /** Asks for the keys if there are none and they may be asked for; does not wait for them. */
+  prime(): void;
+}
+
+const FRESH_MS = 10 * 60_000;
+const USABLE_MS = 24 * 60 * 60_000;
+const UNKNOWN_KEY_INTERVAL_MS = 30_000;
+const FIRST_BACKOFF_MS = 1_000;
+const LONGEST_BACKOFF_MS = 30_000;
+const MAX_KEYS = 100;
+
+interface HeldKeys {
+  readonly find: JWTVerifyGetKey;
+  readonly fetchedAt: number;
+}
+
+export function createKeySet({ source, send, clock, telemetry }: KeySetOptions): KeySet {
+  let held: HeldKeys | undefined;
+  let fetching: Promise<HeldKeys> | undefined;
+  let failures = 0;
+  let notBefore = Number.NEGATIVE_INFINITY;
+  let unknownKeyNotBefore = Number.NEGATIVE_INFINITY;
+
+  async function fetchKeys(): Promise<HeldKeys> {
+    try {
+      const find = createLocalJWKSet(await fetchKeySet(source, send));
+      held = { find, fetchedAt: clock.now() };
+      failures = 0;
+      notBefore = Number.NEGATIVE_INFINITY;
+      return held;
+    } catch (error) {
+      failures += 1;
+      const wait = Math.min(FIRST_BACKOFF_MS * 2 ** (failures - 1), LONGEST_BACKOFF_MS);
+      notBefore = clock.now() + wait;
+      telemetry.keysFailed?.({ error, failures, retryAfterMs: wait });
+      throw unavailable();
+    }
+  }
+
+  function unavailable(): KeysUnavailableError {
+    return new KeysUnavailableError(Math.max(0, Math.ceil(notBefore - clock.now())));
+  }
+
+  /** Joins the fetch under way, or begins one. */
+  function renew(): Promise<HeldKeys> {
+    if (fetching === undefined && clock.now() < notBefore) return Promise.reject(unavailable());
+    fetching ??= fetchKeys().finally(() => {
+      fetching = undefined;
+    });
+    return fetching;
+  }
+
+  function renewInBackground(): void {
+    // The failure is logged where it happens; nobody waits for it here.
+    renew().catch(() => {});
+  }
+
+  function usable(): HeldKeys | undefined {
+    return held !== undefined && clock.now() - held.fetchedAt < USABLE_MS ? held : undefined;
+  }
+
+  /** Keys that are newer than those in which a key was not found; undefined when there will be none now. */
+  async function newerKeys(): Promise<HeldKeys | undefined> {
+    if (fetching === undefined) {
+      if (clock.now() < unknownKeyNotBefore) return undefined;
+      unknownKeyNotBefore = clock.now() + UNKNOWN_KEY_INTERVAL_MS;
+    }
+    try {
+      return await renew();
+    } catch {
+      // The keys that are known still serve: so this one is unknown.
+      return undefined;
+    }
+  }
+
+  return {
+    async find(header, token) {
+      const keys = usable() ?? (await renew());
+      if (clock.now() - keys.fetchedAt >= FRESH_MS) renewInBackground();
+      try {
+        return await keys.find(header, token);
+      } catch (error) {
+        if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+        const newer = held === keys ? await newerKeys() : usable();
+        if (newer === undefined) throw error;
+        return newer.find(header, token);
+      }
+    },
+    usable: () => usable() !== undefined,
+    prime() {
+      if (usable() === undefined) renewInBackground();
+    },
+  };
+}
+
+/**
+ * Fetches an issuer's public keys, 1 to 100 of them. Rejects with an Error whose message is fit for an
+ * operator, and holds nothing of the answer but its status.
+ */
+export async function fetchKeySet(source: KeySource, send: Send): Promise<JSONWebKeySet> {
+  const url = 'jwksUrl' in source ? source.jwksUrl : await locateKeys(source.issuer, send);
+  return decodeKeys(await fetchJson(url, send));
+}
+
+/** By the issuer's metadata. */
+async function locateKeys(issuer: string, send: Send): Promise<URL> {
+  const url = new URL(`${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
+  return decodeMetadata(await fetchJson(url, send), issuer);
+}
+
+const never = new AbortController().signal;
+
+async function fetchJson(url: URL, send: Send): Promise<unknown> {
+  const headers = { accept: 'application/json' };
+  const { status, body } = await send({ method: 'GET', url, headers }, never);
+  if (status !== 200) throw new Error(`the issuer answered ${status}`);
+  try {
+    return JSON.parse(body);
+  } catch {
+    // Its message would quote the answer.
+    throw new Error("the issuer's answer is not JSON");
+  }
+}
+
+function decodeMetadata(metadata: unknown, issuer: string): URL {
+  if (typeof metadata !== 'object' || metadata === null) {
+    throw new Error("the issuer's metadata are no object");
+  }
+  // OpenID Connect Discovery 1.0, section 4.3: or one issuer could speak for another.
+  if (!('issuer' in metadata) || metadata.issuer !== issuer) {
+    throw new Error("the issuer's metadata name another issuer than AUTH_ISSUER");
+  }
+  const text = 'jwks_uri' in metadata ? metadata.jwks_uri : undefined;
+  if (typeof text !== 'string' || !URL.canParse(text)) {
+    throw new Error("the issuer's metadata have no jwks_uri");
+  }
+  const url = new URL(text);
+  if (url.protocol !== 'https:' && !isPlainLoopback(url)) {
+    throw new Error("the issuer's jwks_uri is not https");
+  }
+  return url;
+}
+
+/** Public keys alone: a shared secret among them would let anybody sign who can read it. */
+function decodeKeys(document: unknown): JSONWebKeySet {
+  const listed =
+    typeof document === 'object' && document !== null && 'keys' in document ? document.keys : [];
+  const keys = (Array.isArray(listed) ? listed : []).filter(
+    (key: unknown) =>
+      typeof key === 'object' &&
+      key !== null &&
+      'kty' in key &&
+      typeof key.kty === 'string' &&
+      key.kty !== 'oct',
+  );
+  if (keys.length === 0) throw new Error("there is no key in the issuer's key set");
+  return { keys: keys.slice(0, MAX_KEYS) };
+}

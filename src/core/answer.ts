@@ -1,0 +1,60 @@
+import type { ErrorCode } from './error-codes.ts';
+import type { Principal } from './principal.ts';
+import type { RequestContext } from './request-context.ts';
+
+/** A request to the GraphQL endpoint, read to its end. */
+export interface GraphQLHttpRequest {
+  readonly method: string;
+  /** By name, in lower case. */
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  /** The query string without its `?`. */
+  readonly search: string;
+  /** Empty where the method has none. */
+  readonly body: string;
+}
+
+/** A failure that no client sees, because the last status was served in its place. */
+export interface StaleReason {
+  readonly code: ErrorCode;
+  /** The upstream's HTTP status; undefined: it gave none. */
+  readonly upstreamStatus: number | undefined;
+  /** The X-COREOS-REQUEST-ID of the failing call; undefined: none was made. */
+  readonly upstreamRequestId: string | undefined;
+}
+
+/** What an answer tells of how it came about, for the request's log line and metrics. */
+export interface AnswerSummary {
+  readonly operationName: string | null;
+  /** `extensions.code` of each error. */
+  readonly errorCodes: readonly string[];
+  /** The X-COREOS-REQUEST-ID of each upstream call that led to one of them. */
+  readonly upstreamRequestIds: readonly string[];
+  /** Whether it comes from the response cache. */
+  readonly cached: boolean;
+  /** Requests that went out to the upstream because of this one. */
+  readonly upstreamCalls: number;
+  /** Statuses in it that are older than they should be, because the upstream fails. */
+  readonly staleStatuses: number;
+  /** Because of which failures, one of each code. */
+  readonly staleBecause: readonly StaleReason[];
+}
+
+/** An answer, ready to be written. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  readonly summary: AnswerSummary;
+}
+
+/** GraphQL over HTTP, without a server. */
+export interface Handler {
+  /** The answer that is at hand for this request; undefined where it has to be made. */
+  cached(request: GraphQLHttpRequest, principal: Principal): Answer | undefined;
+  /** Never rejects. */
+  handle(
+    request: GraphQLHttpRequest,
+    context: RequestContext,
+    principal: Principal,
+  ): Promise<Answer>;
+}

@@ -1,0 +1,47 @@
+import type { AnswerSummary } from './answer.ts';
+
+/** A request to the GraphQL endpoint, at its end. */
+export interface RequestEvent extends AnswerSummary {
+  readonly requestId: string;
+  readonly method: string;
+  /** The HTTP status; undefined: the client was gone before the answer was out. */
+  readonly status: number | undefined;
+  readonly subject: string | undefined;
+  /** Why the request was refused, in words for the operator. */
+  readonly refusal: string | undefined;
+  readonly durationMs: number;
+}
+
+/**
+ * What the gateway tells whoever watches it: logs, metrics, traces. Each method returns at once and never
+ * throws. One that is missing costs nothing: it is called as `telemetry.request?.(…)`, whose arguments are not
+ * made then. No event holds a secret.
+ */
+export interface Telemetry {
+  request?(event: RequestEvent): void;
+  /** An error that clients see masked, as INTERNAL_SERVER_ERROR. */
+  internalError?(event: {
+    requestId: string;
+    path: readonly (string | number)[] | undefined;
+    error: unknown;
+  }): void;
+  /** A fault outside GraphQL, answered with 500. */
+  handlerFailed?(event: { error: unknown }): void;
+  circuitOpened?(event: { fault: string | undefined }): void;
+  circuitClosed?(event: { openMs: number }): void;
+  /** The upstream answered a request with the answer to another. */
+  foreignAnswer?(): void;
+  tokenRenewed?(event: { lifetimeMs: number }): void;
+  tokenFailed?(event: {
+    reason: string;
+    requestId: string;
+    retryAfterMs: number | undefined;
+    failures: number;
+  }): void;
+  keysFailed?(event: { error: unknown; failures: number; retryAfterMs: number }): void;
+  eventLoopBlocked?(event: { blockedMs: number }): void;
+  fileDescriptorsExhausted?(): void;
+  fileDescriptorsBack?(event: { lastedMs: number }): void;
+  /** Requests that did not finish before the end of the process. */
+  requestsCutOff?(event: { requests: number }): void;
+}

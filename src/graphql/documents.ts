@@ -1,0 +1,218 @@
+import {
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+  GraphQLError,
+  type GraphQLSchema,
+  getOperationAST,
+  Kind,
+  type OperationDefinitionNode,
+} from 'graphql';
+import { createYoga, type Plugin } from 'graphql-yoga';
+import { LRUCache } from 'lru-cache';
+import { type CompiledOperation, compileOperation } from './compiled-operation.ts';
+import { type OperationLimits, useLimits } from './limits.ts';
+import { useClosedSchema } from './use-closed-schema.ts';
+import { faultsOfVariables } from './variables.ts';
+
+/**
+ * Bounds of what is kept: in number, and in characters of the texts. A document takes some hundred
+ * bytes for each character, so these stand for tens of megabytes at most.
+ */
+const MAX_DOCUMENTS = 1_000;
+const MAX_TEXT_LENGTH = 8 * 1024;
+const MAX_ALL_TEXTS_LENGTH = 256 * 1024;
+
+/** A text that comes again is worth compiling; one that never does is not. */
+const RUNS_BEFORE_COMPILING = 2;
+
+/** What an operation is run with. */
+export interface OperationInput {
+  readonly contextValue: unknown;
+  readonly variables: Readonly<Record<string, unknown>> | null | undefined;
+}
+
+/** One operation of a document that is valid. */
+export interface PreparedOperation {
+  readonly node: OperationDefinitionNode;
+  readonly name: string | null;
+  /** What is wrong with the variables, before anything is executed; empty: nothing that is known yet. */
+  faultsOfVariables(variables: OperationInput['variables']): readonly GraphQLError[];
+  /** Compiled when it has been run before, as far as that is known to give the same answer. */
+  execute(input: OperationInput): Promise<ExecutionResult>;
+}
+
+/** A text, parsed, measured and validated. */
+export interface PreparedDocument {
+  /** Why it cannot be executed, whatever operation is asked for; empty: it can. */
+  readonly errors: readonly GraphQLError[];
+  /** The operation of that name, or the only one; an error where there is none. */
+  operation(name: string | null | undefined): PreparedOperation | GraphQLError;
+}
+
+export interface DocumentsOptions {
+  schema: GraphQLSchema;
+  limits: OperationLimits;
+  introspection: boolean;
+}
+
+/** The documents of a server: what is done once for each text. Shared by all callers. */
+export interface Documents {
+  /** Throws a `RefusedRequest` for a document that exceeds a limit. */
+  prepare(text: string): PreparedDocument;
+}
+
+/**
+ * Yoga parses, validates and executes, with plugins that hook the first two. Documents that are faulty are
+ * remembered, too, or they would cost more than good ones; long ones are not: they cannot drive out the others.
+ */
+export function createDocuments({ schema, limits, introspection }: DocumentsOptions): Documents {
+  const plugins: Plugin[] = [useLimits(limits), ...(introspection ? [] : [useClosedSchema()])];
+  const yoga = createYoga({
+    schema,
+    plugins,
+    // Errors become public in errors.ts, texts are remembered here.
+    maskedErrors: false,
+    parserAndValidationCache: false,
+    graphiql: false,
+    landingPage: false,
+    logging: false,
+  });
+  const { parse, validate, execute } = yoga.getEnveloped({});
+  const byText = new LRUCache<string, PreparedDocument>({
+    max: MAX_DOCUMENTS,
+    maxSize: MAX_ALL_TEXTS_LENGTH,
+    maxEntrySize: MAX_TEXT_LENGTH,
+    sizeCalculation: (_, text) => text.length || 1,
+  });
+
+  function prepare(text: string): PreparedDocument {
+    let document: DocumentNode;
+    try {
+      document = parse(text);
+    } catch (error) {
+      if (error instanceof GraphQLError) return new FaultyDocument([error]);
+      throw error;
+    }
+    const errors: readonly GraphQLError[] = validate(schema, document);
+    if (errors.length > 0) return new FaultyDocument(errors);
+    return new ValidDocument(schema, document, execute);
+  }
+
+  return {
+    prepare(text) {
+      const known = byText.get(text);
+      if (known !== undefined) return known;
+      const prepared = prepare(text);
+      byText.set(text, prepared);
+      return prepared;
+    },
+  };
+}
+
+class FaultyDocument implements PreparedDocument {
+  readonly errors: readonly GraphQLError[];
+
+  constructor(errors: readonly GraphQLError[]) {
+    this.errors = errors;
+  }
+
+  operation(): GraphQLError {
+    return this.errors[0] ?? new GraphQLError('The document is faulty.');
+  }
+}
+
+type Execute = (args: ExecutionArgs) => unknown;
+
+class ValidDocument implements PreparedDocument {
+  readonly errors = [];
+  readonly #schema: GraphQLSchema;
+  readonly #document: DocumentNode;
+  readonly #execute: Execute;
+  readonly #operations = new Map<OperationDefinitionNode, PreparedOperation>();
+
+  constructor(schema: GraphQLSchema, document: DocumentNode, execute: Execute) {
+    this.#schema = schema;
+    this.#document = document;
+    this.#execute = execute;
+  }
+
+  operation(name: string | null | undefined): PreparedOperation | GraphQLError {
+    const node = getOperationAST(this.#document, name);
+    if (!node) return this.#missing(name);
+    let operation = this.#operations.get(node);
+    if (operation === undefined) {
+      operation = new Operation(this.#schema, this.#document, node, this.#execute);
+      this.#operations.set(node, operation);
+    }
+    return operation;
+  }
+
+  /** In the words of graphql's own executor. */
+  #missing(name: string | null | undefined): GraphQLError {
+    if (name != null) return new GraphQLError(`Unknown operation named "${name}".`);
+    const has = this.#document.definitions.some(({ kind }) => kind === Kind.OPERATION_DEFINITION);
+    return new GraphQLError(
+      has
+        ? 'Must provide operation name if query contains multiple operations.'
+        : 'Must provide an operation.',
+    );
+  }
+}
+
+class Operation implements PreparedOperation {
+  readonly node: OperationDefinitionNode;
+  readonly name: string | null;
+  readonly #schema: GraphQLSchema;
+  readonly #document: DocumentNode;
+  readonly #execute: Execute;
+  #runs = 0;
+  #compiled: CompiledOperation | undefined;
+
+  constructor(
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    node: OperationDefinitionNode,
+    execute: Execute,
+  ) {
+    this.node = node;
+    this.name = node.name?.value ?? null;
+    this.#schema = schema;
+    this.#document = document;
+    this.#execute = execute;
+  }
+
+  faultsOfVariables(variables: OperationInput['variables']): readonly GraphQLError[] {
+    return faultsOfVariables(this.node, variables);
+  }
+
+  /**
+   * A compiled operation has the answers without an error. Where there is one, the ordinary executor runs the
+   * operation again, in the same context, whose loader has every status and every failure at hand: so errors
+   * are the executor's own, and no call is made twice.
+   */
+  async execute({ contextValue, variables }: OperationInput): Promise<ExecutionResult> {
+    const input = { contextValue, variableValues: variables };
+    this.#runs += 1;
+    if (this.#runs === RUNS_BEFORE_COMPILING) {
+      this.#compiled = compileOperation(this.#schema, this.#document, this.node);
+    }
+    const result = await this.#compiled?.(input);
+    if (result !== undefined) return result;
+    return toSingleResult(
+      await this.#execute({
+        ...input,
+        schema: this.#schema,
+        document: this.#document,
+        operationName: this.name,
+      }),
+    );
+  }
+}
+
+function toSingleResult(result: unknown): ExecutionResult {
+  if (typeof result !== 'object' || result === null || Symbol.asyncIterator in result) {
+    throw new Error('a result that is not one answer');
+  }
+  return result;
+}

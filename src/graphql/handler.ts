@@ -1,0 +1,233 @@
+import { GraphQLError, OperationTypeNode } from 'graphql';
+import type { Answer, AnswerSummary, GraphQLHttpRequest, Handler } from '../core/answer.ts';
+import { RefusedRequest } from '../core/errors.ts';
+import type { Principal } from '../core/principal.ts';
+import type { RequestContext } from '../core/request-context.ts';
+import { negotiate } from '../lib/media-type.ts';
+import { createStatusLoader, type LoadSummary } from '../status/loader.ts';
+import type { StatusService } from '../status/service.ts';
+import type { GraphQLContext } from './context.ts';
+import type { Documents, PreparedOperation } from './documents.ts';
+import {
+  type PublicErrorOptions,
+  toPublicErrors,
+  toPublicRefusal,
+  toStaleReason,
+} from './errors.ts';
+import { type GraphQLParameters, readParameters } from './parameters.ts';
+import type { PersistedDocuments } from './persisted-documents.ts';
+import type { Question, ResponseCache } from './response-cache.ts';
+
+export interface HandlerOptions extends PublicErrorOptions {
+  documents: Documents;
+  persistedDocuments: PersistedDocuments;
+  responseCache: ResponseCache;
+  statuses: StatusService;
+  participantTypes: ReadonlySet<string>;
+  /** Different batches that one request may ask for. */
+  maxBatches: number;
+  /** Whether the upstream is told who calls. */
+  forwardUserInfo: boolean;
+}
+
+/** The media types of a GraphQL response; the first where a client has no preference. */
+const MEDIA_TYPES = ['application/json', 'application/graphql-response+json'] as const;
+type GraphQLMediaType = (typeof MEDIA_TYPES)[number];
+
+const NOTHING_LOADED = {
+  upstreamRequestIds: [],
+  upstreamCalls: 0,
+  staleStatuses: 0,
+  staleBecause: [],
+} as const satisfies Partial<AnswerSummary>;
+
+/**
+ * GraphQL over HTTP (https://graphql.github.io/graphql-over-http/draft/) by POST of JSON and by GET, one request
+ * to one answer. A request that is no GraphQL request is 400. A document that cannot be executed is 400 as
+ * application/graphql-response+json, and 200 as application/json; one that is executed is 200.
+ */
+export function createHandler(options: HandlerOptions): Handler {
+  const { documents, persistedDocuments, responseCache, statuses, participantTypes } = options;
+
+  async function execute(
+    operation: PreparedOperation,
+    { variables }: GraphQLParameters,
+    question: Question,
+    context: RequestContext,
+    principal: Principal,
+  ): Promise<Answer> {
+    const { mediaType } = question;
+    const faults = operation.faultsOfVariables(variables);
+    if (faults.length > 0) return answerErrors(faults, operation.name, mediaType, context);
+    const requester = {
+      user: options.forwardUserInfo ? toEndUser(principal) : undefined,
+      signal: context.signal,
+      deadline: context.deadline,
+    };
+    const loader = createStatusLoader(statuses, requester, options.maxBatches);
+    const contextValue: GraphQLContext = { principal, statuses: loader, participantTypes };
+    const { data, errors } = await operation.execute({ contextValue, variables });
+    const loaded = loader.summary();
+    // Variables that cannot be coerced: nothing was executed.
+    if (data === undefined) return answerErrors(errors ?? [], operation.name, mediaType, context);
+
+    const shown = errors && toPublicErrors(errors, context, options);
+    const answer = {
+      status: 200,
+      headers: contentType(mediaType),
+      body: JSON.stringify(shown === undefined ? { data } : { errors: shown.errors, data }),
+      summary: toSummary(operation.name, shown, loaded),
+    };
+    if (shown === undefined) responseCache.set(question, answer, loaded.freshUntil);
+    return answer;
+  }
+
+  /** A document that is not executed. */
+  function answerErrors(
+    errors: readonly GraphQLError[],
+    operationName: string | null,
+    mediaType: string,
+    context: RequestContext,
+  ): Answer {
+    const shown = toPublicErrors(errors, context, options);
+    const isFault = shown.errorCodes.includes('INTERNAL_SERVER_ERROR');
+    const refusal = mediaType === 'application/json' ? 200 : 400;
+    return {
+      status: isFault ? 500 : refusal,
+      headers: contentType(mediaType),
+      body: JSON.stringify({ errors: shown.errors }),
+      summary: { ...NOTHING_LOADED, operationName, errorCodes: shown.errorCodes, cached: false },
+    };
+  }
+
+  async function answer(
+    request: GraphQLHttpRequest,
+    context: RequestContext,
+    principal: Principal,
+  ): Promise<Answer> {
+    const question = toQuestion(request, principal);
+    const parameters = readParameters(request, persistedDocuments);
+    const document = documents.prepare(parameters.query);
+    if (document.errors.length > 0) {
+      return answerErrors(document.errors, null, question.mediaType, context);
+    }
+    const operation = document.operation(parameters.operationName);
+    if (operation instanceof GraphQLError) {
+      return answerErrors([operation], null, question.mediaType, context);
+    }
+    if (operation.node.operation !== OperationTypeNode.QUERY) {
+      throw notAQuery(operation.node.operation, request.method);
+    }
+    return execute(operation, parameters, question, context, principal);
+  }
+
+  return {
+    cached(request, principal) {
+      const mediaType = negotiateMediaType(request);
+      if (mediaType === undefined) return undefined;
+      const known = responseCache.get(toQuestion(request, principal));
+      return known && { ...known, summary: { ...known.summary, ...NOTHING_LOADED, cached: true } };
+    },
+    async handle(request, context, principal) {
+      try {
+        return await answer(request, context, principal);
+      } catch (error) {
+        if (error instanceof RefusedRequest) return refuse(error, request, context.id);
+        const fault = error instanceof Error ? error : new Error(String(error));
+        const masked = new GraphQLError(fault.message, { originalError: fault });
+        return answerErrors([masked], null, negotiateMediaType(request) ?? MEDIA_TYPES[0], context);
+      }
+    },
+  };
+}
+
+/** The answer to a request that is refused before anything of it is executed. */
+export function refuse(
+  refusal: RefusedRequest,
+  request: Pick<GraphQLHttpRequest, 'headers'>,
+  requestId: string,
+): Answer {
+  const mediaType = negotiateMediaType(request) ?? 'application/json';
+  return {
+    status: refusal.status,
+    headers: { ...refusal.headers, ...contentType(mediaType) },
+    body: JSON.stringify({ errors: [toPublicRefusal(refusal, requestId)] }),
+    summary: {
+      ...NOTHING_LOADED,
+      operationName: null,
+      errorCodes: [refusal.code],
+      cached: false,
+    },
+  };
+}
+
+function toQuestion(request: GraphQLHttpRequest, principal: Principal): Question {
+  const mediaType = negotiateMediaType(request);
+  if (mediaType === undefined) {
+    throw new RefusedRequest(
+      'BAD_USER_INPUT',
+      406,
+      `The accept header takes none of the media types of a GraphQL response: ${MEDIA_TYPES.join(', ')}.`,
+    );
+  }
+  const isPost = request.method === 'POST';
+  return {
+    principal,
+    mediaType,
+    method: isPost ? 'POST' : 'GET',
+    text: isPost ? request.body : request.search,
+  };
+}
+
+function negotiateMediaType({
+  headers,
+}: Pick<GraphQLHttpRequest, 'headers'>): GraphQLMediaType | undefined {
+  const { accept } = headers;
+  // What most clients send, and no header at all.
+  if (accept === undefined || accept === '*/*' || accept === MEDIA_TYPES[0]) return MEDIA_TYPES[0];
+  return negotiate(String(accept), MEDIA_TYPES);
+}
+
+const CONTENT_TYPES = new Map<string, Readonly<Record<string, string>>>(
+  MEDIA_TYPES.map((type) => [type, { 'content-type': `${type}; charset=utf-8` }]),
+);
+
+function contentType(mediaType: string): Readonly<Record<string, string>> {
+  return CONTENT_TYPES.get(mediaType) ?? {};
+}
+
+function notAQuery(operation: OperationTypeNode, method: string): RefusedRequest {
+  if (method !== 'POST') {
+    return new RefusedRequest('BAD_USER_INPUT', 405, 'A GET takes queries alone.', {
+      headers: { allow: 'POST' },
+    });
+  }
+  const message =
+    operation === OperationTypeNode.SUBSCRIPTION
+      ? 'There are no subscriptions: ask batchStatus again and again until `finished` is true.'
+      : 'There are no mutations: the gateway tells how far batches are, and changes nothing.';
+  return new RefusedRequest('BAD_USER_INPUT', 400, message);
+}
+
+function toEndUser({
+  subject,
+  name,
+}: Principal): { id: string; name: string | undefined } | undefined {
+  return subject === undefined ? undefined : { id: subject, name };
+}
+
+function toSummary(
+  operationName: string | null,
+  shown: Pick<AnswerSummary, 'errorCodes' | 'upstreamRequestIds'> | undefined,
+  { upstreamCalls, staleStatuses, staleBecause }: LoadSummary,
+): AnswerSummary {
+  return {
+    operationName,
+    errorCodes: shown?.errorCodes ?? [],
+    upstreamRequestIds: shown?.upstreamRequestIds ?? [],
+    cached: false,
+    upstreamCalls,
+    staleStatuses,
+    staleBecause: staleBecause.map(toStaleReason),
+  };
+}

@@ -1,0 +1,54 @@
+import { LRUCache } from 'lru-cache';
+import type { Answer } from '../core/answer.ts';
+import type { Principal } from '../core/principal.ts';
+import type { Clock } from '../lib/clock.ts';
+
+/** Bounds of what is kept: in number, and in characters of requests and answers together. */
+const MAX_ENTRIES = 10_000;
+const MAX_ALL_CHARACTERS = 16 * 1024 * 1024;
+const MAX_CHARACTERS = 256 * 1024;
+
+/** What an answer depends on, whole. */
+export interface Question {
+  readonly principal: Pick<Principal, 'tenantId' | 'cachePartition'>;
+  /** The media type of the answer. */
+  readonly mediaType: string;
+  /** The request's parameters as they came: the body of a POST, the query string of a GET. */
+  readonly method: string;
+  readonly text: string;
+}
+
+/**
+ * Answers whose every status is from the cache, with a known end, kept until the first of them ends: a
+ * dashboard that polls costs one lookup.
+ */
+export interface ResponseCache {
+  get(question: Question): Answer | undefined;
+  /** Keeps an answer until `freshUntil` on the clock; not at all when that is past or unknown. */
+  set(question: Question, answer: Answer, freshUntil: number): void;
+}
+
+/** Under which an answer is kept: for no two questions that may be answered differently the same. */
+export function responseKey({ principal, mediaType, method, text }: Question): string {
+  return JSON.stringify([principal.tenantId, principal.cachePartition, mediaType, method, text]);
+}
+
+export function createResponseCache(clock: Clock): ResponseCache {
+  const entries = new LRUCache<string, Answer>({
+    max: MAX_ENTRIES,
+    maxSize: MAX_ALL_CHARACTERS,
+    maxEntrySize: MAX_CHARACTERS,
+    sizeCalculation: ({ body }, key) => key.length + body.length,
+    perf: clock,
+    ttlResolution: 0,
+  });
+  return {
+    get: (question) => entries.get(responseKey(question)),
+    set(question, answer, freshUntil) {
+      const ttl = freshUntil - clock.now();
+      if (ttl > 0 && ttl < Number.POSITIVE_INFINITY) {
+        entries.set(responseKey(question), answer, { ttl });
+      }
+    },
+  };
+}

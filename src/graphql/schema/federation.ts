@@ -1,0 +1,53 @@
+import { type GraphQLSchema, getNamedType, isUnionType } from 'graphql';
+import { FieldError } from '../../core/errors.ts';
+import type { GraphQLContext } from '../context.ts';
+
+/**
+ * Federation's own resolver of `_entities` fails as a whole when one reference cannot be resolved,
+ * and then nobody handles the rejections of the others, which ends the process. Here each reference
+ * is resolved on its own: a bad one is null, with its error at its place.
+ */
+export function resolveEntitiesApart(schema: GraphQLSchema, maxReferences: number): void {
+  const field = schema.getQueryType()?.getFields()['_entities'];
+  const resolveAll = field?.resolve;
+  if (field === undefined || resolveAll === undefined)
+    throw new Error('there is no _entities field');
+  const entities = getNamedType(field.type);
+  const isEntity = (name: unknown) =>
+    isUnionType(entities) && entities.getTypes().some((type) => type.name === name);
+
+  field.resolve = (source, { representations }, context: GraphQLContext, info) => {
+    // Each bad one is an error, which costs more than the rest of a request.
+    if (representations.length > maxReferences) {
+      throw new FieldError(
+        'OPERATION_TOO_COMPLEX',
+        `_entities takes up to ${maxReferences} references.`,
+      );
+    }
+    return representations.map(async (reference: unknown) => {
+      const isObject = typeof reference === 'object' && reference !== null;
+      if (!isObject || !('__typename' in reference) || !isEntity(reference.__typename)) {
+        throw new FieldError(
+          'BAD_USER_INPUT',
+          'A reference takes the __typename of an entity: BatchStatus.',
+        );
+      }
+      const resolved = await resolveAll(source, { representations: [reference] }, context, info);
+      return Array.isArray(resolved) ? resolved[0] : null;
+    });
+  };
+}
+
+/** Who is no router may ask for neither `_entities` nor `_service`. */
+export function keepForRouters(schema: GraphQLSchema): void {
+  for (const name of ['_entities', '_service']) {
+    const field = schema.getQueryType()?.getFields()[name];
+    const resolve = field?.resolve;
+    if (field === undefined || resolve === undefined) throw new Error(`there is no ${name} field`);
+    field.resolve = (source, args, context: GraphQLContext, info) => {
+      if (!context.principal.isRouter)
+        throw new FieldError('FORBIDDEN', `${name} is for routers only.`);
+      return resolve(source, args, context, info);
+    };
+  }
+}

@@ -1,0 +1,85 @@
+import type { IncomingMessage } from 'node:http';
+
+/** The most headers of a request. Node would leave out those beyond its own limit, without a word. */
+const MAX_HEADERS = 100;
+
+/**
+ * Headers that have one meaning. Of two of a kind Node takes the first, and something in front of the
+ * gateway perhaps the other: then each would answer another request.
+ */
+const SINGLE = [
+  'host',
+  'authorization',
+  'content-type',
+  'content-length',
+  'transfer-encoding',
+  'origin',
+  'router-authorization',
+];
+
+/** Where a request goes. */
+export interface RequestTarget {
+  /** Without a slash at its end, unless it is "/". */
+  readonly path: string;
+  /** The query string without its `?`. */
+  readonly search: string;
+  /** The authority that the client asked, without its port; undefined: it named none (HTTP/1.0). */
+  readonly hostname: string | undefined;
+}
+
+/** What is wrong with the head of a request. */
+export interface HeadFault {
+  readonly status: 400 | 431;
+  readonly error: string;
+}
+
+/**
+ * Reads where a request goes, and finds what is wrong with its head besides what Node's parser refuses. The target
+ * may have the absolute form (RFC 9112, section 3.2.2); its authority then has to be that of the Host header.
+ */
+export function readHead(request: IncomingMessage): RequestTarget | HeadFault {
+  const { rawHeaders, headers, httpVersion } = request;
+  if (rawHeaders.length > 2 * MAX_HEADERS) {
+    return { status: 431, error: `A request takes up to ${MAX_HEADERS} headers.` };
+  }
+  let seen = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]?.toLowerCase() ?? '';
+    const bit = 1 << (SINGLE.indexOf(name) + 1);
+    if (bit > 1 && (seen & bit) !== 0) {
+      return { status: 400, error: `The header ${name} is there twice.` };
+    }
+    seen |= bit;
+  }
+  const { host } = headers;
+  const isOldAndNameless = host === undefined && httpVersion === '1.0';
+  const authority = host === undefined ? undefined : toAuthority(host);
+  if (authority === undefined && !isOldAndNameless) {
+    return { status: 400, error: 'The Host header is missing or malformed.' };
+  }
+  const target = request.url ?? '/';
+  if (target.startsWith('/')) return toTarget(target, authority?.hostname);
+  const url = /^https?:\/\//i.test(target) && URL.canParse(target) ? new URL(target) : undefined;
+  if (url === undefined) {
+    return { status: 400, error: 'The request target is neither a path nor an http URL.' };
+  }
+  if (authority !== undefined && authority.host !== url.host) {
+    return { status: 400, error: 'The request target names another host than the Host header.' };
+  }
+  return toTarget(url.pathname + url.search, url.hostname);
+}
+
+function toAuthority(host: string): URL | undefined {
+  const text = `http://${host}`;
+  return URL.canParse(text) ? new URL(text) : undefined;
+}
+
+function toTarget(target: string, hostname: string | undefined): RequestTarget {
+  const at = target.indexOf('?');
+  const path = at === -1 ? target : target.slice(0, at);
+  return {
+    path: path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path,
+    search: at === -1 ? '' : target.slice(at + 1),
+    hostname,
+  };
+}

@@ -1,0 +1,64 @@
+import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { RefusedRequest } from '../../core/errors.ts';
+import type { Clock } from '../../lib/clock.ts';
+
+/** Whom a request is counted for: who shows a token by its subject, anybody else by address. */
+export type CountedCaller = { readonly subject: string } | { readonly address: string };
+
+export interface RateLimitOptions {
+  tenantId: string;
+  /** Requests of one caller in a second. */
+  perSecond: number;
+  /** Requests beyond that, in 10 seconds. */
+  burst: number;
+  clock: Clock;
+  /** A number in [0, 1), for jitter. */
+  random: () => number;
+}
+
+/** How often one caller may come. */
+export interface RateLimit {
+  /**
+   * Counts a request of a caller. Rejects with a {@link RefusedRequest} (429) when there were too many;
+   * not at once, or who floods would keep the gateway busy with refusing, and others waiting.
+   */
+  check(caller: CountedCaller): Promise<void>;
+}
+
+/** Half of it to one and a half, by chance: or those who are refused together would come back together. */
+const REFUSAL_DELAY_MS = 100;
+
+/** Under which the requests of a caller are counted. */
+export function rateKey(tenantId: string, caller: CountedCaller): string {
+  return JSON.stringify([tenantId, caller]);
+}
+
+/** Counts in memory, for this process. A caller who has not come for 10 seconds is forgotten. */
+export function createRateLimit(options: RateLimitOptions): RateLimit {
+  const { tenantId, perSecond, burst, clock, random } = options;
+  // By tenths of a second, where there is enough to share out: or all would be taken at its beginning.
+  const parts = perSecond >= 10 ? 10 : 1;
+  const limiter = new BurstyRateLimiter(
+    new RateLimiterMemory({ points: Math.ceil(perSecond / parts), duration: 1 / parts }),
+    new RateLimiterMemory({ points: burst, duration: 10 }),
+  );
+  return {
+    async check(caller) {
+      try {
+        await limiter.consume(rateKey(tenantId, caller));
+      } catch (error) {
+        if (!(error instanceof RateLimiterRes)) throw error;
+        const delayMs = REFUSAL_DELAY_MS * (0.5 + random());
+        await new Promise<void>((resolve) => void clock.after(delayMs, resolve));
+        throw new RefusedRequest(
+          'RATE_LIMITED',
+          429,
+          'You send too many requests: wait a moment.',
+          {
+            retryAfterMs: Math.max(1, error.msBeforeNext),
+          },
+        );
+      }
+    },
+  };
+}

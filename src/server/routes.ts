@@ -1,0 +1,76 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isLoopbackHost } from '../lib/loopback.ts';
+import { negotiate } from '../lib/media-type.ts';
+import { type RequestTarget, readHead } from './guards/head.ts';
+import { type ReadinessChecks, readinessOf } from './health.ts';
+import type { Pipeline } from './pipeline.ts';
+import { respondJson } from './respond.ts';
+import { GRAPHIQL_ASSETS_PATH, type GraphiQL } from './static.ts';
+
+export interface RoutesOptions {
+  /** The path of the GraphQL endpoint. */
+  endpoint: string;
+  pipeline: Pipeline;
+  /** Undefined: GraphiQL is off. */
+  graphiql: GraphiQL | undefined;
+  readiness: ReadinessChecks;
+  /** Only requests to a loopback name are answered: see {@link isMisdirected}. */
+  loopbackOnly: boolean;
+}
+
+/** Finds what answers a request, by its path and method. Rejects for a fault of the gateway alone. */
+export type Routes = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
+export function createRoutes(options: RoutesOptions): Routes {
+  const { endpoint, pipeline, graphiql, readiness, loopbackOnly } = options;
+
+  return async (request, response) => {
+    const head = readHead(request);
+    if ('error' in head) {
+      response.setHeader('connection', 'close');
+      return respondJson(response, head.status, { error: head.error });
+    }
+    if (loopbackOnly && isMisdirected(head)) {
+      return respondJson(response, 421, {
+        error:
+          'With AUTH_MODE not set, the gateway answers under the names of its own machine only, such as localhost. Set AUTH_MODE.',
+      });
+    }
+    const { path, search } = head;
+    const reads = request.method === 'GET' || request.method === 'HEAD';
+    if (path === endpoint) {
+      if (graphiql && reads && prefersHtml(request)) return graphiql.servePage(request, response);
+      return pipeline(request, response, search);
+    }
+    if (path === '/livez' && reads) return respondJson(response, 200, { status: 'alive' });
+    if (path === '/readyz' && reads) {
+      const state = readinessOf(readiness);
+      return respondJson(response, state.status === 'not ready' ? 503 : 200, state);
+    }
+    if (path === '/' && reads && graphiql) {
+      response.writeHead(302, { location: endpoint }).end();
+      return;
+    }
+    if (path.startsWith(GRAPHIQL_ASSETS_PATH) && reads && graphiql) {
+      if (await graphiql.serveAsset(path, request, response)) return;
+    }
+    respondJson(response, 404, {
+      error: `There is nothing here. GraphQL is at ${endpoint}, probes are at /livez and /readyz.`,
+    });
+  };
+}
+
+/**
+ * A name that is not this machine's own, on a server that only this machine can reach: a foreign page
+ * whose name was made to lead here (DNS rebinding), and which the browser then takes for the gateway's. A request
+ * that names no host is not from a browser.
+ */
+function isMisdirected({ hostname }: RequestTarget): boolean {
+  return hostname !== undefined && !isLoopbackHost(hostname);
+}
+
+/** A browser that opens a page, and no client that takes anything. */
+function prefersHtml({ headers: { accept } }: IncomingMessage): boolean {
+  if (!accept?.toLowerCase().includes('text/html')) return false;
+  return negotiate(accept, ['text/html', 'application/json']) === 'text/html';
+}

@@ -1,0 +1,96 @@
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Telemetry } from '../core/telemetry.ts';
+import type { Clock } from '../lib/clock.ts';
+import { respondJson } from './respond.ts';
+import type { Routes } from './routes.ts';
+
+export interface ServerOptions {
+  routes: Routes;
+  sockets: SocketLimits;
+  clock: Clock;
+  telemetry: Telemetry;
+}
+
+/** What one client can hold of the server before it has sent a whole request. */
+export interface SocketLimits {
+  /** A client that sends its request slower than this is cut off: it must not hold a socket, or the drain. */
+  requestTimeoutMs: number;
+  /** How long a connection stays open for the next request. */
+  keepAliveMs: number;
+  /** Connections at a time; those beyond are closed at once. */
+  maxSockets: number;
+}
+
+/** Head of a request, in bytes: Node's default, and more than any token needs. */
+const MAX_HEADER_BYTES = 16 * 1024;
+
+/** The one HTTP server of the gateway. */
+export interface Server {
+  /** Resolves to the server's origin. Rejects when the address cannot be had. */
+  listen(host: string, port: number): Promise<URL>;
+  /**
+   * Ends without dropping a request. For `noticeMs` the server still answers requests, but every answer closes
+   * its connection, so that balancers and clients go elsewhere. Then it accepts no more, lets those under way
+   * finish, and cuts off what is left after `limitMs` in all.
+   */
+  drain(noticeMs: number, limitMs: number): Promise<void>;
+  /** Why it cannot serve; undefined: it can. */
+  unready(): string | undefined;
+}
+
+export function createHttpServer({ routes, sockets, clock, telemetry }: ServerOptions): Server {
+  let draining = false;
+  const underWay = new Set<ServerResponse>();
+  const serverOptions = {
+    headersTimeout: sockets.requestTimeoutMs,
+    requestTimeout: sockets.requestTimeoutMs,
+    connectionsCheckingInterval: Math.min(1_000, Math.ceil(sockets.requestTimeoutMs / 8)),
+    keepAliveTimeout: sockets.keepAliveMs,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    requireHostHeader: true,
+    insecureHTTPParser: false,
+  };
+  const server = createServer(serverOptions, (request, response) => {
+    underWay.add(response);
+    response.once('close', () => underWay.delete(response));
+    if (draining) response.setHeader('connection', 'close');
+    routes(request, response).catch((error: unknown) => {
+      telemetry.handlerFailed?.({ error });
+      if (response.headersSent) response.destroy();
+      else respondJson(response, 500, { error: 'Something went wrong in the gateway.' });
+    });
+  });
+  server.maxConnections = sockets.maxSockets;
+
+  return {
+    listen: (host, port) =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(port, host, () => {
+          server.off('error', reject);
+          resolve(originOf(server.address(), host));
+        });
+      }),
+    async drain(noticeMs, limitMs) {
+      draining = true;
+      for (const response of underWay) {
+        if (!response.headersSent) response.setHeader('connection', 'close');
+      }
+      if (noticeMs > 0) await new Promise<void>((resolve) => void clock.after(noticeMs, resolve));
+      const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
+      const cancelLimit = clock.after(limitMs - noticeMs, () => {
+        telemetry.requestsCutOff?.({ requests: underWay.size });
+        server.closeAllConnections();
+      });
+      await closed;
+      cancelLimit();
+    },
+    unready: () => (draining ? 'shutting down' : undefined),
+  };
+}
+
+function originOf(address: AddressInfo | string | null, host: string): URL {
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return new URL(`http://${host.includes(':') ? `[${host}]` : host}:${port}`);
+}

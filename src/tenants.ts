@@ -1,0 +1,205 @@
+import { readFile } from 'node:fs/promises';
+import type { KeySource } from './auth/jwks.ts';
+import type {
+  AuthSettings,
+  ParticipantServiceSettings,
+  Settings,
+  TokenSettings,
+} from './config/settings.ts';
+import type { Telemetry } from './core/telemetry.ts';
+import { createHttpClient, type HttpClient, type Send } from './http-client/client.ts';
+import type { Clock } from './lib/clock.ts';
+import { urlBelow } from './lib/url.ts';
+import type { Sandbox } from './sandbox/sandbox.ts';
+import { createStatusService, type StatusService } from './status/service.ts';
+import {
+  createClientCredentialsGrant,
+  type Grant,
+  type TokenSource,
+} from './tokens/client-credentials.ts';
+import { fixedSecret, secretFromFile } from './tokens/client-secret.ts';
+import { OS1_TOKEN_PATH } from './tokens/os1.ts';
+import { createTokenCache, type TokenCache } from './tokens/token-cache.ts';
+import { createCircuitBreaker } from './upstream/circuit-breaker.ts';
+import {
+  createParticipantService,
+  type ParticipantService,
+} from './upstream/participant-service.ts';
+import { createStatusCall, type StatusCall } from './upstream/request.ts';
+import { createRetryBudget } from './upstream/retry-budget.ts';
+
+/** The Participant Service that the settings mean: a tenant's, or the sandbox, which runs until `close`. */
+export interface ConfiguredService {
+  readonly service: ParticipantServiceSettings;
+  /** Undefined with a tenant. */
+  readonly sandbox: Sandbox | undefined;
+  close(): Promise<void>;
+}
+
+/** Starts the sandbox when no Participant Service is set. It is loaded only then. */
+export async function openService(settings: Settings, clock: Clock): Promise<ConfiguredService> {
+  if (settings.participantService !== undefined) {
+    return { service: settings.participantService, sandbox: undefined, close: async () => {} };
+  }
+  const { startSandbox } = await import('./sandbox/sandbox.ts');
+  const sandbox = await startSandbox({ clock, port: 0 });
+  return {
+    sandbox,
+    close: () => sandbox.close(),
+    service: {
+      url: sandbox.url,
+      tenantId: sandbox.tenantId,
+      token: {
+        grant: 'os1',
+        clientId: sandbox.credentials.clientId,
+        clientSecret: { value: sandbox.credentials.clientSecret },
+        source: undefined,
+        clientAuthentication: 'client_secret_basic',
+        audience: undefined,
+        scope: undefined,
+        header: 'X-COREOS-ACCESS',
+      },
+    },
+  };
+}
+
+/** For status calls. */
+export function createStatusClient(settings: Settings, clock: Clock): HttpClient {
+  return createHttpClient({
+    clock,
+    maxConnections: settings.upstreamMaxConnections,
+    timeoutMs: settings.upstreamTimeoutMs,
+    maxBodyBytes: settings.upstreamMaxBodyBytes,
+  });
+}
+
+/** For tokens: connections of their own, because a hanging upstream must not keep one from being renewed. */
+export function createTokenClient(settings: Settings, clock: Clock): HttpClient {
+  return createHttpClient({
+    clock,
+    maxConnections: 2,
+    timeoutMs: settings.upstreamTimeoutMs,
+    maxBodyBytes: 64 * 1024,
+  });
+}
+
+/** For the keys of callers' tokens. */
+export function createIssuerClient(settings: Settings, clock: Clock): HttpClient {
+  return createHttpClient({
+    clock,
+    maxConnections: 1,
+    timeoutMs: settings.upstreamTimeoutMs,
+    maxBodyBytes: 256 * 1024,
+  });
+}
+
+/** Where the keys of callers' tokens are; undefined where no issuer is set. */
+export function keySourceOf({ issuer, jwksUrl }: AuthSettings): KeySource | undefined {
+  if (jwksUrl !== undefined) return { jwksUrl };
+  return issuer === undefined ? undefined : { issuer };
+}
+
+/** Where tokens are asked for: unless the settings say so, at the tenant's own endpoint. */
+export function tokenSourceOf({ url, token }: ParticipantServiceSettings): TokenSource {
+  return token.source ?? { endpoint: urlBelow(url, OS1_TOKEN_PATH) };
+}
+
+export function createServiceGrant(
+  service: ParticipantServiceSettings,
+  send: Send,
+  clock: Clock,
+  clientAuthentication: TokenSettings['clientAuthentication'] = service.token.clientAuthentication,
+): Grant {
+  const { grant, clientId, clientSecret, audience, scope } = service.token;
+  return createClientCredentialsGrant({
+    send,
+    dialect: grant,
+    source: tokenSourceOf(service),
+    clientId,
+    clientSecret:
+      'value' in clientSecret
+        ? fixedSecret(clientSecret.value)
+        : secretFromFile(clientSecret.file, (path) => readFile(path, 'utf8')),
+    clientAuthentication,
+    audience,
+    scope,
+    date: () => clock.date(),
+  });
+}
+
+/** Of the shorter of the two time limits. */
+const PATIENCE = 0.8;
+
+export function createServiceCall(
+  service: ParticipantServiceSettings,
+  { upstreamTimeoutMs, requestDeadlineMs }: Settings,
+  client: HttpClient,
+  clock: Clock,
+  onForeignAnswer: () => void,
+): StatusCall {
+  return createStatusCall({
+    send: client.send,
+    baseUrl: service.url,
+    tenantId: service.tenantId,
+    tokenHeader: service.token.header,
+    clock,
+    patienceMs: PATIENCE * Math.min(upstreamTimeoutMs, requestDeadlineMs),
+    onForeignAnswer({ via }) {
+      onForeignAnswer();
+      client.renewConnections(via);
+    },
+  });
+}
+
+/** What serves one tenant. */
+export interface TenantServices {
+  readonly statuses: StatusService;
+  readonly participantService: ParticipantService;
+  readonly tokens: TokenCache;
+  /** Ends all connections; calls under way fail. */
+  close(): Promise<void>;
+}
+
+/** The services of one tenant: its tokens, the upstream under its policies, and its statuses. */
+export function createTenantServices(
+  service: ParticipantServiceSettings,
+  settings: Settings,
+  clock: Clock,
+  telemetry: Telemetry,
+): TenantServices {
+  const statusClient = createStatusClient(settings, clock);
+  const tokenClient = createTokenClient(settings, clock);
+  const random = Math.random;
+  const tokens = createTokenCache({
+    clock,
+    telemetry,
+    random,
+    grant: createServiceGrant(service, tokenClient.send, clock),
+  });
+  const participantService = createParticipantService({
+    call: createServiceCall(service, settings, statusClient, clock, () =>
+      telemetry.foreignAnswer?.(),
+    ),
+    tokens,
+    breaker: createCircuitBreaker({ clock, telemetry, random }),
+    retries: createRetryBudget({ clock, random }),
+    clock,
+  });
+  const statuses = createStatusService({
+    participantService,
+    clock,
+    tenantId: service.tenantId,
+    finishedStatuses: settings.finishedStatuses,
+    ttlMs: settings.statusTtlMs,
+    finishedTtlMs: settings.statusFinishedTtlMs,
+    staleMs: settings.statusStaleMs,
+  });
+  return {
+    statuses,
+    participantService,
+    tokens,
+    close: async () => {
+      await Promise.all([statusClient.close(), tokenClient.close()]);
+    },
+  };
+}

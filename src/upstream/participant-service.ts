@@ -1,0 +1,167 @@
+import { LRUCache } from 'lru-cache';
+import type { BatchKey } from '../core/batch-key.ts';
+import { pause } from '../lib/abort.ts';
+import type { Clock } from '../lib/clock.ts';
+import { TokenError } from '../tokens/errors.ts';
+import type { AccessToken, TokenCache } from '../tokens/token-cache.ts';
+import type { CircuitBreaker, CircuitBreakerState } from './circuit-breaker.ts';
+import { circuitOpen, rateLimitHeld, UpstreamError } from './errors.ts';
+import type { CallOutcome, StatusAnswer } from './outcome.ts';
+import type { EndUser, StatusCall } from './request.ts';
+import type { RetryBudget } from './retry-budget.ts';
+
+export interface ParticipantServiceOptions {
+  call: StatusCall;
+  tokens: TokenCache;
+  breaker: CircuitBreaker;
+  retries: RetryBudget;
+  clock: Clock;
+}
+
+/** What goes with a request for a status. */
+export interface StatusRequest {
+  /** Undefined: nobody is named to the upstream. */
+  user: EndUser | undefined;
+  signal: AbortSignal;
+  /** The moment on the clock after which nobody waits any more. It moves when somebody else joins. */
+  deadline(): number;
+  /** Whether a Retry-After is waited for, as far as there is time: not where there is something else to answer. */
+  mayWait: boolean;
+  /** Called for every call that goes out to the upstream. */
+  onCall(): void;
+}
+
+/** Whether the upstream is called now. */
+export type Availability =
+  /** Calls are made. */
+  | { readonly kind: 'available' }
+  /** One call may be made, to see whether the upstream is back: who has something to answer does not wait for it. */
+  | { readonly kind: 'probing' }
+  /** No call is made for this participant type, and this is why. */
+  | { readonly kind: 'held'; readonly error: UpstreamError };
+
+/** The Participant Service, as far as this gateway needs it: one call under its policies. */
+export interface ParticipantService {
+  /**
+   * Asks for the status of one batch. A token that the upstream refuses is replaced, and the call made once
+   * more; so is one that fails in passing, as far as the retry budget has it: each happens once at most. Rejects
+   * with an {@link UpstreamError}, or with the reason of the signal; at once where calls are held.
+   */
+  getStatus(key: BatchKey, request: StatusRequest): Promise<StatusAnswer>;
+  /**
+   * Calls are held while the circuit is open, and for a participant type for which the upstream answered 429
+   * while its Retry-After runs.
+   */
+  availability(participantType: string): Availability;
+  circuit(): CircuitBreakerState;
+}
+
+/** Types for which a Retry-After is remembered; one that is forgotten costs a call. */
+const MAX_HELD_TYPES = 1_000;
+
+const AVAILABLE: Availability = { kind: 'available' };
+const PROBING: Availability = { kind: 'probing' };
+
+export function createParticipantService(options: ParticipantServiceOptions): ParticipantService {
+  const { call, tokens, breaker, retries, clock } = options;
+  /** By participant type, when it may be asked for again. */
+  const heldUntil = new LRUCache<string, number>({ max: MAX_HELD_TYPES });
+
+  function availability(participantType: string): Availability {
+    const waitMs = breaker.waitMs();
+    if (waitMs !== undefined) return { kind: 'held', error: circuitOpen(waitMs) };
+    const heldMs = Math.ceil((heldUntil.get(participantType) ?? 0) - clock.now());
+    if (heldMs > 0) return { kind: 'held', error: rateLimitHeld(heldMs) };
+    return breaker.state() === 'closed' ? AVAILABLE : PROBING;
+  }
+
+  function holdIfAsked(participantType: string, outcome: CallOutcome): void {
+    if (outcome.kind !== 'refused' || outcome.error.kind !== 'rate-limited') return;
+    const until = clock.now() + (outcome.error.retryAfterMs ?? 0);
+    // An answer that was longer on its way must not shorten it.
+    if (until > (heldUntil.get(participantType) ?? 0)) heldUntil.set(participantType, until);
+  }
+
+  return {
+    availability,
+    circuit: () => breaker.state(),
+    async getStatus(key, request) {
+      const { signal } = request;
+      let calls = 0;
+      let mayRenewToken = true;
+      let tookMs = 0;
+
+      function throwIfHeld(): void {
+        const now = availability(key.participantType);
+        if (now.kind === 'held') throw now.error;
+      }
+
+      async function ask(token: AccessToken): Promise<CallOutcome> {
+        throwIfHeld();
+        if (calls === 0) retries.countCall();
+        calls += 1;
+        request.onCall();
+        const begunAt = clock.now();
+        const outcome = await breaker.execute(
+          (callSignal) => call(key, token, request.user, callSignal),
+          signal,
+        );
+        tookMs = clock.now() - begunAt;
+        holdIfAsked(key.participantType, outcome);
+        return outcome;
+      }
+
+      async function attempt(): Promise<CallOutcome> {
+        const token = await withToken(() => tokens.get(signal));
+        const outcome = await ask(token);
+        const isRefused = outcome.kind === 'refused' && outcome.error.upstream?.status === 401;
+        if (!isRefused || !mayRenewToken) return outcome;
+        mayRenewToken = false;
+        const newer = await withToken(() => tokens.replace(token, signal));
+        return newer === undefined ? outcome : ask(newer);
+      }
+
+      /** Milliseconds until the second attempt; undefined: there is none. */
+      function retryDelayMs(outcome: CallOutcome): number | undefined {
+        if (outcome.kind === 'ok' || breaker.state() !== 'closed') return undefined;
+        const { kind, retryAfterMs } = outcome.error;
+        const mayPass =
+          outcome.kind === 'transient' || (kind === 'rate-limited' && retryAfterMs !== undefined);
+        if (!mayPass || (retryAfterMs !== undefined && !request.mayWait)) return undefined;
+        return retries.delayMs({ retryAfterMs, tookMs }, request.deadline() - clock.now());
+      }
+
+      throwIfHeld();
+      let outcome = await attempt();
+      const delayMs = retryDelayMs(outcome);
+      if (delayMs !== undefined) {
+        await pause(delayMs, clock, signal);
+        outcome = await attempt();
+      }
+      if (outcome.kind !== 'ok') throw outcome.error;
+      return outcome.answer;
+    },
+  };
+}
+
+async function withToken<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    throw error instanceof TokenError ? fromTokenError(error) : error;
+  }
+}
+
+function fromTokenError(error: TokenError): UpstreamError {
+  const { requestId, retryAfterMs } = error;
+  return error.kind === 'refused'
+    ? new UpstreamError(
+        'unauthenticated',
+        `The gateway could not identify itself: ${error.message}.`,
+        { requestId },
+      )
+    : new UpstreamError('token-unavailable', `The gateway has no access token: ${error.message}.`, {
+        requestId,
+        retryAfterMs,
+      });
+}

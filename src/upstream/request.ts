@@ -1,0 +1,126 @@
+import { randomUUID } from 'node:crypto';
+import type { BatchKey } from '../core/batch-key.ts';
+import { DeadlineExceeded } from '../core/errors.ts';
+import type { HttpClient, HttpRequest } from '../http-client/client.ts';
+import { HttpClientError } from '../http-client/errors.ts';
+import type { HttpResponse } from '../http-client/response-collector.ts';
+import type { Clock } from '../lib/clock.ts';
+import { urlBelow } from '../lib/url.ts';
+import type { AccessToken } from '../tokens/token-cache.ts';
+import { UpstreamError } from './errors.ts';
+import { type CallOutcome, toOutcome } from './outcome.ts';
+import { FOREIGN, judgeResponse } from './response.ts';
+
+/** How the access token travels. */
+export type TokenHeader = 'X-COREOS-ACCESS' | 'Authorization';
+
+/** Who is behind a request, for the upstream's own records. */
+export interface EndUser {
+  readonly id: string;
+  readonly name: string | undefined;
+}
+
+export interface StatusCallOptions {
+  send: HttpClient['send'];
+  /** The tenant's address, `https://{tenantSubdomain}`; a path is kept as a prefix. */
+  baseUrl: URL;
+  tenantId: string;
+  tokenHeader: TokenHeader;
+  clock: Clock;
+  /** A call that is given up sooner, in milliseconds from when it was sent, tells nothing of the upstream. */
+  patienceMs: number;
+  /** Called when an answer was somebody else's: its connection is out of step. */
+  onForeignAnswer(answer: HttpResponse): void;
+}
+
+/**
+ * Makes one call of "get the status of batch request" (`GET …/participants/{type}/batch/status`), and tells what
+ * its answer means. `user` is sent as X-COREOS-USERINFO; undefined: nobody is named. Rejects with the reason of
+ * `signal` alone, unless that is a {@link DeadlineExceeded}, which is an outcome like another.
+ */
+export type StatusCall = (
+  key: BatchKey,
+  token: AccessToken,
+  user: EndUser | undefined,
+  signal: AbortSignal,
+) => Promise<CallOutcome>;
+
+export function createStatusCall(options: StatusCallOptions): StatusCall {
+  const { send, baseUrl, tenantId, tokenHeader, clock, patienceMs } = options;
+  const { origin, pathname } = urlBelow(baseUrl, '/core/api/v2/participants/');
+  const participantsUrl = { origin, pathname };
+
+  return async (key, token, user, signal) => {
+    const requestId = randomUUID();
+    let sentAt: number | undefined;
+    let response: HttpResponse;
+    try {
+      response = await send(
+        {
+          method: 'GET',
+          url: batchStatusUrl(participantsUrl, key),
+          headers: {
+            accept: 'application/json',
+            'content-type': 'application/json',
+            'X-COREOS-REQUEST-ID': requestId,
+            'X-COREOS-TID': tenantId,
+            ...(user === undefined ? {} : { 'X-COREOS-USERINFO': toAsciiJson(user) }),
+            [tokenHeader]: tokenHeader === 'Authorization' ? `Bearer ${token.value}` : token.value,
+          },
+        },
+        signal,
+        () => {
+          sentAt = clock.now();
+        },
+      );
+    } catch (error) {
+      const ranMs = sentAt === undefined ? 0 : clock.now() - sentAt;
+      const hadItsTime = ranMs >= patienceMs;
+      if (error instanceof HttpClientError) return toOutcome(error, requestId, hadItsTime);
+      if (!(error instanceof DeadlineExceeded)) throw error;
+      // Nobody can wait any longer.
+      const timeout = new UpstreamError('timeout', error.message, { requestId });
+      return hadItsTime
+        ? { kind: 'fault', error: timeout, fault: error.message }
+        : { kind: 'inconclusive', error: timeout };
+    }
+    const answer = { requestId, response, secrets: secretsOf(token) };
+    const outcome = judgeResponse(key, answer, clock.date());
+    if ('fault' in outcome && outcome.fault === FOREIGN) options.onForeignAnswer(response);
+    return outcome;
+  };
+}
+
+/** What is shorter could not be a secret, and might be a word of the answer. */
+const SHORTEST_SECRET = 16;
+const quotedForms = new WeakMap<AccessToken, readonly string[]>();
+
+/** A server that quotes the token in its answer must not make us hand it on. */
+function secretsOf(token: AccessToken): readonly string[] {
+  const known = quotedForms.get(token);
+  if (known) return known;
+  const { value } = token;
+  const forms = value.length < SHORTEST_SECRET ? [] : [value, encodeURIComponent(value)];
+  quotedForms.set(token, forms);
+  return forms;
+}
+
+/** Path and query hold the caller's text percent-encoded, as one segment and one parameter. */
+function batchStatusUrl(
+  participants: { origin: string; pathname: string },
+  { participantType, batchId }: BatchKey,
+): HttpRequest['url'] {
+  return {
+    origin: participants.origin,
+    pathname: `${participants.pathname}${encodeURIComponent(participantType)}/batch/status`,
+    search: batchId === null ? '' : `?batchId=${encodeURIComponent(batchId)}`,
+  };
+}
+
+/** A header takes nothing but ASCII. */
+function toAsciiJson(value: object): string {
+  return JSON.stringify(value).replaceAll(
+    /[^\x20-\x7e]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
