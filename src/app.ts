@@ -98,7 +98,10 @@ export async function createGateway({
       router: settings.federationAccess,
       forwardUserInfo: settings.auth.forwardUserInfo,
     }),
-    clientIp: createClientIp(settings.trustedProxies),
+    clientIp: createClientIp({
+      trustedProxies: settings.trustedProxies,
+      header: 'x-forwarded-for',
+    }),
     rateLimit:
       settings.rateLimit.perSecond === 0
         ? undefined

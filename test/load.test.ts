@@ -163,15 +163,61 @@ test.each([
   ['IPv6 with a zone', [], 'fe80::1%eth0', undefined, 'fe80:0:0:0::/64'],
   ['a proxy with a zone', ['fe80::/10'], 'fe80::1%eth0', '192.0.2.1', '192.0.2.1'],
 ])('27: the address of a client when %s', (_, trusted, socket, header, address) => {
-  expect(createClientIp(trusted)(requestFrom(socket, header))).toBe(address);
+  const clientIp = createClientIp({ trustedProxies: trusted, header: 'x-forwarded-for' });
+  expect(clientIp(requestFrom(socket, header))).toBe(address);
 });
 
 test('27: whatever a client writes into X-Forwarded-For, the proxy writes its address behind it', () => {
-  const clientAddress = createClientIp(['10.0.0.0/8']);
+  const clientAddress = createClientIp({
+    trustedProxies: ['10.0.0.0/8'],
+    header: 'x-forwarded-for',
+  });
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.ipV4(), fc.ipV6()), fc.ipV4(), (written, client) => {
       fc.pre(!client.startsWith('10.'));
       expect(clientAddress(requestFrom('10.0.0.1', `${written}, ${client}`))).toBe(client);
     }),
   );
+});
+
+const SAME = ['192.0.2.1', '192.0.2.1:52311', '"192.0.2.1"', '"192.0.2.1:443"', ' 192.0.2.1 '];
+const SAME_IPV6 = [
+  '2001:db8::17',
+  '[2001:db8::17]',
+  '[2001:db8::17]:4711',
+  '"[2001:db8::17]:4711"',
+];
+const forms: [header: 'x-forwarded-for' | 'forwarded', value: string, address: string][] = [
+  ...SAME.map((value): (typeof forms)[number] => ['x-forwarded-for', value, '192.0.2.1']),
+  ...SAME_IPV6.map((value): (typeof forms)[number] => [
+    'x-forwarded-for',
+    value,
+    '2001:db8:0:0::/64',
+  ]),
+  ['x-forwarded-for', '198.51.100.7:1, 192.0.2.1:2, 10.0.0.2:3', '192.0.2.1'],
+  ['x-forwarded-for', '"198.51.100.7, 192.0.2.1', '192.0.2.1'],
+  ['forwarded', 'for=192.0.2.1', '192.0.2.1'],
+  ['forwarded', 'for=192.0.2.1:4711;proto=http;by=203.0.113.43', '192.0.2.1'],
+  ['forwarded', 'proto=https; For="192.0.2.1"', '192.0.2.1'],
+  ['forwarded', 'for="[2001:db8::17]:4711"', '2001:db8:0:0::/64'],
+  ['forwarded', 'for=198.51.100.7, for=192.0.2.1;by=10.0.0.1, for="10.0.0.2:80"', '192.0.2.1'],
+  ['forwarded', 'for="198.51.100.7, for=192.0.2.1', '192.0.2.1'],
+  ['forwarded', 'for=192.0.2.1, for=_hidden', '10.0.0.1'],
+  ['forwarded', 'for=192.0.2.1, for=unknown', '10.0.0.1'],
+  ['forwarded', 'by=192.0.2.1', '10.0.0.1'],
+];
+test.each(forms)('77: one caller is one address, in %s: %s', (header, value, address) => {
+  const request = requestFrom('10.0.0.1');
+  request.headers[header] = value;
+  expect(createClientIp({ trustedProxies: ['10.0.0.0/8'], header })(request)).toBe(address);
+});
+
+test('77: the header that is not chosen is never read: a client could write it', () => {
+  const request = requestFrom('10.0.0.1');
+  request.headers['x-forwarded-for'] = '192.0.2.1';
+  request.headers.forwarded = 'for=198.51.100.7';
+  const addresses = (['x-forwarded-for', 'forwarded'] as const).map((header) =>
+    createClientIp({ trustedProxies: ['10.0.0.0/8'], header })(request),
+  );
+  expect(addresses).toEqual(['192.0.2.1', '198.51.100.7']);
 });

@@ -1,16 +1,26 @@
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP, isIPv4, SocketAddress } from 'node:net';
 
+/** The headers in which a proxy can tell from whom a request came: one of them is read. */
+export type ClientAddressHeader = 'x-forwarded-for' | 'forwarded';
+
+export interface ClientIpOptions {
+  /** Addresses and ranges (`10.0.0.0/8`) of the proxies in front of the gateway. */
+  trustedProxies: readonly string[];
+  /** The header that those proxies write. The other is never read: a client could write it. */
+  header: ClientAddressHeader;
+}
+
 /** Tells from which address a request comes, as far as that can be trusted. */
 export type ClientIp = (request: IncomingMessage) => string;
 
 /**
- * `trustedProxies` are addresses and ranges (`10.0.0.0/8`) of the proxies in front of the gateway. The
- * client is whoever connects; where that is a trusted proxy, the last address in its `X-Forwarded-For`
- * that is not one itself. What a client writes there further left is not looked at, nor is any other
- * header. Of an IPv6 address only the first 64 bits are told: a client has all that begin with them.
+ * The client is whoever connects; where that is a trusted proxy, the last address in the header that is not one
+ * itself. What a client writes there further left is not looked at. `X-Forwarded-For` is read as balancers write
+ * it: with a port, in brackets, in quotes; `Forwarded` by RFC 7239. Of an IPv6 address only the first 64 bits are
+ * told: a client has all that begin with them.
  */
-export function createClientIp(trustedProxies: readonly string[]): ClientIp {
+export function createClientIp({ trustedProxies, header }: ClientIpOptions): ClientIp {
   const trusted = new BlockList();
   for (const proxy of trustedProxies) {
     const [address = '', prefix] = proxy.split('/');
@@ -21,25 +31,40 @@ export function createClientIp(trustedProxies: readonly string[]): ClientIp {
   const isTrusted = (address: string) => trusted.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
 
   return ({ socket, headers }) => {
-    let client = plain(socket.remoteAddress ?? '');
-    if (trustedProxies.length === 0) return network(client);
-    const hops = String(headers['x-forwarded-for'] ?? '').split(',');
+    let client = toAddress(socket.remoteAddress ?? '');
+    if (trustedProxies.length === 0) return toNetwork(client);
+    // Node joins the lines of a header that came more than once. No address has a comma in it, and a quote that
+    // a client did not close must not hide what the proxy wrote behind it.
+    const hops = String(headers[header] ?? '').split(',');
     while (isIP(client) !== 0 && isTrusted(client)) {
-      const hop = plain(hops.pop()?.trim() ?? '');
+      const element = hops.pop() ?? '';
+      const hop = toAddress(header === 'forwarded' ? forOf(element) : element);
       if (isIP(hop) === 0) break;
       client = hop;
     }
-    return network(client);
+    return toNetwork(client);
   };
 }
 
-/** Without a zone; an IPv4 address that came by IPv6 (RFC 4291, section 2.5.5.2) is that IPv4 address. */
-function plain(text: string): string {
-  const [address = ''] = text.split('%');
+/** The `for` parameter of one element of `Forwarded` (RFC 7239, section 5.2). */
+function forOf(element: string): string {
+  const [, quoted, token] = /(?:^|;)\s*for=(?:"([^"]*)"|([^;\s]*))/i.exec(element) ?? [];
+  return quoted ?? token ?? '';
+}
+
+/**
+ * The address itself, without quotes, brackets, port and zone. An IPv4 address that came by IPv6 (RFC 4291, section
+ * 2.5.5.2) is that IPv4 address.
+ */
+function toAddress(text: string): string {
+  const bare = text.trim().replace(/^"(.*)"$/, '$1');
+  const [, bracketed] = /^\[([^\]]*)\](?::\d+)?$/.exec(bare) ?? [];
+  const [, beforePort] = /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(bare) ?? [];
+  const [address = ''] = (bracketed ?? beforePort ?? bare).split('%');
   return /^::ffff:(?=\d+\.)/i.test(address) ? address.slice(7) : address;
 }
 
-function network(address: string): string {
+function toNetwork(address: string): string {
   if (isIP(address) !== 6) return address;
   // Written in full, whatever way it came.
   const [head = '', tail = ''] = new SocketAddress({ address, family: 'ipv6' }).address.split('::');
