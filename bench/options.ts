@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { SUBJECTS, type Subject } from './subjects.ts';
+import { gatewayAt, SUBJECTS, type Subject } from './subjects.ts';
 import { WORKLOADS, type Workload } from './workloads.ts';
 
 /** What the command line asks for. */
@@ -27,6 +27,7 @@ export function parseOptions(args: string[], gatewayEnv: string | undefined): Op
       seconds: { type: 'string', default: '5' },
       warmup: { type: 'string', default: '6' },
       only: { type: 'string' },
+      against: { type: 'string' },
       workload: { type: 'string' },
       env: { type: 'string', multiple: true, default: [] },
       header: { type: 'string', multiple: true, default: [] },
@@ -34,25 +35,26 @@ export function parseOptions(args: string[], gatewayEnv: string | undefined): Op
       write: { type: 'boolean', default: false },
     },
   });
+  const { against } = values;
+  const known = against === undefined ? SUBJECTS : [...SUBJECTS, gatewayAt(against)];
   const names = values.only?.split(',');
   for (const name of names ?? []) {
-    if (!SUBJECTS.some((subject) => subject.name === name)) {
-      const known = SUBJECTS.map((subject) => subject.name).join(', ');
-      throw new Error(`--only takes some of ${known}.`);
+    if (!known.some((subject) => subject.name === name)) {
+      throw new Error(`--only takes some of ${known.map((subject) => subject.name).join(', ')}.`);
     }
   }
   if (values.workload !== undefined && !WORKLOADS.some((name) => name === values.workload)) {
     throw new Error(`--workload takes ${WORKLOADS.join(' or ')}.`);
   }
-  const whole = names === undefined && values.workload === undefined;
+  const whole = names === undefined && values.workload === undefined && against === undefined;
   if (values.write && !whole) {
-    throw new Error('--write takes a whole run: neither --only nor --workload.');
+    throw new Error('--write takes a whole run: neither --only, --against nor --workload.');
   }
   return {
     rounds: toCount('rounds', values.rounds, 1),
     seconds: toCount('seconds', values.seconds, 1),
     warmupSeconds: toCount('warmup', values.warmup, 0),
-    subjects: SUBJECTS.filter(({ name }) => names?.includes(name) ?? true),
+    subjects: known.filter(({ name }) => names?.includes(name) ?? true),
     workloads: WORKLOADS.filter((name) => name === (values.workload ?? name)),
     gatewayEnv: { ...parseEnv(gatewayEnv), ...Object.fromEntries(values.env.map(toPair)) },
     headers: values.header,

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Workload } from './workloads.ts';
 
@@ -43,6 +44,16 @@ const WITH_CALLERS: Subject = {
   label: 'participant-gateway, AUTH_MODE=jwt',
   callers: true,
 };
+
+/** The gateway of another checkout, such as the commit before a change. */
+export function gatewayAt(folder: string): Subject {
+  return {
+    ...GATEWAY,
+    name: 'gateway-before',
+    label: 'participant-gateway, other checkout',
+    program: [resolve(folder, 'src/main.ts')],
+  };
+}
 
 /** What the ratios of a workload are relative to. */
 export const LIMITS: Readonly<Record<Workload, string>> = { cold: 'bare-proxy', hot: 'lookup' };

@@ -45,7 +45,7 @@ export const GRAPHQL_PATH = '/graphql';
 /** Everything under way is ended by then. */
 const SHUTDOWN_LIMIT_MS = 9_000;
 
-export interface GatewayDependencies {
+interface GatewayDependencies {
   settings: Settings;
   clock: Clock;
   telemetry: Telemetry;

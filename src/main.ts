@@ -51,7 +51,7 @@ if (command === 'doctor') {
     clock: systemClock,
     lookUp: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     write: (text) => void process.stdout.write(text),
-    complain: (text) => void process.stderr.write(text),
+    writeError: (text) => void process.stderr.write(text),
   }).catch((error: unknown) => {
     process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
     return EXIT_SOFTWARE;

@@ -29,7 +29,7 @@ import { createStatusCall, type StatusCall } from './upstream/request.ts';
 import { createRetryBudget } from './upstream/retry-budget.ts';
 
 /** The Participant Service that the settings mean: a tenant's, or the sandbox, which runs until `close`. */
-export interface ConfiguredService {
+interface ConfiguredService {
   readonly service: ParticipantServiceSettings;
   /** Undefined with a tenant. */
   readonly sandbox: Sandbox | undefined;

@@ -12,6 +12,7 @@ const DOCUMENTS = [
   'CHANGELOG.md',
   'docs/architecture.md',
   'docs/errors.md',
+  'docs/faults.md',
   'docs/federation.md',
   'docs/operations.md',
   'docs/performance.md',
@@ -49,6 +50,22 @@ test('the operations in the documents are valid', async () => {
   );
   expect(operations).toHaveLength(1);
   expect(operations.flatMap((operation) => validate(schema, parse(operation)))).toEqual([]);
+});
+
+test("the numbers at the beginning of tests' names are rows of docs/faults.md, and each row has a test", async () => {
+  const rows = [...(await read('docs/faults.md')).matchAll(/^\| (\d+) \|/gm)].map(([, row]) =>
+    Number(row),
+  );
+  const folder = new URL('test/', ROOT);
+  const paths = (await readdir(folder, { recursive: true })).filter((path) =>
+    path.endsWith('.test.ts'),
+  );
+  const texts = await Promise.all(paths.map((path) => readFile(new URL(path, folder), 'utf8')));
+  const named = texts.flatMap((text) =>
+    [...text.matchAll(/['"`](\d{1,2}): /g)].map(([, row]) => Number(row)),
+  );
+  expect(rows).toEqual(rows.toSorted((a, b) => a - b));
+  expect([...new Set(named)].toSorted((a, b) => a - b)).toEqual(rows);
 });
 
 test('the links between the documents lead somewhere', async () => {

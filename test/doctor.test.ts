@@ -54,7 +54,7 @@ async function doctor(
       write: (text) => {
         output += text;
       },
-      complain: (text) => {
+      writeError: (text) => {
         complaints += text;
       },
     }),

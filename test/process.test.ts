@@ -94,7 +94,12 @@ test.concurrent('61: SIGTERM under load: not ready, what is under way is answere
   const readiness = await fetch(new URL('/readyz', address));
   expect([readiness.status, await readiness.json()]).toEqual([
     503,
-    { status: 'not ready', notReady: { server: 'shutting down' }, degraded: {} },
+    {
+      status: 'not ready',
+      // On a machine that is busy with other tests, there may be more.
+      notReady: expect.objectContaining({ server: 'shutting down' }),
+      degraded: {},
+    },
   ]);
   expect(readiness.headers.get('connection')).toBe('close');
   const late = ask('b-late');

@@ -426,7 +426,7 @@ test('29: the deadline of who has waited longest for a call is what its second t
   expect(await clock.elapse(Promise.all([early, late]))).toEqual([success(), success()]);
 });
 
-test('42: a token that is refused and a failure in passing make three calls at most', async () => {
+test('42: a token that is refused and a transient failure make three calls at most', async () => {
   await using damaged = await startDamaged();
   const { upstream } = damaged;
   const script = [401, 503, 401, 503];

@@ -24,7 +24,7 @@ export interface TokenClaims
   readonly expiresAt: number;
 }
 
-export interface AccessTokenOptions {
+interface AccessTokenOptions {
   tenantId: string;
   /** The key that a token's header asks for. */
   findKey: JWTVerifyGetKey;

@@ -7,7 +7,7 @@ import { untilAborted } from '../lib/abort.ts';
 import { type AccessTokenVerifier, InvalidTokenError, type TokenClaims } from './access-token.ts';
 import { KeysUnavailableError } from './jwks.ts';
 
-export interface AuthenticateOptions {
+interface AuthenticateOptions {
   tenantId: string;
   /** Undefined: nobody's identity is checked. */
   tokens: AccessTokenVerifier | undefined;
@@ -25,7 +25,7 @@ export interface AuthenticateOptions {
  * keys cannot be had, or not before the request's deadline. A token that was verified before costs no wait: then
  * it is no promise.
  */
-export type Authenticate = (
+type Authenticate = (
   headers: IncomingHttpHeaders,
   context: RequestContext,
 ) => Principal | Promise<Principal>;

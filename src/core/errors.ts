@@ -1,6 +1,6 @@
 import type { ErrorCode } from './error-codes.ts';
 
-export interface RefusedRequestOptions extends ErrorOptions {
+interface RefusedRequestOptions extends ErrorOptions {
   /** Headers of the answer, such as `allow`. */
   headers?: Record<string, string>;
   /** After which the same request may succeed, in milliseconds; the answer says so in `retry-after`, too. */

@@ -1,7 +1,7 @@
 import type { AnswerSummary } from './answer.ts';
 
 /** A request to the GraphQL endpoint, at its end. */
-export interface RequestEvent extends AnswerSummary {
+interface RequestEvent extends AnswerSummary {
   readonly requestId: string;
   readonly method: string;
   /** The HTTP status; undefined: the client was gone before the answer was out. */

@@ -6,7 +6,7 @@ import type { LookUp } from './connection.ts';
 import { examine } from './examine.ts';
 import { printReport, USAGE_EXIT_CODE } from './report.ts';
 
-export interface DoctorOptions {
+interface DoctorOptions {
   /** What follows `doctor` on the command line. */
   args: readonly string[];
   /** Throws a `SettingsError` when they are faulty. */
@@ -16,10 +16,10 @@ export interface DoctorOptions {
   /** To standard output: the report. */
   write: (text: string) => void;
   /** To standard error: what is wrong with the arguments. */
-  complain: (text: string) => void;
+  writeError: (text: string) => void;
 }
 
-export const DOCTOR_USAGE = `participant-gateway doctor [--json] [--type <participant type>] [--batch <batch id>]
+const DOCTOR_USAGE = `participant-gateway doctor [--json] [--type <participant type>] [--batch <batch id>]
 
   Goes the way from the settings to a batch's status, step by step, and says what is wrong and what to do.
 
@@ -34,10 +34,10 @@ export const DOCTOR_USAGE = `participant-gateway doctor [--json] [--type <partic
 
 /** Runs `doctor`, and resolves to its exit code. */
 export async function runDoctor(options: DoctorOptions): Promise<number> {
-  const { readSettings, clock, lookUp, write, complain } = options;
+  const { readSettings, clock, lookUp, write, writeError } = options;
   const given = parseArguments(options.args);
   if (given === undefined) {
-    complain(DOCTOR_USAGE);
+    writeError(DOCTOR_USAGE);
     return USAGE_EXIT_CODE;
   }
   if (given.help) {
@@ -51,7 +51,7 @@ export async function runDoctor(options: DoctorOptions): Promise<number> {
     return report.exitCode;
   } catch (error) {
     if (!(error instanceof FieldError)) throw error;
-    complain(`${error.message}\n`);
+    writeError(`${error.message}\n`);
     return USAGE_EXIT_CODE;
   }
 }

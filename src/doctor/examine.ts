@@ -20,7 +20,7 @@ import { type Finding, type Report, type Step, type StepName, toReport } from '.
 import { type BatchToAsk, examineStatus } from './status.ts';
 import { examineToken } from './token.ts';
 
-export interface ExaminationOptions {
+interface ExaminationOptions {
   /** Throws a {@link SettingsError} when they are faulty. */
   readSettings: () => Settings;
   clock: Clock;

@@ -12,7 +12,7 @@ import type { GrantedToken } from '../tokens/client-credentials.ts';
 import { TokenError } from '../tokens/errors.ts';
 import type { Finding } from './report.ts';
 
-export interface TokenFinding extends Finding {
+interface TokenFinding extends Finding {
   /** Undefined when there is none. */
   token: GrantedToken | undefined;
 }

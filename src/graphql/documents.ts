@@ -12,7 +12,7 @@ import { createYoga, type Plugin } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
 import { type CompiledOperation, compileOperation } from './compiled-operation.ts';
 import { type OperationLimits, useLimits } from './limits.ts';
-import { useClosedSchema } from './use-closed-schema.ts';
+import { useHiddenSchema } from './use-hidden-schema.ts';
 import { faultsOfVariables } from './variables.ts';
 
 /**
@@ -27,7 +27,7 @@ const MAX_ALL_TEXTS_LENGTH = 256 * 1024;
 const RUNS_BEFORE_COMPILING = 2;
 
 /** What an operation is run with. */
-export interface OperationInput {
+interface OperationInput {
   readonly contextValue: unknown;
   readonly variables: Readonly<Record<string, unknown>> | null | undefined;
 }
@@ -43,14 +43,14 @@ export interface PreparedOperation {
 }
 
 /** A text, parsed, measured and validated. */
-export interface PreparedDocument {
+interface PreparedDocument {
   /** Why it cannot be executed, whatever operation is asked for; empty: it can. */
   readonly errors: readonly GraphQLError[];
   /** The operation of that name, or the only one; an error where there is none. */
   operation(name: string | null | undefined): PreparedOperation | GraphQLError;
 }
 
-export interface DocumentsOptions {
+interface DocumentsOptions {
   schema: GraphQLSchema;
   limits: OperationLimits;
   introspection: boolean;
@@ -67,7 +67,7 @@ export interface Documents {
  * remembered, too, or they would cost more than good ones; long ones are not: they cannot drive out the others.
  */
 export function createDocuments({ schema, limits, introspection }: DocumentsOptions): Documents {
-  const plugins: Plugin[] = [useLimits(limits), ...(introspection ? [] : [useClosedSchema()])];
+  const plugins: Plugin[] = [useLimits(limits), ...(introspection ? [] : [useHiddenSchema()])];
   const yoga = createYoga({
     schema,
     plugins,

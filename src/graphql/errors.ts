@@ -7,10 +7,10 @@ import type { Telemetry } from '../core/telemetry.ts';
 import { UpstreamError, type UpstreamErrorKind, type UpstreamReport } from '../upstream/errors.ts';
 
 /** How much of the upstream's words a client sees: `full` adds its echo of the request. */
-export type ErrorDetail = 'public' | 'full';
+type ErrorDetail = 'public' | 'full';
 
 /** What a client sees in `extensions`. */
-export interface PublicExtensions {
+interface PublicExtensions {
   readonly code: ErrorCode;
   readonly retryable: boolean;
   /** Milliseconds until another try makes sense, when somebody said so. */
@@ -21,7 +21,7 @@ export interface PublicExtensions {
 }
 
 /** An error as a client sees it. */
-export interface PublicError {
+interface PublicError {
   readonly message: string;
   readonly locations?: readonly { readonly line: number; readonly column: number }[];
   readonly path?: readonly (string | number)[];

@@ -18,7 +18,7 @@ import { type GraphQLParameters, readParameters } from './parameters.ts';
 import type { PersistedDocuments } from './persisted-documents.ts';
 import type { Question, ResponseCache } from './response-cache.ts';
 
-export interface HandlerOptions extends PublicErrorOptions {
+interface HandlerOptions extends PublicErrorOptions {
   documents: Documents;
   persistedDocuments: PersistedDocuments;
   responseCache: ResponseCache;

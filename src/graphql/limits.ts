@@ -31,7 +31,7 @@ interface Size {
 }
 
 /** A field counts 1; one that can carry a payload, or a part of one, counts as much as this. */
-export const FIELD_COSTS: ReadonlyMap<string, number> = new Map([
+const FIELD_COSTS: ReadonlyMap<string, number> = new Map([
   ['data', 10],
   ['dataAt', 10],
   ['failures', 10],

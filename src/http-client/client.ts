@@ -24,7 +24,7 @@ export type Send = (
   onSend?: () => void,
 ) => Promise<HttpResponse>;
 
-export interface HttpClientOptions {
+interface HttpClientOptions {
   clock: Clock;
   /** Calls at a time, and so connections; further ones wait in order, within their time limit. */
   maxConnections: number;

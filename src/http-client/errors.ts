@@ -6,12 +6,7 @@
  * - `too-large`: the body, as sent or decoded, is longer than allowed
  * - `malformed`: not HTTP, ended before its end, or not what its content-encoding says
  */
-export type HttpClientErrorKind =
-  | 'unreachable'
-  | 'timeout'
-  | 'exhausted'
-  | 'too-large'
-  | 'malformed';
+type HttpClientErrorKind = 'unreachable' | 'timeout' | 'exhausted' | 'too-large' | 'malformed';
 
 /** An send that failed below the level of HTTP statuses. */
 export class HttpClientError extends Error {

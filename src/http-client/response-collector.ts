@@ -13,7 +13,7 @@ export interface HttpResponse {
 }
 
 /** By name, in lower case; a header that came more than once is a list. */
-export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
+type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
 /** A header as one text: of several lines a list with commas (RFC 9110, section 5.2). */
 export function headerOf(headers: ResponseHeaders, name: string): string | undefined {
@@ -22,7 +22,7 @@ export function headerOf(headers: ResponseHeaders, name: string): string | undef
 }
 
 /** Who waits for an answer. */
-export interface Waiter {
+interface Waiter {
   resolve(response: HttpResponse): void;
   reject(reason: unknown): void;
   /** Called once, before one of the others. */
@@ -52,7 +52,7 @@ export class ResponseCollector implements Dispatcher.DispatchHandler {
     return this.#waiter === undefined;
   }
 
-  /** Ends the call, and with it the connection, or its place in the queue for one. */
+  /** Ends the call, and with it the connection, or the wait for one. */
   fail(reason: unknown): void {
     this.#settle()?.reject(reason);
     this.#controller?.abort(new Error('the answer is not wanted any more'));

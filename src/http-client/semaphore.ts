@@ -1,12 +1,12 @@
 /** A permit of a {@link Semaphore}, or a wait for one. */
-export interface Permit {
+interface Permit {
   isHeld: boolean;
   /** Called when there is one after a wait. */
   readonly begin: () => void;
 }
 
 /** Bounds how many work at a time; others wait in order. */
-export interface Semaphore {
+interface Semaphore {
   /** A permit that is held at once, or a wait at whose end `begin` is called. */
   enter(begin: () => void): Permit;
   /** Gives the permit to who has waited longest, or ends the wait for it. To be called once. */

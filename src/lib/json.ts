@@ -10,7 +10,7 @@ export interface JsonObject {
  * A number as it was written, where a JavaScript number would be another one: 9007199254740993, 1e400,
  * 0.12345678901234567890. `JSON.stringify` writes it as it came.
  */
-export interface RawNumber {
+interface RawNumber {
   readonly rawJSON: string;
 }
 

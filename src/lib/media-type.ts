@@ -1,5 +1,5 @@
 /** A media type or range with its parameters (RFC 9110, section 8.3.1), names and type in lower case. */
-export interface MediaType {
+interface MediaType {
   readonly type: string;
   readonly parameters: ReadonlyMap<string, string>;
 }
@@ -25,7 +25,7 @@ export function parseMediaType(text: string): MediaType | undefined {
 }
 
 /** Elements of a list that stand in no quotes (RFC 9110, section 5.6.1). */
-export function splitList(text: string): string[] {
+function splitList(text: string): string[] {
   return text.match(/(?:[^,"]|"(?:[^"\\]|\\.)*"?)+/g) ?? [];
 }
 

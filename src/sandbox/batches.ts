@@ -10,7 +10,7 @@ const RUNNING_TOTAL = 1_200;
 const RUNNING_DURATION_MS = 60_000;
 
 /** The `data` of a batch's status; undefined for a batch that does not exist. */
-export type BatchBook = (participantType: string, batchId: string) => object | undefined;
+type BatchBook = (participantType: string, batchId: string) => object | undefined;
 
 /** `batch-running` begins when it is first looked at, for each participant type on its own. */
 export function createBatchBook(clock: Clock): BatchBook {

@@ -6,7 +6,7 @@ import { createFaults } from './faults.ts';
 import { AUDIENCE, createIssuer, type Issuer } from './issuer.ts';
 import { createTokenEndpoint, type SandboxCredentials } from './token-endpoint.ts';
 
-export interface SandboxOptions {
+interface SandboxOptions {
   clock: Clock;
   /** Loopback port; 0 picks a free one. */
   port: number;

@@ -9,7 +9,7 @@ export interface SandboxCredentials {
   clientSecret: string;
 }
 
-export interface TokenEndpointOptions {
+interface TokenEndpointOptions {
   clock: Clock;
   credentials: SandboxCredentials;
   tokenLifetimeSeconds: number;

@@ -2,9 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP, isIPv4, SocketAddress } from 'node:net';
 
 /** The headers in which a proxy can tell from whom a request came: one of them is read. */
-export type ClientAddressHeader = 'x-forwarded-for' | 'forwarded';
+type ClientAddressHeader = 'x-forwarded-for' | 'forwarded';
 
-export interface ClientIpOptions {
+interface ClientIpOptions {
   /** Addresses and ranges (`10.0.0.0/8`) of the proxies in front of the gateway. */
   trustedProxies: readonly string[];
   /** The header that those proxies write. The other is never read: a client could write it. */

@@ -13,7 +13,7 @@ export type ReadinessChecks = Readonly<Record<string, ReadinessCheck>>;
  * What `/readyz` answers: `notReady` and `degraded` name what the gateway lacks, with what is the matter.
  * A gateway that is `degraded` is to be kept in service: another one would do no better.
  */
-export interface Readiness {
+interface Readiness {
   status: 'ready' | 'degraded' | 'not ready';
   notReady: Record<string, string>;
   degraded: Record<string, string>;

@@ -14,7 +14,7 @@ import type { RateLimit } from './guards/rate-limit.ts';
 import { HttpRequestContext } from './request-context.ts';
 import { respond } from './respond.ts';
 
-export interface PipelineOptions {
+interface PipelineOptions {
   cors: Cors;
   csrf: CsrfGuard;
   /** Tells on whose behalf a request is made; throws, or rejects with, a {@link RefusedRequest}. */

@@ -2,14 +2,14 @@ import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { ReadinessCheck } from './health.ts';
 
-export interface ProcessMonitorOptions {
+interface ProcessMonitorOptions {
   clock: Clock;
   telemetry: Telemetry;
   /** Opens a file and closes it again. Rejects with the system's error. */
   openFile: () => Promise<void>;
 }
 
-export interface ProcessMonitor {
+interface ProcessMonitor {
   /** To be called when the process has started, which blocks the event loop, too. */
   begin(): void;
   /** For `/readyz`. */

@@ -7,7 +7,7 @@ import type { Pipeline } from './pipeline.ts';
 import { respondJson } from './respond.ts';
 import { GRAPHIQL_ASSETS_PATH, type GraphiQL } from './static.ts';
 
-export interface RoutesOptions {
+interface RoutesOptions {
   /** The path of the GraphQL endpoint. */
   endpoint: string;
   pipeline: Pipeline;

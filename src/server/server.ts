@@ -13,7 +13,7 @@ export interface ServerOptions {
 }
 
 /** What one client can hold of the server before it has sent a whole request. */
-export interface SocketLimits {
+interface SocketLimits {
   /** A client that sends its request slower than this is cut off: it must not hold a socket, or the drain. */
   requestTimeoutMs: number;
   /** How long a connection stays open for the next request. */

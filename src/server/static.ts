@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 
-export interface GraphiQLOptions {
+interface GraphiQLOptions {
   /** Path of the GraphQL endpoint. */
   endpoint: string;
   title: string;

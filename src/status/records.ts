@@ -21,7 +21,7 @@ export interface BatchRecord {
  * Reads a record of either payload: `refID`, `id` and `reason` of the core payload; of the orders payload `id`,
  * and `message` and `code` of the first of its `errors`. Ids and codes may be numbers.
  */
-export function toBatchRecord(record: JsonValue): BatchRecord {
+function toBatchRecord(record: JsonValue): BatchRecord {
   if (!isJsonObject(record)) return { refId: null, id: null, reason: null, code: null, record };
   const cause = firstError(record);
   return {

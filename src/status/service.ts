@@ -19,9 +19,9 @@ export interface Requester {
 }
 
 /** What a requester gets: a status, or why there is none. */
-export type StatusResult = ServedStatus | FailedStatus;
+type StatusResult = ServedStatus | FailedStatus;
 
-export interface ServedStatus {
+interface ServedStatus {
   readonly status: BatchStatus;
   /** Until when it may be served again, on the clock; 0: it is not from the cache. */
   readonly freshUntil: number;
@@ -31,13 +31,13 @@ export interface ServedStatus {
   readonly upstreamCalls: number;
 }
 
-export interface FailedStatus {
+interface FailedStatus {
   /** An {@link UpstreamError}, or the reason of the requester's signal. */
   readonly error: unknown;
   readonly upstreamCalls: number;
 }
 
-export interface StatusServiceOptions {
+interface StatusServiceOptions {
   participantService: ParticipantService;
   clock: Clock;
   tenantId: string;

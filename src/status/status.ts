@@ -29,7 +29,7 @@ export interface BatchStatus {
   readonly size: number;
 }
 
-export interface BatchStatusSource {
+interface BatchStatusSource {
   key: BatchKey;
   envelope: SuccessEnvelope;
   fetchedAt: Date;

@@ -22,7 +22,7 @@ export type Grant = () => Promise<GrantedToken>;
 /** Where tokens are asked for: an endpoint, or an issuer whose metadata names it. */
 export type TokenSource = { endpoint: URL } | { issuer: URL };
 
-export interface ClientCredentialsOptions {
+interface ClientCredentialsOptions {
   send: Send;
   /** `os1`: the platform's JSON request; `oauth2`: RFC 6749, section 4.4. */
   dialect: 'os1' | 'oauth2';

@@ -3,7 +3,7 @@
  * - `refused`: the token endpoint does not accept the gateway's credentials, or what it asks for
  * - `unavailable`: the endpoint is out of reach, failing, or its answer makes no sense
  */
-export type TokenErrorKind = 'refused' | 'unavailable';
+type TokenErrorKind = 'refused' | 'unavailable';
 
 /** The message is safe to show: it holds nothing that the token endpoint sent but a status and an error code. */
 export class TokenError extends Error {

@@ -34,7 +34,7 @@ export interface CircuitBreaker {
   state(): CircuitBreakerState;
 }
 
-export interface CircuitBreakerOptions {
+interface CircuitBreakerOptions {
   clock: Clock;
   telemetry: Telemetry;
   /** A number in [0, 1), for jitter. */

@@ -22,7 +22,7 @@ export interface SuccessEnvelope {
 }
 
 /** An answer of any other status: `{ error, request }`. */
-export interface ErrorEnvelope {
+interface ErrorEnvelope {
   code: string | null;
   description: string | null;
   additionalInfo: JsonValue;
@@ -35,7 +35,7 @@ export interface ErrorEnvelope {
  * envelope are found without regard to case, may be missing or null, and unknown ones are ignored;
  * but what is there must have the documented type. `data` belongs to the client: it stays as it came.
  *
- * `secrets` are texts that must not be handed on, should the upstream quote one: they are blanked.
+ * `secrets` are texts that must not be handed on, should the upstream quote one: they are redacted.
  */
 
 /** Undefined for whatever is not the documented envelope of a success. Never throws. */
@@ -43,7 +43,7 @@ export function decodeSuccessEnvelope(
   body: string,
   secrets: readonly string[],
 ): SuccessEnvelope | undefined {
-  return unlessOdd(() => {
+  return unlessMalformed(() => {
     const envelope = toObject(parseBody(body, secrets));
     return {
       data: toObject(member(envelope, 'data')),
@@ -57,7 +57,7 @@ export function decodeErrorEnvelope(
   body: string,
   secrets: readonly string[],
 ): ErrorEnvelope | undefined {
-  return unlessOdd(() => {
+  return unlessMalformed(() => {
     const envelope = toObject(parseBody(body, secrets));
     const error = toObject(member(envelope, 'error'));
     const code = member(error, 'code');
@@ -66,8 +66,8 @@ export function decodeErrorEnvelope(
       code: toLabel(code) ?? (toText(code) || null),
       description: toText(member(error, 'description')) || null,
       additionalInfo: member(error, 'additionalInfo') ?? null,
-      // An echo that is odd must not hide what the error says.
-      request: unlessOdd(() => toEcho(member(envelope, 'request'))) ?? null,
+      // A malformed echo must not hide what the error says.
+      request: unlessMalformed(() => toEcho(member(envelope, 'request'))) ?? null,
     };
   });
 }
@@ -86,25 +86,25 @@ function toEcho(value: JsonValue | undefined): UpstreamEcho | null {
 }
 
 /** The answer is not what the documents say. Caught where it began. */
-class OddAnswer extends Error {}
+class MalformedEnvelope extends Error {}
 
-function unlessOdd<T>(decode: () => T): T | undefined {
+function unlessMalformed<T>(decode: () => T): T | undefined {
   try {
     return decode();
   } catch (error) {
-    if (error instanceof OddAnswer) return undefined;
+    if (error instanceof MalformedEnvelope) return undefined;
     throw error;
   }
 }
 
 function toObject(value: JsonValue | undefined): JsonObject {
-  if (!isJsonObject(value)) throw new OddAnswer();
+  if (!isJsonObject(value)) throw new MalformedEnvelope();
   return value;
 }
 
 function toText(value: JsonValue | undefined): string | null {
   if (value === undefined || value === null) return null;
-  if (typeof value !== 'string') throw new OddAnswer();
+  if (typeof value !== 'string') throw new MalformedEnvelope();
   return value;
 }
 
@@ -116,39 +116,39 @@ function parseBody(body: string, secrets: readonly string[]): JsonValue {
   try {
     value = parseJson(body);
   } catch {
-    throw new OddAnswer();
+    throw new MalformedEnvelope();
   }
   // Where there are escapes the text does not tell: some serialisers write "/" or "+" as one.
   const mayQuote = body.includes('\\') || secrets.some((secret) => body.includes(secret));
-  return cleaned(value, MAX_NESTING, mayQuote ? secrets : []);
+  return redactAll(value, MAX_NESTING, mayQuote ? secrets : []);
 }
 
-/** The value itself, walked once: its depth is judged, and secrets in it are blanked. */
-function cleaned(value: JsonValue, levels: number, secrets: readonly string[]): JsonValue {
-  if (typeof value === 'string') return blanked(value, secrets);
+/** The value itself, walked once: its depth is checked, and secrets in it are redacted. */
+function redactAll(value: JsonValue, levels: number, secrets: readonly string[]): JsonValue {
+  if (typeof value === 'string') return redact(value, secrets);
   if (typeof value === 'number' || JSON.isRawJSON(value)) {
     // A token can be digits alone.
     const digits = toLabel(value) ?? '';
-    return secrets.some((secret) => digits.includes(secret)) ? blanked(digits, secrets) : value;
+    return secrets.some((secret) => digits.includes(secret)) ? redact(digits, secrets) : value;
   }
   if (typeof value !== 'object' || value === null) return value;
-  if (levels === 0) throw new OddAnswer();
+  if (levels === 0) throw new MalformedEnvelope();
   if (Array.isArray(value)) {
     for (let index = 0; index < value.length; index += 1) {
-      value[index] = cleaned(value[index] ?? null, levels - 1, secrets);
+      value[index] = redactAll(value[index] ?? null, levels - 1, secrets);
     }
     return value;
   }
   for (const name in value) {
-    const inside = cleaned(value[name] ?? null, levels - 1, secrets);
-    const shownName = blanked(name, secrets);
+    const inside = redactAll(value[name] ?? null, levels - 1, secrets);
+    const shownName = redact(name, secrets);
     if (shownName !== name) delete value[name];
     value[shownName] = inside;
   }
   return value;
 }
 
-function blanked(text: string, secrets: readonly string[]): string {
+function redact(text: string, secrets: readonly string[]): string {
   let shown = text;
   for (const secret of secrets) shown = shown.replaceAll(secret, '[redacted]');
   return shown;

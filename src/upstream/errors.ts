@@ -38,7 +38,7 @@ export interface UpstreamReport {
   request: UpstreamEcho | null;
 }
 
-export interface UpstreamErrorDetails {
+interface UpstreamErrorDetails {
   /** The X-COREOS-REQUEST-ID of the failing call; undefined: none was made. */
   requestId: string | undefined;
   /** Milliseconds until another try makes sense, when somebody said so. */

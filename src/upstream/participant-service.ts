@@ -10,7 +10,7 @@ import type { CallOutcome, StatusAnswer } from './outcome.ts';
 import type { EndUser, StatusCall } from './request.ts';
 import type { RetryBudget } from './retry-budget.ts';
 
-export interface ParticipantServiceOptions {
+interface ParticipantServiceOptions {
   call: StatusCall;
   tokens: TokenCache;
   breaker: CircuitBreaker;
@@ -19,7 +19,7 @@ export interface ParticipantServiceOptions {
 }
 
 /** What goes with a request for a status. */
-export interface StatusRequest {
+interface StatusRequest {
   /** Undefined: nobody is named to the upstream. */
   user: EndUser | undefined;
   signal: AbortSignal;
@@ -32,7 +32,7 @@ export interface StatusRequest {
 }
 
 /** Whether the upstream is called now. */
-export type Availability =
+type Availability =
   /** Calls are made. */
   | { readonly kind: 'available' }
   /** One call may be made, to see whether the upstream is back: who has something to answer does not wait for it. */
@@ -44,7 +44,7 @@ export type Availability =
 export interface ParticipantService {
   /**
    * Asks for the status of one batch. A token that the upstream refuses is replaced, and the call made once
-   * more; so is one that fails in passing, as far as the retry budget has it: each happens once at most. Rejects
+   * more; so is a transient failure, as far as the retry budget has it: each happens once at most. Rejects
    * with an {@link UpstreamError}, or with the reason of the signal; at once where calls are held.
    */
   getStatus(key: BatchKey, request: StatusRequest): Promise<StatusAnswer>;

@@ -12,7 +12,7 @@ import { type CallOutcome, toOutcome } from './outcome.ts';
 import { FOREIGN, judgeResponse } from './response.ts';
 
 /** How the access token travels. */
-export type TokenHeader = 'X-COREOS-ACCESS' | 'Authorization';
+type TokenHeader = 'X-COREOS-ACCESS' | 'Authorization';
 
 /** Who is behind a request, for the upstream's own records. */
 export interface EndUser {
@@ -20,7 +20,7 @@ export interface EndUser {
   readonly name: string | undefined;
 }
 
-export interface StatusCallOptions {
+interface StatusCallOptions {
   send: HttpClient['send'];
   /** The tenant's address, `https://{tenantSubdomain}`; a path is kept as a prefix. */
   baseUrl: URL;

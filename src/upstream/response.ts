@@ -7,7 +7,7 @@ import { UpstreamError, type UpstreamErrorKind } from './errors.ts';
 import type { CallOutcome } from './outcome.ts';
 
 /** An answer of the upstream, and what of the request must not come back to anybody. */
-export interface UpstreamResponse {
+interface UpstreamResponse {
   /** The X-COREOS-REQUEST-ID of the call. */
   requestId: string;
   response: HttpResponse;

@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
 
 /** A call that failed in a way that the next one may not. */
-export interface RetryableFailure {
+interface RetryableFailure {
   /** Milliseconds for which the upstream asks to wait; undefined: it did not say. */
   retryAfterMs: number | undefined;
   /** How long the call took, in milliseconds. */
@@ -24,7 +24,7 @@ export interface RetryBudget {
   delayMs(failure: RetryableFailure, remainingMs: number): number | undefined;
 }
 
-export interface RetryBudgetOptions {
+interface RetryBudgetOptions {
   clock: Clock;
   /** A number in [0, 1), for jitter. */
   random: () => number;

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-export interface CorsOptions {
+interface CorsOptions {
   /** The origins whose pages may call the gateway, each as a browser sends it. */
   origins: ReadonlySet<string>;
   /** The methods that the GraphQL endpoint takes. */

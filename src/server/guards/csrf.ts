@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { RefusedRequest } from '../../core/errors.ts';
 import { isUtf8Charset, parseMediaType } from '../../lib/media-type.ts';
 
-export interface CsrfOptions {
+interface CsrfOptions {
   /** The methods that the GraphQL endpoint takes. */
   methods: readonly string[];
   /** The origins whose pages may call the gateway. */

@@ -28,7 +28,7 @@ export interface RequestTarget {
 }
 
 /** What is wrong with the head of a request. */
-export interface HeadFault {
+interface HeadFault {
   readonly status: 400 | 431;
   readonly error: string;
 }

@@ -4,9 +4,9 @@ import { RefusedRequest } from '../../core/errors.ts';
 /** How many requests are worked on at a time. */
 export interface Intake {
   /**
-   * Takes a place for a request until its response is out, or its client gone. Throws a
-   * {@link RefusedRequest} (503) when there is none: at once, while there is time to ask elsewhere,
-   * rather than after a wait at the end of which the deadline has passed.
+   * Admits a request until its response is out, or its client gone. Throws a {@link RefusedRequest} (503) when
+   * there are too many: at once, while there is time to ask elsewhere, rather than after a wait at the end of
+   * which the deadline has passed.
    */
   enter(response: ServerResponse): void;
 }
@@ -15,18 +15,18 @@ export interface Intake {
 const RETRY_AFTER_MS = 1_000;
 
 export function createIntake(maxRequests: number): Intake {
-  let taken = 0;
+  let admitted = 0;
   const leave = () => {
-    taken -= 1;
+    admitted -= 1;
   };
   return {
     enter(response) {
-      if (taken >= maxRequests) {
+      if (admitted >= maxRequests) {
         throw new RefusedRequest('OVERLOADED', 503, 'The gateway has more to do than it can.', {
           retryAfterMs: RETRY_AFTER_MS,
         });
       }
-      taken += 1;
+      admitted += 1;
       response.once('close', leave);
     },
   };

@@ -3,9 +3,9 @@ import { RefusedRequest } from '../../core/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 
 /** Whom a request is counted for: who shows a token by its subject, anybody else by address. */
-export type CountedCaller = { readonly subject: string } | { readonly address: string };
+type CountedCaller = { readonly subject: string } | { readonly address: string };
 
-export interface RateLimitOptions {
+interface RateLimitOptions {
   tenantId: string;
   /** Requests of one caller in a second. */
   perSecond: number;

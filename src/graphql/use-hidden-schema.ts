@@ -6,7 +6,7 @@ import type { Plugin } from 'graphql-yoga';
  * not touched), and error messages do not suggest names from it
  * ("Did you mean …?"), which would tell it piece by piece.
  */
-export function useClosedSchema(): Plugin {
+export function useHiddenSchema(): Plugin {
   return {
     onValidate({ addValidationRule, validateFn, setValidationFn }) {
       addValidationRule(NoSchemaIntrospectionCustomRule);
