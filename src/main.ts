@@ -5,7 +5,8 @@ import { open } from 'node:fs/promises';
 import { enableCompileCache, flushCompileCache } from 'node:module';
 import { devNull } from 'node:os';
 import type { Gateway } from './app.ts';
-import type { Environment, Settings } from './config/settings.ts';
+import type { Environment } from './config/load.ts';
+import type { Settings } from './config/settings.ts';
 
 // Before anything else is loaded: the second start finds its code compiled, and is twice as fast.
 enableCompileCache();
@@ -43,7 +44,7 @@ if (command === 'doctor') {
   const [{ runDoctor }, { systemClock }, { parseSettings }] = await Promise.all([
     import('./doctor/command.ts'),
     import('./lib/clock.ts'),
-    import('./config/settings.ts'),
+    import('./config/load.ts'),
   ]);
   const exitCode = await runDoctor({
     args,
@@ -65,7 +66,7 @@ if (command !== undefined) {
   process.exit(2);
 }
 
-const { parseSettings, SettingsError } = await import('./config/settings.ts');
+const { parseSettings, SettingsError } = await import('./config/load.ts');
 
 function readSettings(): Settings {
   try {

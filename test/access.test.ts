@@ -524,6 +524,6 @@ test('64: a gateway that others can reach does not start before AUTH_MODE is sai
   await using program = runProgram('src/main.ts', { PORT: '0', HOST: '0.0.0.0' });
   expect(await program.exited).toBe(1);
   expect(program.output()).toBe(
-    "The settings are faulty:\n  AUTH_MODE is missing, although others than this machine can connect to HOST: whoever does could read the tenant's batches; it takes jwt, or none where something in front of the gateway checks who calls\n",
+    "The settings are faulty:\n  AUTH_MODE is missing, although others than this machine can connect to HOST: whoever does could read the tenant's batches; it accepts jwt, or none where something in front of the gateway checks who calls\n",
   );
 });

@@ -1,7 +1,8 @@
 import { access, readdir, readFile } from 'node:fs/promises';
 import { parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
-import { type Environment, parseSettings, VARIABLES } from '../src/config/settings.ts';
+import { type Environment, parseSettings } from '../src/config/load.ts';
+import { infoOf, VARIABLE_NAMES } from '../src/config/variables.ts';
 import { ERROR_CODES } from '../src/core/error-codes.ts';
 import { createSchema } from '../src/graphql/schema/index.ts';
 
@@ -85,7 +86,7 @@ test('the files that the architecture names exist', async () => {
 });
 
 test('what docs/operations.md writes in capitals are settings and error codes', async () => {
-  const known = new Set([...VARIABLES.map(({ name }) => name), ...Object.keys(ERROR_CODES)]);
+  const known = new Set([...VARIABLE_NAMES, ...Object.keys(ERROR_CODES)]);
   const text = await read('docs/operations.md');
   const named = [...text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, name = '']) => name);
   expect(named.length).toBeGreaterThan(30);
@@ -134,10 +135,10 @@ test('the limits in docs/security.md are those that the settings have by default
     ...(await read('docs/security.md')).matchAll(/^\| .+ \| `(\d+)`.* \| `([A-Z_]+)` \|/gm),
   ];
   const written = rows.map(([, fallback, name]) => [name, fallback]);
-  const limits = VARIABLES.filter(({ name }) =>
+  const limits = VARIABLE_NAMES.filter((name) =>
     /^(?:QUERY|REQUEST)_MAX_|^MAX_|^REQUEST_TIMEOUT/.test(name),
   );
   expect(written.toSorted()).toEqual(
-    limits.map(({ name, fallback }) => [name, fallback]).toSorted(),
+    limits.map((name) => [name, infoOf(name).fallback]).toSorted(),
   );
 });

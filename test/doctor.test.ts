@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
-import { type Environment, parseSettings } from '../src/config/settings.ts';
+import { type Environment, parseSettings } from '../src/config/load.ts';
 import { runDoctor } from '../src/doctor/command.ts';
 import {
   createCertificateAuthority,
@@ -239,8 +239,8 @@ test('faulty settings: each is named, nothing else is tried, exit code 1', async
   expect(exitCode).toBe(1);
   expect(output).toBe(`
   failed    settings  The settings are faulty:
-                        PORT is "http"; it takes a whole number from 0 to 65535
-                        PARTICIPANT_SERVICE_URL is missing, although TOKEN_CLIENT_ID is set; it takes an https:// URL (http:// on loopback only) without credentials, query and fragment
+                        PORT is "http"; it accepts a whole number from 0 to 65535
+                        PARTICIPANT_SERVICE_URL is missing, although TOKEN_CLIENT_ID is set; it accepts an https:// URL (http:// on loopback only) without credentials, query and fragment
                       → Each setting is described in .env.example.
   skipped   dns       the settings are faulty
   skipped   tcp       the settings are faulty

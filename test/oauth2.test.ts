@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Environment } from '../src/config/settings.ts';
+import type { Environment } from '../src/config/load.ts';
 import { createClientCredentialsGrant } from '../src/tokens/client-credentials.ts';
 import { fixedSecret } from '../src/tokens/client-secret.ts';
 import { PROVIDER_SECRET, startOpenIdProvider } from './support/openid-provider.ts';

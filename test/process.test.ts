@@ -136,8 +136,8 @@ test.concurrent('64: with faulty settings the process says so and exits with 1',
   expect(program.output()).toBe(
     [
       'The settings are faulty:',
-      '  PORT is "http"; it takes a whole number from 0 to 65535',
-      '  LOG_LEVEL is "loud"; it takes trace, debug, info, warn, error, fatal or silent',
+      '  PORT is "http"; it accepts a whole number from 0 to 65535',
+      '  LOG_LEVEL is "loud"; it accepts trace, debug, info, warn, error, fatal or silent',
       '',
     ].join('\n'),
   );

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { parseSettings } from '../src/config/settings.ts';
+import { parseSettings } from '../src/config/load.ts';
 import { startScriptedUpstream } from './support/scripted-upstream.ts';
 import { STATUS_QUERY, startTestGateway, type TestGateway } from './support/test-gateway.ts';
 

@@ -17,7 +17,7 @@ import {
 import { BatchStatusQuery } from '../examples/clients/operations.ts';
 import { TrustedBatchStatus } from '../examples/clients/trusted-documents.ts';
 import { createFetchClient } from '../examples/clients/with-fetch.ts';
-import { parseSettings } from '../src/config/settings.ts';
+import { parseSettings } from '../src/config/load.ts';
 import { createSchema } from '../src/graphql/schema/index.ts';
 import {
   decodeTrustedDocuments,

@@ -1,8 +1,5 @@
-import {
-  type ParticipantServiceSettings,
-  type Settings,
-  SettingsError,
-} from '../config/settings.ts';
+import { SettingsError } from '../config/load.ts';
+import type { ParticipantServiceSettings, Settings } from '../config/settings.ts';
 import { parseBatchKey } from '../core/batch-key.ts';
 import type { Clock } from '../lib/clock.ts';
 import {

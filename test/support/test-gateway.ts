@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { createGateway } from '../../src/app.ts';
-import { type Environment, parseSettings } from '../../src/config/settings.ts';
+import { type Environment, parseSettings } from '../../src/config/load.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { logEvents } from '../../src/telemetry/log-events.ts';

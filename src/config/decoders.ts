@@ -1,0 +1,113 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { isPlainLoopback } from '../lib/loopback.ts';
+
+/** Reads the text of a variable, and says in words which texts it accepts. */
+export interface Decoder<T> {
+  schema: z.ZodType<T, string>;
+  accepts: string;
+}
+
+/** The same, which says of itself under which condition, too: what holds that is `rules.ts`. */
+export function where<T>({ schema, accepts }: Decoder<T>, condition: string): Decoder<T> {
+  return { schema, accepts: `${accepts}, ${condition}` };
+}
+
+/** A whole number in decimal digits, bounds included; `unit` as in "seconds, 0 to 300". */
+export function integer(min: number, max: number, unit?: string): Decoder<number> {
+  return {
+    schema: z
+      .string()
+      .regex(/^\d{1,12}$/)
+      .transform(Number)
+      .refine((value) => value >= min && value <= max),
+    accepts: unit ? `${unit}, ${min} to ${max}` : `a whole number from ${min} to ${max}`,
+  };
+}
+
+/** One of these words, as it is written. */
+export function oneOf<const T extends readonly string[]>(...words: T): Decoder<T[number]> {
+  return {
+    schema: z.enum(words),
+    accepts: `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`,
+  };
+}
+
+export const onOff: Decoder<boolean> = {
+  schema: z.enum(['on', 'off']).transform((value) => value === 'on'),
+  accepts: 'on or off',
+};
+
+/** Any text up to that many UTF-16 units. */
+export function textUpTo(characters: number): Decoder<string> {
+  return { schema: z.string().max(characters), accepts: `up to ${characters} characters` };
+}
+
+/** A text that matches; `accepts` puts the pattern into words. */
+export function matching(pattern: RegExp, accepts: string): Decoder<string> {
+  return { schema: z.string().regex(pattern), accepts };
+}
+
+/** At least one item, separated by commas; blanks around them are left out. */
+export function listOf(what: string, isItem: (text: string) => boolean): Decoder<string[]> {
+  return {
+    schema: z
+      .string()
+      .transform((value) =>
+        value
+          .split(',')
+          .map((text) => text.trim())
+          .filter((text) => text !== ''),
+      )
+      .refine((items) => items.length > 0 && items.every(isItem)),
+    accepts: `${what}, separated by commas`,
+  };
+}
+
+/** Whether the file can be read is a question for `rules.ts`. */
+export const path: Decoder<string> = {
+  schema: z.string(),
+  accepts: 'the path of a file that can be read',
+};
+
+/** Where credentials may go. */
+export const safeUrl: Decoder<URL> = {
+  schema: z
+    .string()
+    .refine((value) => URL.canParse(value))
+    .transform((value) => new URL(value))
+    .refine((url) => url.protocol === 'https:' || isPlainLoopback(url))
+    .refine(({ username, password, search, hash }) => !username && !password && !search && !hash),
+  accepts: 'an https:// URL (http:// on loopback only) without credentials, query and fragment',
+};
+
+/** The same, as it was written: what is compared letter by letter. */
+export const safeUrlText: Decoder<string> = {
+  schema: z.string().refine((value) => safeUrl.schema.safeParse(value).success),
+  accepts: safeUrl.accepts,
+};
+
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
+
+/** One scope, as RFC 6749, section 3.3 has it. */
+export const scope: Decoder<string> = matching(SCOPE, 'one scope');
+
+export function isScope(text: string): boolean {
+  return SCOPE.test(text);
+}
+
+/** An origin as browsers send it: scheme, host, and a port that is not the scheme's own. */
+export function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+}
+
+/** An IP address, or a range of them as CIDR has it. */
+export function isAddressOrRange(text: string): boolean {
+  const [address = '', prefix, ...more] = text.split('/');
+  const bits = isIP(address) === 4 ? 32 : 128;
+  return (
+    isIP(address) !== 0 &&
+    more.length === 0 &&
+    (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
+  );
+}

@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import type { Decoder } from './decoders.ts';
+
+/** What is told of one environment variable. */
+export interface VariableInfo {
+  /** What it accepts, for whoever got it wrong. */
+  accepts: string;
+  /** One line for `docs/settings.md` and `.env.example`. */
+  meaning: string;
+  /** Its default as it would be written; undefined when it has none. */
+  fallback?: string;
+  /** Its value is never shown. */
+  secret?: true;
+}
+
+/** By the schema of a variable, as {@link optional} and {@link withDefault} make it. */
+export const variableInfos = z.registry<VariableInfo>();
+
+/** A variable that may be left out: undefined then, whatever `meaning` says follows from that. */
+export function optional<T>(
+  { schema, accepts }: Decoder<T>,
+  meaning: string,
+  more: Pick<VariableInfo, 'secret'> = {},
+) {
+  return schema.optional().register(variableInfos, { accepts, meaning, ...more });
+}
+
+/** A variable that, left out, is read as if `fallback` were written there. */
+export function withDefault<T>(fallback: string, { schema, accepts }: Decoder<T>, meaning: string) {
+  return schema.prefault(fallback).register(variableInfos, { accepts, meaning, fallback });
+}

@@ -1,0 +1,358 @@
+import { z } from 'zod';
+import {
+  integer,
+  isAddressOrRange,
+  isOrigin,
+  isScope,
+  listOf,
+  matching,
+  oneOf,
+  onOff,
+  path,
+  safeUrl,
+  safeUrlText,
+  scope,
+  textUpTo,
+  where,
+} from './decoders.ts';
+import { optional, type VariableInfo, variableInfos, withDefault } from './variable-info.ts';
+
+const timeLimit = integer(1, 600_000, 'milliseconds');
+const copyLifetime = integer(0, 86_400_000, 'milliseconds');
+
+const server = {
+  HOST: withDefault(
+    '127.0.0.1',
+    matching(/^[\w.:-]{1,253}$/, 'an IP address or a host name of this machine'),
+    'Address to listen on.',
+  ),
+  PORT: withDefault('4000', integer(0, 65_535), 'Port to listen on; 0 picks a free one.'),
+  TRUSTED_PROXIES: optional(
+    listOf('IP addresses and ranges, such as 10.0.0.0/8', isAddressOrRange),
+    'The proxies in front of the gateway, whose `X-Forwarded-For` is believed; empty: none.',
+  ),
+  KEEP_ALIVE_MS: withDefault(
+    '5000',
+    timeLimit,
+    'How long a connection is kept for the next request, in milliseconds; longer than the idle time-out of a balancer in front.',
+  ),
+};
+
+const upstream = {
+  PARTICIPANT_SERVICE_URL: optional(
+    safeUrl,
+    "The tenant's address, `https://{tenantSubdomain}`; empty: the embedded sandbox.",
+  ),
+  PARTICIPANT_SERVICE_TENANT_ID: optional(
+    matching(
+      /^[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?$/,
+      '1 to 256 characters of ASCII, no control characters',
+    ),
+    "The tenant's id (`X-COREOS-TID`). Required with PARTICIPANT_SERVICE_URL.",
+  ),
+  PARTICIPANT_TYPES: optional(
+    listOf('plural names of participant types', (text) =>
+      /^(?!\.{1,2}$)[^/\\\p{Cc}]{1,128}$/u.test(text),
+    ),
+    'The participant types that may be asked for; empty: any.',
+  ),
+  UPSTREAM_TIMEOUT_MS: withDefault(
+    '2000',
+    timeLimit,
+    'Time limit of one call to the upstream, in milliseconds.',
+  ),
+  REQUEST_DEADLINE_MS: withDefault(
+    '5000',
+    timeLimit,
+    'Time limit of everything that one GraphQL request waits for, in milliseconds.',
+  ),
+  UPSTREAM_MAX_CONNECTIONS: withDefault(
+    '64',
+    integer(1, 10_000),
+    'Connections to the upstream, and so the bound on concurrent calls.',
+  ),
+  UPSTREAM_MAX_BODY_BYTES: withDefault(
+    '1048576',
+    integer(1024, 268_435_456, 'bytes'),
+    'The longest answer that is read from the upstream, in bytes.',
+  ),
+  STATUS_TTL_MS: withDefault(
+    '1000',
+    copyLifetime,
+    "How long a copy of an unfinished batch's status is served, in milliseconds; 0: never.",
+  ),
+  STATUS_FINISHED_TTL_MS: withDefault('30000', copyLifetime, 'The same for a finished batch.'),
+  STATUS_STALE_MS: withDefault(
+    '60000',
+    copyLifetime,
+    'How old a copy may be that is served, as `stale`, when the upstream fails, in milliseconds; 0: none is.',
+  ),
+  FINISHED_STATUSES: withDefault(
+    'SUCCESS,PARTIAL_SUCCESS,FAILED,COMPLETED,CANCELLED',
+    listOf('statuses', (text) => /^\P{Cc}+$/u.test(text)),
+    'The statuses in which a batch is finished; compared without case.',
+  ),
+  ERROR_DETAIL: optional(
+    oneOf('public', 'full'),
+    "`full` shows the upstream's echo of the request in errors; empty: full on the sandbox, else public.",
+  ),
+};
+
+const tokens = {
+  TOKEN_GRANT: withDefault(
+    'os1',
+    oneOf('os1', 'oauth2'),
+    "How access tokens are asked for: the platform's own way, or RFC 6749 client credentials.",
+  ),
+  TOKEN_CLIENT_ID: optional(
+    textUpTo(1024),
+    "The gateway's client id. Required with PARTICIPANT_SERVICE_URL.",
+  ),
+  TOKEN_CLIENT_SECRET: optional(
+    textUpTo(4096),
+    'Its secret. This or TOKEN_CLIENT_SECRET_FILE is required with PARTICIPANT_SERVICE_URL.',
+    { secret: true },
+  ),
+  TOKEN_CLIENT_SECRET_FILE: optional(
+    path,
+    'A file that holds the secret; it is read anew when the credentials are refused.',
+  ),
+  TOKEN_URL: optional(
+    safeUrl,
+    "The token endpoint; empty with os1: the platform's, at the tenant's address.",
+  ),
+  TOKEN_ISSUER: optional(
+    where(safeUrl, 'with TOKEN_GRANT=oauth2'),
+    'The issuer whose metadata name the token endpoint, instead of TOKEN_URL.',
+  ),
+  TOKEN_CLIENT_AUTH: withDefault(
+    'client_secret_basic',
+    oneOf('client_secret_basic', 'client_secret_post'),
+    'How the secret is sent with oauth2.',
+  ),
+  TOKEN_AUDIENCE: optional(textUpTo(1024), 'Sent as the audience when set.'),
+  TOKEN_SCOPE: optional(textUpTo(1024), 'Sent as the scope with oauth2, when set.'),
+  TOKEN_HEADER: optional(
+    oneOf('X-COREOS-ACCESS', 'Authorization'),
+    'The header that carries the token; empty: X-COREOS-ACCESS with os1, Authorization with oauth2.',
+  ),
+};
+
+const callers = {
+  AUTH_MODE: optional(
+    {
+      schema: z.enum(['jwt', 'none']),
+      accepts: 'jwt, or none where something in front of the gateway checks who calls',
+    },
+    'Whether callers need an access token; empty: none where HOST is loopback, else the gateway does not start.',
+  ),
+  AUTH_ISSUER: optional(
+    safeUrlText,
+    "The issuer of callers' tokens (`iss`), exactly as it writes itself. Required with AUTH_MODE=jwt, except on the sandbox.",
+  ),
+  AUTH_AUDIENCE: optional(
+    listOf('audiences', (text) => /^\P{Cc}{1,256}$/u.test(text)),
+    "The gateway's name in tokens (`aud`): one of these. Required with AUTH_ISSUER.",
+  ),
+  AUTH_JWKS_URL: optional(
+    where(safeUrl, 'with AUTH_ISSUER'),
+    "The issuer's keys; empty: where its metadata say.",
+  ),
+  AUTH_ALGORITHMS: withDefault(
+    'RS256,PS256,ES256,EdDSA',
+    listOf('RS, PS or ES with 256, 384 or 512, and EdDSA', (text) =>
+      /^(?:[RPE]S(?:256|384|512)|EdDSA)$/.test(text),
+    ),
+    'The algorithms that tokens may be signed with.',
+  ),
+  AUTH_TOKEN_TYPES: withDefault(
+    'at+jwt',
+    listOf('media types without "application/"', (text) => /^[\w.+/-]{1,64}$/.test(text)),
+    'The `typ` of tokens; add `JWT` for issuers that do not follow RFC 9068 (it also stands for none).',
+  ),
+  AUTH_LEEWAY_SECONDS: withDefault(
+    '5',
+    integer(0, 300, 'seconds'),
+    "How far the issuer's clock may be off, in seconds.",
+  ),
+  AUTH_REQUIRED_SCOPES: optional(
+    where(listOf('scopes', isScope), 'with AUTH_MODE=jwt'),
+    'The scopes that a token must have, all of them.',
+  ),
+  AUTH_PARTICIPANT_TYPES_CLAIM: optional(
+    matching(
+      /^[\x21-\x7e]{1,256}$/,
+      'the name of a claim, or a path with dots, with AUTH_MODE=jwt',
+    ),
+    'The claim that lists the participant types that the caller may see; empty: all.',
+  ),
+  FORWARD_USER_INFO: withDefault(
+    'off',
+    where(onOff, 'on with AUTH_MODE=jwt'),
+    "Whether the upstream is told the token's `sub` and `name` (`X-COREOS-USERINFO`); answers are then shared within one user only.",
+  ),
+  FEDERATION_SECRET: optional(
+    matching(/^[\x21-\x7e]{16,1024}$/, '16 to 1024 characters of ASCII without spaces'),
+    'Sent by the router as `router-authorization`; then nobody else may ask for `_service` and `_entities`.',
+    { secret: true },
+  ),
+  FEDERATION_SCOPE: optional(
+    where(scope, 'with AUTH_MODE=jwt'),
+    'A scope in place of FEDERATION_SECRET, or beside it: one of them is enough.',
+  ),
+};
+
+const browsers = {
+  CORS_ORIGINS: optional(
+    listOf('origins, such as https://app.example.com', isOrigin),
+    'The origins whose pages may call the gateway from a browser; empty: none.',
+  ),
+  GET_QUERIES: withDefault(
+    'on',
+    onOff,
+    'Whether queries may come by GET, with the header `graphql-require-preflight: 1`.',
+  ),
+};
+
+const limits = {
+  REQUEST_MAX_BYTES: withDefault(
+    '65536',
+    integer(1024, 1_048_576, 'bytes'),
+    'The longest request body that is read, in bytes.',
+  ),
+  QUERY_MAX_TOKENS: withDefault(
+    '1000',
+    integer(1, 10_000),
+    'The most lexical tokens (names, punctuators, values) in a document.',
+  ),
+  QUERY_MAX_DEPTH: withDefault(
+    '20',
+    integer(1, 100),
+    'The most selection sets within each other; introspection by GraphiQL takes 18.',
+  ),
+  QUERY_MAX_ALIASES: withDefault('30', integer(0, 1_000), 'The most aliases in a document.'),
+  QUERY_MAX_DIRECTIVES: withDefault('30', integer(0, 1_000), 'The most directives in a document.'),
+  QUERY_MAX_COST: withDefault(
+    '500',
+    integer(1, 100_000),
+    'The most points of a document: 1 for a field, 10 for `data`, `dataAt`, `failures` and `successes`.',
+  ),
+  QUERY_MAX_BATCHES: withDefault(
+    '20',
+    integer(1, 1_000),
+    'The most different batches that one request may ask for; of references in `_entities`, equal ones counted, five times as many.',
+  ),
+  RATE_LIMIT_PER_SECOND: optional(
+    integer(0, 1_000_000),
+    'Requests of one caller in a second: of a subject, else of an address; 0: any; empty: 100 with AUTH_MODE=jwt, else any.',
+  ),
+  RATE_LIMIT_BURST: withDefault(
+    '100',
+    integer(0, 1_000_000),
+    'Requests beyond that, in 10 seconds.',
+  ),
+  MAX_CONCURRENT_REQUESTS: withDefault(
+    '256',
+    integer(1, 100_000),
+    'Requests that are worked on at a time; those beyond are refused at once. Four for each upstream connection: who waits behind more would wait too long.',
+  ),
+  REQUEST_TIMEOUT_MS: withDefault(
+    '8000',
+    integer(100, 600_000, 'milliseconds'),
+    'How long a client may take to send a request, in milliseconds.',
+  ),
+  MAX_SOCKETS: withDefault(
+    '10000',
+    integer(1, 1_000_000),
+    'Connections of clients at a time; those beyond are closed.',
+  ),
+};
+
+const graphql = {
+  FEDERATION: withDefault(
+    'on',
+    onOff,
+    'Whether the schema is a subgraph; off leaves `_entities` and `_service`, which routers ask for, out of it.',
+  ),
+  TRUSTED_DOCUMENTS: optional(
+    path,
+    "A JSON file of hash to document, or Apollo's manifest: then nothing else runs, and requests carry the hash alone.",
+  ),
+  PERSISTED_QUERIES: withDefault(
+    'off',
+    where(onOff, 'off with TRUSTED_DOCUMENTS'),
+    "Apollo's automatic persisted queries: clients may send a document's hash once its text is known.",
+  ),
+  GRAPHIQL: optional(
+    where(onOff, 'not on with TRUSTED_DOCUMENTS'),
+    'GraphiQL at /graphql; empty: on, unless NODE_ENV is production or TRUSTED_DOCUMENTS is set.',
+  ),
+  INTROSPECTION: optional(
+    onOff,
+    'Whether introspection is answered (`_service`: see FEDERATION); empty: on, unless NODE_ENV is production.',
+  ),
+};
+
+const logAndProcess = {
+  LOG_LEVEL: withDefault(
+    'info',
+    oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    'The least important entries that are logged.',
+  ),
+  LOG_FORMAT: optional(
+    oneOf('pretty', 'json'),
+    'How log entries are written; empty: pretty on a terminal, else json.',
+  ),
+  SHUTDOWN_DELAY_MS: withDefault(
+    '1000',
+    integer(0, 8_000, 'milliseconds'),
+    'How long requests are still taken after SIGTERM, so that a balancer can notice.',
+  ),
+};
+
+/** Decodes each variable on its own; what has to hold between them is `rules.ts`. */
+export const environmentSchema = z.object({
+  ...server,
+  ...upstream,
+  ...tokens,
+  ...callers,
+  ...browsers,
+  ...limits,
+  ...graphql,
+  ...logAndProcess,
+});
+
+export type VariableName = keyof typeof environmentSchema.shape;
+export type VariableValues = z.output<typeof environmentSchema>;
+
+export function isVariableName(text: unknown): text is VariableName {
+  return typeof text === 'string' && Object.hasOwn(environmentSchema.shape, text);
+}
+
+/** What the table says of a variable. */
+export function infoOf(name: VariableName): VariableInfo {
+  const info = variableInfos.get(environmentSchema.shape[name]);
+  if (info === undefined) throw new Error(`${name} is not described`);
+  return info;
+}
+
+/** Every environment variable that the gateway reads, in the order in which they are documented. */
+export const VARIABLE_NAMES: readonly VariableName[] = Object.keys(environmentSchema.shape).filter(
+  isVariableName,
+);
+
+/** The same under the headings of the documents, in the same order. */
+export const VARIABLE_GROUPS: readonly { heading: string; names: readonly VariableName[] }[] = [
+  { heading: 'Server', names: namesOf(server) },
+  { heading: 'Upstream', names: namesOf(upstream) },
+  { heading: 'Tokens', names: namesOf(tokens) },
+  { heading: 'Callers', names: namesOf(callers) },
+  { heading: 'Browsers and GET', names: namesOf(browsers) },
+  { heading: 'Limits', names: namesOf(limits) },
+  { heading: 'GraphQL', names: namesOf(graphql) },
+  { heading: 'Log and process', names: namesOf(logAndProcess) },
+];
+
+function namesOf(group: object): VariableName[] {
+  return Object.keys(group).filter(isVariableName);
+}
