@@ -1,8 +1,9 @@
 import { access, readdir, readFile } from 'node:fs/promises';
 import { parse, validate } from 'graphql';
 import { expect, test } from 'vitest';
+import { SETTINGS_DOCUMENTS } from '../scripts/settings-documents.ts';
 import { type Environment, parseSettings } from '../src/config/load.ts';
-import { infoOf, VARIABLE_NAMES } from '../src/config/variables.ts';
+import { VARIABLE_GROUPS, VARIABLE_NAMES } from '../src/config/variables.ts';
 import { ERROR_CODES } from '../src/core/error-codes.ts';
 import { createSchema } from '../src/graphql/schema/index.ts';
 
@@ -18,6 +19,7 @@ const DOCUMENTS = [
   'docs/operations.md',
   'docs/performance.md',
   'docs/security.md',
+  'docs/settings.md',
   'SECURITY.md',
   'bench/README.md',
   'examples/clients/README.md',
@@ -130,15 +132,22 @@ test('the settings for production are taken as they are written', async () => {
   });
 });
 
-test('the limits in docs/security.md are those that the settings have by default', async () => {
-  const rows = [
-    ...(await read('docs/security.md')).matchAll(/^\| .+ \| `(\d+)`.* \| `([A-Z_]+)` \|/gm),
-  ];
-  const written = rows.map(([, fallback, name]) => [name, fallback]);
-  const limits = VARIABLE_NAMES.filter((name) =>
-    /^(?:QUERY|REQUEST)_MAX_|^MAX_|^REQUEST_TIMEOUT/.test(name),
-  );
-  expect(written.toSorted()).toEqual(
-    limits.map((name) => [name, infoOf(name).fallback]).toSorted(),
-  );
+test.each(SETTINGS_DOCUMENTS)('$path is as npm run settings prints it', async ({ path, print }) => {
+  const present = await read(path);
+  expect(present).toBe(print(present));
+});
+
+test('docs/settings.md and .env.example have every setting once, in order', async () => {
+  const named = async (path: string, pattern: RegExp) =>
+    [...(await read(path)).matchAll(pattern)].map(([, name]) => name);
+  expect(await named('docs/settings.md', /^\| `([A-Z_]+)` \|/gm)).toEqual(VARIABLE_NAMES);
+  expect(await named('.env.example', /^#([A-Z_]+)=/gm)).toEqual(VARIABLE_NAMES);
+});
+
+test('the limits in docs/security.md are all that the settings have', async () => {
+  const text = await read('docs/security.md');
+  const limits = VARIABLE_GROUPS.find(({ heading }) => heading === 'Limits')?.names ?? [];
+  const rows = text.split('\n').filter((line) => line.startsWith('| '));
+  expect(limits.length).toBeGreaterThan(10);
+  expect(limits.filter((name) => !rows.some((row) => row.includes(`\`${name}\``)))).toEqual([]);
 });

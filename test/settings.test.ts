@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { type Environment, parseSettings, SettingsError } from '../src/config/load.ts';
 import { infoOf, VARIABLE_NAMES } from '../src/config/variables.ts';
@@ -313,34 +312,6 @@ test('plain HTTP is taken on loopback only', () => {
   for (const url of refused) {
     expect(faultsOf({ ...TENANT, PARTICIPANT_SERVICE_URL: url })).toHaveLength(1);
   }
-});
-
-test('.env.example lists every setting with its default and meaning, in order', async () => {
-  const example = await readFile(new URL('../.env.example', import.meta.url), 'utf8');
-  const listed = example
-    .split('\n\n')
-    .map((block) => block.trim().split('\n'))
-    .filter((lines) => /^#?\w+=/.test(lines.at(-1) ?? ''));
-  expect(listed).toEqual(
-    VARIABLE_NAMES.map((name) => [
-      `# ${infoOf(name).meaning}`,
-      `#${name}=${infoOf(name).fallback ?? ''}`,
-    ]),
-  );
-});
-
-test("the README's table lists every setting with its default and meaning, in order", async () => {
-  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8');
-  const [, section = ''] = readme.split('\n## Settings\n');
-  const rows = section
-    .split('\n')
-    .filter((line) => line.startsWith('| `') && !line.startsWith('| `/'));
-  expect(rows).toEqual(
-    VARIABLE_NAMES.map((name) => {
-      const { meaning, fallback } = infoOf(name);
-      return `| \`${name}\` | ${fallback ? `\`${fallback}\`` : ''} | ${meaning} |`;
-    }),
-  );
 });
 
 function escapeRegExp(text: string): string {

@@ -4,6 +4,7 @@ import {
   environmentSchema,
   infoOf,
   isVariableName,
+  RATE_PER_SECOND_WITH_JWT,
   VARIABLE_NAMES,
   type VariableName,
   type VariableValues,
@@ -102,7 +103,8 @@ function toSettings(values: VariableValues, production: boolean): Settings {
     persistedQueries: values.PERSISTED_QUERIES,
     trustedProxies: values.TRUSTED_PROXIES ?? [],
     rateLimit: {
-      perSecond: values.RATE_LIMIT_PER_SECOND ?? (values.AUTH_MODE === 'jwt' ? 100 : 0),
+      perSecond:
+        values.RATE_LIMIT_PER_SECOND ?? (values.AUTH_MODE === 'jwt' ? RATE_PER_SECOND_WITH_JWT : 0),
       burst: values.RATE_LIMIT_BURST,
     },
     maxConcurrentRequests: values.MAX_CONCURRENT_REQUESTS,

@@ -17,6 +17,9 @@ import {
 } from './decoders.ts';
 import { optional, type VariableInfo, variableInfos, withDefault } from './variable-info.ts';
 
+/** What RATE_LIMIT_PER_SECOND is when it is left out with AUTH_MODE=jwt; without that, there is no limit. */
+export const RATE_PER_SECOND_WITH_JWT = 100;
+
 const timeLimit = integer(1, 600_000, 'milliseconds');
 const copyLifetime = integer(0, 86_400_000, 'milliseconds');
 
@@ -244,7 +247,7 @@ const limits = {
   ),
   RATE_LIMIT_PER_SECOND: optional(
     integer(0, 1_000_000),
-    'Requests of one caller in a second: of a subject, else of an address; 0: any; empty: 100 with AUTH_MODE=jwt, else any.',
+    `Requests of one caller in a second: of a subject, else of an address; 0: any; empty: ${RATE_PER_SECOND_WITH_JWT} with AUTH_MODE=jwt, else any.`,
   ),
   RATE_LIMIT_BURST: withDefault(
     '100',

@@ -1,0 +1,142 @@
+import { type Environment, parseSettings, SettingsError } from '../src/config/load.ts';
+import {
+  infoOf,
+  RATE_PER_SECOND_WITH_JWT,
+  VARIABLE_GROUPS,
+  type VariableName,
+} from '../src/config/variables.ts';
+
+/** A document that is written from the table of settings, in part or as a whole. */
+export interface SettingsDocument {
+  /** From the project's folder. */
+  path: string;
+  /** What it should be, given what it is. Throws when the place for what is printed is not there. */
+  print(present: string): string;
+}
+
+export const SETTINGS_DOCUMENTS: readonly SettingsDocument[] = [
+  { path: 'docs/settings.md', print: printSettings },
+  { path: '.env.example', print: printExample },
+  { path: 'docs/security.md', print: (present) => replaceMarked(present, printLimits()) },
+];
+
+function introduction(): string {
+  return `# Settings
+
+<!-- Printed by \`npm run settings\` from src/config/variables.ts: change it there. -->
+
+Each is a variable of the environment, or of the file \`.env\` in the folder that the gateway is started in; where both have it, the environment counts. [.env.example](../.env.example) has them all, to copy. An empty value counts as not set. With nothing set, the gateway runs on its sandbox.
+
+Faulty settings are told in one message, all of them, and the process exits with 1:
+
+\`\`\`
+${messageOf({
+  PORT: 'http',
+  PARTICIPANT_SERVICE_URL: 'https://acme.example.com',
+  PARTICIPANT_SERVICE_TENANT_ID: 'acme',
+  TOKEN_CLIENT_SECRET: 'not shown',
+})}
+\`\`\`
+
+\`NODE_ENV=production\` switches GraphiQL and introspection off, unless their settings say otherwise. How to choose: [operations.md](operations.md); a whole set for production: [security.md](security.md); with a router: [federation.md](federation.md).
+`;
+}
+
+/** What the gateway says of faulty settings. */
+function messageOf(environment: Environment): string {
+  try {
+    parseSettings(environment, () => true);
+  } catch (error) {
+    if (error instanceof SettingsError) return error.message;
+    throw error;
+  }
+  throw new Error('These settings are not faulty');
+}
+
+function printSettings(): string {
+  const sections = VARIABLE_GROUPS.map(({ heading, names }) => {
+    const rows = names.map((name) => {
+      const { accepts, meaning, fallback } = infoOf(name);
+      return [`\`${name}\``, fallback ? `\`${fallback}\`` : '', accepts, meaning];
+    });
+    return `\n## ${heading}\n\n${table(['setting', 'default', 'accepts', 'meaning'], rows)}`;
+  });
+  return introduction() + sections.join('');
+}
+
+function printExample(): string {
+  const sections = VARIABLE_GROUPS.map(({ heading, names }) => {
+    const lines = names.map((name) => {
+      const { meaning, fallback } = infoOf(name);
+      return `\n# ${meaning}\n#${name}=${fallback ?? ''}\n`;
+    });
+    return `\n# ---- ${heading} ----\n${lines.join('')}`;
+  });
+  return `# Copy to .env and take the "#" away from what you set. Variables of the environment come first.
+# With nothing set, the gateway runs on its sandbox. What each accepts: docs/settings.md.
+# Printed by \`npm run settings\`.
+${sections.join('')}`;
+}
+
+function printLimits(): string {
+  const complex = '`OPERATION_TOO_COMPLEX`';
+  return table(
+    ['what', 'default', 'setting', 'refused with'],
+    [
+      limit('request body', 'REQUEST_MAX_BYTES', '`PAYLOAD_TOO_LARGE`, 413', 'bytes'),
+      limit('tokens of a document', 'QUERY_MAX_TOKENS', `${complex}, 400`),
+      limit('depth', 'QUERY_MAX_DEPTH', 'the same'),
+      limit('aliases', 'QUERY_MAX_ALIASES', 'the same'),
+      limit('directives', 'QUERY_MAX_DIRECTIVES', 'the same'),
+      limit(
+        'cost: 1 for a field, 10 for `data`, `dataAt`, `failures` and `successes`',
+        'QUERY_MAX_COST',
+        'the same',
+      ),
+      limit(
+        'different batches in one request',
+        'QUERY_MAX_BATCHES',
+        `${complex} at their fields, before any call`,
+      ),
+      [
+        'references of a router, equal ones counted',
+        'five times that',
+        '`QUERY_MAX_BATCHES`',
+        `${complex} at \`_entities\``,
+      ],
+      [
+        'requests of one caller, with `AUTH_MODE=jwt`',
+        `\`${RATE_PER_SECOND_WITH_JWT}\` a second, and ${fallbackOf('RATE_LIMIT_BURST')} more in 10 s`,
+        '`RATE_LIMIT_PER_SECOND`, `RATE_LIMIT_BURST`',
+        '`RATE_LIMITED`, 429',
+      ],
+      limit('requests that are worked on', 'MAX_CONCURRENT_REQUESTS', '`OVERLOADED`, 503'),
+      limit('time to send a request', 'REQUEST_TIMEOUT_MS', '408', 'ms'),
+      limit('connections', 'MAX_SOCKETS', 'closed'),
+      ['head of a request', '16 KiB, 100 headers', '', '431'],
+    ],
+  );
+}
+
+function limit(what: string, name: VariableName, refusal: string, unit = ''): string[] {
+  return [what, `${fallbackOf(name)} ${unit}`.trimEnd(), `\`${name}\``, refusal];
+}
+
+function fallbackOf(name: VariableName): string {
+  return `\`${infoOf(name).fallback}\``;
+}
+
+/** A table in Markdown; no cell may have a line break or a "|". */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) =>
+    `|${cells.map((cell) => (cell === '' ? ' |' : ` ${cell} |`)).join('')}\n`;
+  return line(head) + line(head.map(() => '---')).replaceAll(' ', '') + rows.map(line).join('');
+}
+
+const MARKED =
+  /(<!-- Printed by `npm run settings`[^>]*-->\n\n).*?(\n<!-- End of what is printed. -->)/s;
+
+function replaceMarked(text: string, printed: string): string {
+  if (!MARKED.test(text)) throw new Error('The place for what is printed is not marked');
+  return text.replace(MARKED, (_, begin: string, end: string) => `${begin}${printed}${end}`);
+}
