@@ -6,6 +6,7 @@ import { type Environment, parseSettings } from '../src/config/load.ts';
 import { VARIABLE_GROUPS, VARIABLE_NAMES } from '../src/config/variables.ts';
 import { ERROR_CODES } from '../src/core/error-codes.ts';
 import { createSchema } from '../src/graphql/schema/index.ts';
+import { startTestGateway } from './support/test-gateway.ts';
 
 const ROOT = new URL('../', import.meta.url);
 const DOCUMENTS = [
@@ -31,19 +32,28 @@ function read(path: string): Promise<string> {
   return readFile(new URL(path, ROOT), 'utf8');
 }
 
-for (const path of ['README.md', 'docs/errors.md']) {
-  test(`the table of error codes in ${path} is the set in the code, in order`, async () => {
-    const rows = (await read(path))
-      .split('\n')
-      .filter((line) => /^\| `[A-Z_]+` \| (yes|no) \|/.test(line));
-    expect(rows).toEqual(
-      Object.entries(ERROR_CODES).map(
-        ([code, { retryable, cause }]) =>
-          `| \`${code}\` | ${retryable ? 'yes' : 'no'} | ${cause} |`,
-      ),
-    );
+test('the table of error codes in docs/errors.md is the set in the code, in order', async () => {
+  const rows = (await read('docs/errors.md'))
+    .split('\n')
+    .filter((line) => /^\| `[A-Z_]+` \| (yes|no) \|/.test(line));
+  expect(rows).toEqual(
+    Object.entries(ERROR_CODES).map(
+      ([code, { retryable, cause }]) => `| \`${code}\` | ${retryable ? 'yes' : 'no'} | ${cause} |`,
+    ),
+  );
+});
+
+test('the query in README.md is answered on the sandbox as it says', async () => {
+  const readme = await read('README.md');
+  const [, query = ''] = /```graphql\n(.*?)```/s.exec(readme) ?? [];
+  const [, variables = ''] = /With the variables `([^`]+)`/.exec(readme) ?? [];
+  const [, answer = ''] = /```json\n(.*?)```/s.exec(readme) ?? [];
+  await using gateway = await startTestGateway();
+  expect(await gateway.query(query, JSON.parse(variables))).toEqual({
+    status: 200,
+    body: JSON.parse(answer),
   });
-}
+});
 
 test('the operations in the documents are valid', async () => {
   const schema = createSchema();
