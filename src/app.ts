@@ -236,7 +236,13 @@ async function createCallers(
   if (auth.mode !== 'jwt') return undefined;
   const issuer = auth.issuer ?? sandbox?.url.origin;
   if (issuer === undefined) throw new Error('there is no issuer of tokens');
-  const keys = createKeySet({ source: keySourceOf(auth) ?? { issuer }, send, clock, telemetry });
+  const keys = createKeySet({
+    source: keySourceOf(auth) ?? { issuer },
+    send,
+    clock,
+    telemetry,
+    random: Math.random,
+  });
   const ofSandbox = auth.issuer === undefined ? sandbox?.issuer : undefined;
   const verifier = createAccessTokenVerifier({
     tenantId,

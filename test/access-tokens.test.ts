@@ -40,6 +40,7 @@ function createVerifier(
   const keys = createKeySet({
     source,
     clock,
+    random: () => 0.5,
     telemetry: logEvents(createLog('trace', { write: (line) => void log.push(line) })),
     send: async ({ url }) => {
       issuer.requests.push(url.pathname);
@@ -348,11 +349,11 @@ test('21: a failed fetch is not kept, but the next one waits (API2:2023)', async
     const error: unknown = await verifier.verify(token).catch((it: unknown) => it);
     return error instanceof KeysUnavailableError ? error.retryAfterMs : error;
   };
-  expect([await failure(), await failure(), issuer.requests.length]).toEqual([1_000, 1_000, 1]);
-  clock.advance(400);
+  expect([await failure(), await failure(), issuer.requests.length]).toEqual([900, 900, 1]);
+  clock.advance(300);
   expect([await failure(), issuer.requests.length]).toEqual([600, 1]);
   clock.advance(600);
-  expect([await failure(), issuer.requests.length]).toEqual([2_000, 2]);
+  expect([await failure(), issuer.requests.length]).toEqual([1_800, 2]);
   issuer.answer = answer;
   clock.advance(2_000);
   expect(await verifier.verify(token)).toEqual(USER);
@@ -415,7 +416,7 @@ test.each(FAULTY)('%s is no key set: the log says why', async (_, path, body, re
       level: 'warn',
       err: expect.objectContaining({ message: reason }),
       failures: 1,
-      retryAfterMs: 1_000,
+      retryAfterMs: 900,
       msg: "no keys of callers' tokens",
     }),
   ]);

@@ -173,6 +173,28 @@ test('42: only the very token that was refused is invalidated, not a newer one',
   expect(script.calls).toBe(2);
 });
 
+test('42: a refused token is handed to nobody while it is being replaced, nor when the credentials are refused, too', async () => {
+  const { cache, clock, script, get } = scriptedCache();
+  const refused = await cache.get(never);
+  const { promise, resolve } = Promise.withResolvers<GrantedToken>();
+  script.answer = () => promise;
+  const replaced = cache.replace(refused, never);
+  const others = [get(), get()];
+  resolve({ value: 'new', lifetimeMs: 100_000 });
+  expect(await Promise.all([replaced.then((token) => token?.value), ...others])).toEqual(
+    Array.from({ length: 3 }, () => 'new'),
+  );
+  script.answer = () => Promise.reject(new TokenError('refused', 'no', { requestId: 'r-1' }));
+  await expect(cache.replace(await cache.get(never), never)).rejects.toMatchObject({
+    kind: 'refused',
+  });
+  await expect(get()).rejects.toMatchObject({ kind: 'refused', retryAfterMs: 450 });
+  expect([cache.state(), script.calls]).toEqual(['expired', 3]);
+  clock.advance(450);
+  script.answer = (granted) => Promise.resolve(granted);
+  expect(await get()).toBe('t-4');
+});
+
 test('43: while the endpoint is down, the valid token serves on; after its end callers fail at once, with backoff', async () => {
   const { cache, clock, script, get } = scriptedCache(100_000);
   await get();

@@ -3,6 +3,7 @@ import type { Telemetry } from '../core/telemetry.ts';
 import type { Send } from '../http-client/client.ts';
 import type { Clock } from '../lib/clock.ts';
 import { isPlainLoopback } from '../lib/loopback.ts';
+import { createRefresher, type Lifetime } from '../lib/refresher.ts';
 
 /** No key to check a signature with, because the issuer cannot be asked. The message is for operators. */
 export class KeysUnavailableError extends Error {
@@ -24,6 +25,8 @@ export interface KeySetOptions {
   send: Send;
   clock: Clock;
   telemetry: Telemetry;
+  /** A number in [0, 1), for jitter. */
+  random: () => number;
 }
 
 /**
@@ -34,7 +37,8 @@ export interface KeySetOptions {
  * - A key that is not there is looked for by a new fetch: so a rotation at the issuer is noticed at
  *   once. There is one such fetch in 30 s at most, whatever callers send.
  * - While the issuer is down, known keys serve for 24 hours from when they were fetched. A failure is
- *   never kept as an answer, but the next try waits: from 1 s, doubling up to 30 s.
+ *   never kept as an answer, but the next try waits: from 1 s, doubling up to 30 s, and up to 20 % less
+ *   by chance.
  */
 export interface KeySet {
   /**
@@ -51,91 +55,55 @@ export interface KeySet {
 const FRESH_MS = 10 * 60_000;
 const USABLE_MS = 24 * 60 * 60_000;
 const UNKNOWN_KEY_INTERVAL_MS = 30_000;
-const FIRST_BACKOFF_MS = 1_000;
-const LONGEST_BACKOFF_MS = 30_000;
 const MAX_KEYS = 100;
 
-interface HeldKeys {
+interface HeldKeys extends Lifetime {
   readonly find: JWTVerifyGetKey;
-  readonly fetchedAt: number;
 }
 
-export function createKeySet({ source, send, clock, telemetry }: KeySetOptions): KeySet {
-  let held: HeldKeys | undefined;
-  let fetching: Promise<HeldKeys> | undefined;
-  let failures = 0;
-  let notBefore = Number.NEGATIVE_INFINITY;
+export function createKeySet(options: KeySetOptions): KeySet {
+  const { source, send, clock, telemetry, random } = options;
   let unknownKeyNotBefore = Number.NEGATIVE_INFINITY;
 
-  async function fetchKeys(): Promise<HeldKeys> {
-    try {
-      const find = createLocalJWKSet(await fetchKeySet(source, send));
-      held = { find, fetchedAt: clock.now() };
-      failures = 0;
-      notBefore = Number.NEGATIVE_INFINITY;
-      return held;
-    } catch (error) {
-      failures += 1;
-      const wait = Math.min(FIRST_BACKOFF_MS * 2 ** (failures - 1), LONGEST_BACKOFF_MS);
-      notBefore = clock.now() + wait;
-      telemetry.keysFailed?.({ error, failures, retryAfterMs: wait });
-      throw unavailable();
-    }
-  }
+  const refresher = createRefresher({
+    fetch: () => fetchKeySet(source, send),
+    toValue(keys): HeldKeys {
+      const now = clock.now();
+      const find = createLocalJWKSet(keys);
+      return { find, renewFrom: now + FRESH_MS, usableUntil: now + USABLE_MS };
+    },
+    failed: (failure) => telemetry.keysFailed?.(failure),
+    toError: ({ retryAfterMs }) => new KeysUnavailableError(retryAfterMs),
+    backoffMs: { first: 1_000, longest: 30_000 },
+    clock,
+    random,
+  });
 
-  function unavailable(): KeysUnavailableError {
-    return new KeysUnavailableError(Math.max(0, Math.ceil(notBefore - clock.now())));
-  }
-
-  /** Joins the fetch under way, or begins one. */
-  function renew(): Promise<HeldKeys> {
-    if (fetching === undefined && clock.now() < notBefore) return Promise.reject(unavailable());
-    fetching ??= fetchKeys().finally(() => {
-      fetching = undefined;
-    });
-    return fetching;
-  }
-
-  function renewInBackground(): void {
-    // The failure is logged where it happens; nobody waits for it here.
-    renew().catch(() => {});
-  }
-
-  function usable(): HeldKeys | undefined {
-    return held !== undefined && clock.now() - held.fetchedAt < USABLE_MS ? held : undefined;
-  }
-
-  /** Keys that are newer than those in which a key was not found; undefined when there will be none now. */
-  async function newerKeys(): Promise<HeldKeys | undefined> {
-    if (fetching === undefined) {
+  /** Keys that are newer than `keys`, in which a key was not found; undefined when there will be none now. */
+  async function newerKeys(keys: HeldKeys): Promise<HeldKeys | undefined> {
+    const held = refresher.usable();
+    if (held !== keys && held !== undefined) return held;
+    if (!refresher.isFetching()) {
       if (clock.now() < unknownKeyNotBefore) return undefined;
       unknownKeyNotBefore = clock.now() + UNKNOWN_KEY_INTERVAL_MS;
     }
-    try {
-      return await renew();
-    } catch {
-      // The keys that are known still serve: so this one is unknown.
-      return undefined;
-    }
+    // Where there are none, the keys that are known still serve: so this one is unknown.
+    return refresher.refresh().catch(() => undefined);
   }
 
   return {
     async find(header, token) {
-      const keys = usable() ?? (await renew());
-      if (clock.now() - keys.fetchedAt >= FRESH_MS) renewInBackground();
+      const keys = await refresher.get();
       try {
         return await keys.find(header, token);
       } catch (error) {
-        if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-        const newer = held === keys ? await newerKeys() : usable();
+        const newer = error instanceof errors.JWKSNoMatchingKey ? await newerKeys(keys) : undefined;
         if (newer === undefined) throw error;
         return newer.find(header, token);
       }
     },
-    usable: () => usable() !== undefined,
-    prime() {
-      if (usable() === undefined) renewInBackground();
-    },
+    usable: () => refresher.usable() !== undefined,
+    prime: refresher.prime,
   };
 }
 

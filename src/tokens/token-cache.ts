@@ -1,6 +1,7 @@
 import type { Telemetry } from '../core/telemetry.ts';
 import { untilAborted } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
+import { createRefresher } from '../lib/refresher.ts';
 import type { Grant } from './client-credentials.ts';
 import { TokenError } from './errors.ts';
 
@@ -49,8 +50,6 @@ export interface TokenCacheOptions {
   random: () => number;
 }
 
-const FIRST_BACKOFF_MS = 500;
-const LONGEST_BACKOFF_MS = 30_000;
 /** What an endpoint asks for by Retry-After is believed up to this. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
@@ -58,91 +57,39 @@ const LONGEST_RETRY_AFTER_MS = 60_000;
 const REFUSAL_BURST = 20;
 const REFUSAL_INTERVAL_MS = 2_000;
 
-interface HeldToken extends AccessToken {
-  /** From here on it is renewed in the background. */
-  readonly renewFrom: number;
-  /** From here on it is not handed out: a little before its end, which it must not meet on its way. */
-  readonly usableUntil: number;
-}
-
-export function createTokenCache({
-  grant,
-  clock,
-  telemetry,
-  random,
-}: TokenCacheOptions): TokenCache {
-  let held: HeldToken | undefined;
-  let everHeld = false;
-  let renewal: Promise<HeldToken> | undefined;
-  let failures = 0;
-  let lastFailure: TokenError | undefined;
-  let notBefore = Number.NEGATIVE_INFINITY;
+export function createTokenCache(options: TokenCacheOptions): TokenCache {
+  const { grant, clock, telemetry, random } = options;
   let refusalAllowance = REFUSAL_BURST;
   let allowanceCountedAt = clock.now();
 
-  function usable(): HeldToken | undefined {
-    return held !== undefined && clock.now() < held.usableUntil ? held : undefined;
-  }
-
-  function backoffMs(failuresInARow: number): number {
-    const ms = Math.min(FIRST_BACKOFF_MS * 2 ** (failuresInARow - 1), LONGEST_BACKOFF_MS);
-    return ms * (0.8 + 0.2 * random());
-  }
-
-  /** Joins the token request under way, or begins one. */
-  function renew(): Promise<HeldToken> {
-    renewal ??= requestToken().finally(() => {
-      renewal = undefined;
-    });
-    return renewal;
-  }
-
-  async function requestToken(): Promise<HeldToken> {
-    const askedAt = clock.now();
-    try {
-      const { value, lifetimeMs } = await grant();
+  const tokens = createRefresher({
+    fetch: grant,
+    toValue({ value, lifetimeMs }, askedAt) {
       const window = Math.min(0.1 * lifetimeMs, 60_000);
-      held = {
+      telemetry.tokenRenewed?.({ lifetimeMs });
+      return {
         value,
         renewFrom: askedAt + lifetimeMs - window * (0.5 + 0.5 * random()),
+        // A little before its end, which it must not meet on its way.
         usableUntil: askedAt + lifetimeMs - Math.min(0.02 * lifetimeMs, 5_000),
       };
-      notBefore = Number.NEGATIVE_INFINITY;
-      everHeld = true;
-      failures = 0;
-      lastFailure = undefined;
-      telemetry.tokenRenewed?.({ lifetimeMs });
-      return held;
-    } catch (error) {
-      if (!(error instanceof TokenError)) throw error;
-      failures += 1;
-      lastFailure = error;
-      notBefore =
-        clock.now() +
-        Math.max(backoffMs(failures), Math.min(error.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS));
-      const failure = postponed(error);
-      const { message: reason, requestId, retryAfterMs } = failure;
+    },
+    failed({ error, retryAfterMs, failures }) {
+      if (!(error instanceof TokenError)) return;
+      const { message: reason, requestId } = error;
       telemetry.tokenFailed?.({ reason, requestId, retryAfterMs, failures });
-      throw failure;
-    }
-  }
-
-  /** The failure as it is now: with the time that is left until the next try. */
-  function postponed(failure: TokenError): TokenError {
-    return new TokenError(failure.kind, failure.message, {
-      requestId: failure.requestId,
-      retryAfterMs: Math.max(0, Math.ceil(notBefore - clock.now())),
-    });
-  }
-
-  function mayAsk(): boolean {
-    return renewal !== undefined || clock.now() >= notBefore;
-  }
-
-  function renewInBackground(): void {
-    // The failure is logged and kept for backoff where it happens; nobody waits for it here.
-    if (mayAsk()) renew().catch(() => {});
-  }
+    },
+    toError({ error, retryAfterMs }) {
+      if (!(error instanceof TokenError)) return error;
+      const { kind, message, requestId } = error;
+      return new TokenError(kind, message, { requestId, retryAfterMs });
+    },
+    backoffMs: { first: 500, longest: 30_000 },
+    askedWaitMs: (error) =>
+      Math.min((error instanceof TokenError && error.retryAfterMs) || 0, LONGEST_RETRY_AFTER_MS),
+    clock,
+    random,
+  });
 
   function takeRefusalAllowance(): boolean {
     const now = clock.now();
@@ -155,35 +102,30 @@ export function createTokenCache({
   }
 
   async function get(signal: AbortSignal): Promise<AccessToken> {
-    const token = usable();
-    if (token !== undefined) {
-      if (clock.now() >= token.renewFrom) renewInBackground();
-      return token;
-    }
-    if (!mayAsk() && lastFailure !== undefined) throw postponed(lastFailure);
-    return untilAborted(renew(), signal);
+    const token = tokens.get();
+    return token instanceof Promise ? untilAborted(token, signal) : token;
   }
 
   return {
     get,
     async replace(refused, signal) {
-      if (refused !== held || usable() === undefined) return get(signal);
-      if (!mayAsk() || !takeRefusalAllowance()) return undefined;
-      const doubted = held;
-      held = undefined;
-      const renewed = renew();
+      const held = tokens.usable();
+      if (refused !== held || held === undefined) return get(signal);
+      if (tokens.whyNotNow() !== undefined || !takeRefusalAllowance()) return undefined;
+      const { usableUntil } = held;
+      held.usableUntil = Number.NEGATIVE_INFINITY;
+      const renewed = tokens.refresh();
       renewed.catch((error: unknown) => {
         // One refusal must not take away a token that serves the others when there is no new one.
-        if (error instanceof TokenError && error.kind === 'unavailable') held ??= doubted;
+        const isDown = error instanceof TokenError && error.kind === 'unavailable';
+        if (isDown) held.usableUntil = usableUntil;
       });
       return untilAborted(renewed, signal);
     },
-    prime() {
-      if (usable() === undefined) renewInBackground();
-    },
+    prime: tokens.prime,
     state() {
-      if (usable() !== undefined) return 'valid';
-      return everHeld ? 'expired' : 'none yet';
+      if (tokens.usable() !== undefined) return 'valid';
+      return tokens.hasFetched() ? 'expired' : 'none yet';
     },
   };
 }
