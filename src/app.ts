@@ -100,7 +100,7 @@ export async function createGateway({
     }),
     clientIp: createClientIp({
       trustedProxies: settings.trustedProxies,
-      header: 'x-forwarded-for',
+      header: settings.clientAddressHeader,
     }),
     rateLimit:
       settings.rateLimit.perSecond === 0

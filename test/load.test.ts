@@ -4,7 +4,13 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createClientIp } from '../src/server/client-ip.ts';
 import { ECHO, startScriptedUpstream } from './support/scripted-upstream.ts';
-import { STATUS_QUERY, startTestGateway, type TestGateway, UUID } from './support/test-gateway.ts';
+import {
+  STATUS_QUERY,
+  sendBody,
+  startTestGateway,
+  type TestGateway,
+  UUID,
+} from './support/test-gateway.ts';
 
 async function send(gateway: TestGateway, batchId: string, headers: Record<string, string> = {}) {
   const response = await fetch(gateway.endpoint, {
@@ -220,4 +226,25 @@ test('77: the header that is not chosen is never read: a client could write it',
     createClientIp({ trustedProxies: ['10.0.0.0/8'], header })(request),
   );
   expect(addresses).toEqual(['192.0.2.1', '198.51.100.7']);
+});
+
+test('77: CLIENT_ADDRESS_HEADER=forwarded counts callers by what the proxy writes there (API4:2023)', async () => {
+  await using gateway = await startTestGateway({
+    environment: {
+      TRUSTED_PROXIES: '127.0.0.1',
+      CLIENT_ADDRESS_HEADER: 'forwarded',
+      RATE_LIMIT_PER_SECOND: '1',
+      RATE_LIMIT_BURST: '0',
+    },
+  });
+  const statusFor = async (forwarded: string, forwardedFor: string) =>
+    (
+      await sendBody(gateway, '{"query":"{ __typename }"}', {
+        forwarded,
+        'x-forwarded-for': forwardedFor,
+      })
+    ).status;
+  expect(await statusFor('for=192.0.2.1', '198.51.100.1')).toBe(200);
+  expect(await statusFor('for="192.0.2.1:5000"', '198.51.100.2')).toBe(429);
+  expect(await statusFor('for=192.0.2.2', '198.51.100.1')).toBe(200);
 });

@@ -102,6 +102,7 @@ function toSettings(values: VariableValues, production: boolean): Settings {
     trustedDocuments: values.TRUSTED_DOCUMENTS,
     persistedQueries: values.PERSISTED_QUERIES,
     trustedProxies: values.TRUSTED_PROXIES ?? [],
+    clientAddressHeader: values.CLIENT_ADDRESS_HEADER,
     rateLimit: {
       perSecond:
         values.RATE_LIMIT_PER_SECOND ?? (values.AUTH_MODE === 'jwt' ? RATE_PER_SECOND_WITH_JWT : 0),

@@ -25,6 +25,8 @@ export interface Settings {
   trustedDocuments: string | undefined;
   persistedQueries: boolean;
   trustedProxies: readonly string[];
+  /** The header in which those proxies write from whom a request came. */
+  clientAddressHeader: 'x-forwarded-for' | 'forwarded';
   /** `perSecond` 0: no limit. */
   rateLimit: { perSecond: number; burst: number };
   maxConcurrentRequests: number;

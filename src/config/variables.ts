@@ -21,7 +21,7 @@ import { optional, type VariableInfo, variableInfos, withDefault } from './varia
 export const RATE_PER_SECOND_WITH_JWT = 100;
 
 const timeLimit = integer(1, 600_000, 'milliseconds');
-const copyLifetime = integer(0, 86_400_000, 'milliseconds');
+const cacheLifetime = integer(0, 86_400_000, 'milliseconds');
 
 const server = {
   HOST: withDefault(
@@ -32,7 +32,12 @@ const server = {
   PORT: withDefault('4000', integer(0, 65_535), 'Port to listen on; 0 picks a free one.'),
   TRUSTED_PROXIES: optional(
     listOf('IP addresses and ranges, such as 10.0.0.0/8', isAddressOrRange),
-    'The proxies in front of the gateway, whose `X-Forwarded-For` is believed; empty: none.',
+    'The proxies in front of the gateway, whose CLIENT_ADDRESS_HEADER is believed; empty: none.',
+  ),
+  CLIENT_ADDRESS_HEADER: withDefault(
+    'x-forwarded-for',
+    oneOf('x-forwarded-for', 'forwarded'),
+    'The header in which they write from whom a request came. The other one is never read: a client could write it.',
   ),
   KEEP_ALIVE_MS: withDefault(
     '5000',
@@ -81,14 +86,14 @@ const upstream = {
   ),
   STATUS_TTL_MS: withDefault(
     '1000',
-    copyLifetime,
-    "How long a copy of an unfinished batch's status is served, in milliseconds; 0: never.",
+    cacheLifetime,
+    'How long the status of an unfinished batch is served from the cache, in milliseconds; 0: never.',
   ),
-  STATUS_FINISHED_TTL_MS: withDefault('30000', copyLifetime, 'The same for a finished batch.'),
+  STATUS_FINISHED_TTL_MS: withDefault('30000', cacheLifetime, 'The same for a finished batch.'),
   STATUS_STALE_MS: withDefault(
     '60000',
-    copyLifetime,
-    'How old a copy may be that is served, as `stale`, when the upstream fails, in milliseconds; 0: none is.',
+    cacheLifetime,
+    'How old the last status may be that is served, as `stale`, when the upstream fails, in milliseconds; 0: none is.',
   ),
   FINISHED_STATUSES: withDefault(
     'SUCCESS,PARTIAL_SUCCESS,FAILED,COMPLETED,CANCELLED',
@@ -213,7 +218,7 @@ const browsers = {
   GET_QUERIES: withDefault(
     'on',
     onOff,
-    'Whether queries may come by GET, with the header `graphql-require-preflight: 1`.',
+    'Whether queries may come by GET: with the header `graphql-require-preflight: 1`, or from a page of the same origin or of one of CORS_ORIGINS.',
   ),
 };
 
