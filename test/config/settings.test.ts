@@ -1,0 +1,321 @@
+import { expect, test } from 'vitest';
+import { type Environment, parseSettings, SettingsError } from '../../src/config/load.ts';
+import { infoOf, VARIABLE_NAMES } from '../../src/config/variables.ts';
+
+const ANY_FILE = () => true;
+const TENANT: Environment = {
+  PARTICIPANT_SERVICE_URL: 'https://tenant.example',
+  PARTICIPANT_SERVICE_TENANT_ID: 'tenant-1',
+  TOKEN_CLIENT_ID: 'gateway',
+  TOKEN_CLIENT_SECRET: 'canary-secret',
+};
+
+/** The message of faulty settings, line by line, without its heading. */
+function faultsOf(
+  environment: Environment,
+  canRead: (path: string) => boolean = ANY_FILE,
+): string[] {
+  try {
+    parseSettings(environment, canRead);
+    return [];
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    const [heading, ...lines] = error.message.split('\n');
+    expect(heading).toBe('The settings are faulty:');
+    return lines.map((line) => line.trim());
+  }
+}
+
+test('with nothing set, the gateway runs on the sandbox with the documented defaults', () => {
+  expect(parseSettings({}, ANY_FILE)).toEqual({
+    host: '127.0.0.1',
+    port: 4000,
+    participantService: undefined,
+    participantTypes: new Set(),
+    upstreamTimeoutMs: 2_000,
+    requestDeadlineMs: 5_000,
+    upstreamMaxConnections: 64,
+    upstreamMaxBodyBytes: 1_048_576,
+    statusTtlMs: 1_000,
+    statusFinishedTtlMs: 30_000,
+    statusStaleMs: 60_000,
+    finishedStatuses: new Set(['SUCCESS', 'PARTIAL_SUCCESS', 'FAILED', 'COMPLETED', 'CANCELLED']),
+    errorDetail: 'full',
+    auth: {
+      mode: 'unchecked-loopback',
+      issuer: undefined,
+      audiences: [],
+      jwksUrl: undefined,
+      algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'],
+      tokenTypes: ['at+jwt'],
+      leewayMs: 5_000,
+      requiredScopes: [],
+      participantTypesClaim: undefined,
+      forwardUserInfo: false,
+    },
+    federationAccess: { secret: undefined, scope: undefined },
+    corsOrigins: new Set(),
+    getQueries: true,
+    requestMaxBytes: 65_536,
+    limits: {
+      maxTokens: 1_000,
+      maxDepth: 20,
+      maxAliases: 30,
+      maxDirectives: 30,
+      maxCost: 500,
+      maxBatches: 20,
+      maxReferences: 100,
+    },
+    trustedDocuments: undefined,
+    persistedQueries: false,
+    trustedProxies: [],
+    clientAddressHeader: 'x-forwarded-for',
+    rateLimit: { perSecond: 0, burst: 100 },
+    maxConcurrentRequests: 256,
+    sockets: { requestTimeoutMs: 8_000, keepAliveMs: 5_000, maxSockets: 10_000 },
+    graphiql: true,
+    federation: true,
+    introspection: true,
+    logLevel: 'info',
+    logFormat: undefined,
+    shutdownDelayMs: 1_000,
+  });
+});
+
+test('a real tenant needs four settings; the rest follows from the grant', () => {
+  expect(parseSettings(TENANT, ANY_FILE)).toMatchObject({
+    errorDetail: 'public',
+    participantService: {
+      url: new URL('https://tenant.example'),
+      tenantId: 'tenant-1',
+      token: {
+        grant: 'os1',
+        clientId: 'gateway',
+        clientSecret: { value: 'canary-secret' },
+        source: undefined,
+        clientAuthentication: 'client_secret_basic',
+        audience: undefined,
+        scope: undefined,
+        header: 'X-COREOS-ACCESS',
+      },
+    },
+  });
+  const oauth2 = { ...TENANT, TOKEN_GRANT: 'oauth2', TOKEN_ISSUER: 'https://issuer.example' };
+  expect(parseSettings(oauth2, ANY_FILE).participantService?.token).toMatchObject({
+    source: { issuer: new URL('https://issuer.example') },
+    header: 'Authorization',
+  });
+});
+
+test('with NODE_ENV=production, GraphiQL and introspection are off unless they are switched on', () => {
+  expect(parseSettings({ NODE_ENV: 'production' }, ANY_FILE)).toMatchObject({
+    graphiql: false,
+    introspection: false,
+  });
+  expect(
+    parseSettings({ NODE_ENV: 'production', GRAPHIQL: 'on', INTROSPECTION: 'on' }, ANY_FILE),
+  ).toMatchObject({ graphiql: true, introspection: true });
+});
+
+test('an empty variable counts as not set', () => {
+  expect(parseSettings({ PORT: '', PARTICIPANT_SERVICE_URL: '', GRAPHIQL: '' }, ANY_FILE)).toEqual(
+    parseSettings({}, ANY_FILE),
+  );
+});
+
+test('64: every setting faulty at once: one message names each, what it got and what it accepts', () => {
+  const long = 'x'.repeat(5_000);
+  const faulty: Environment = {
+    HOST: 'not a host',
+    PORT: '65536',
+    TRUSTED_PROXIES: '10.0.0.0/33',
+    CLIENT_ADDRESS_HEADER: 'X-Real-IP',
+    KEEP_ALIVE_MS: '1m',
+    PARTICIPANT_SERVICE_URL: 'http://tenant.example',
+    PARTICIPANT_SERVICE_TENANT_ID: 'a\nb',
+    PARTICIPANT_TYPES: 'vehicles,../x',
+    UPSTREAM_TIMEOUT_MS: '0',
+    REQUEST_DEADLINE_MS: '5s',
+    UPSTREAM_MAX_CONNECTIONS: '-1',
+    UPSTREAM_MAX_BODY_BYTES: '1e6',
+    STATUS_TTL_MS: '86400001',
+    STATUS_FINISHED_TTL_MS: '1.5',
+    STATUS_STALE_MS: 'long',
+    FINISHED_STATUSES: ',',
+    ERROR_DETAIL: 'all',
+    TOKEN_GRANT: 'password',
+    TOKEN_CLIENT_ID: long,
+    TOKEN_CLIENT_SECRET: `canary${long}`,
+    TOKEN_CLIENT_SECRET_FILE: '/no/such/file',
+    TOKEN_URL: 'https://user:canary@issuer.example/token',
+    TOKEN_ISSUER: 'issuer',
+    TOKEN_CLIENT_AUTH: 'none',
+    TOKEN_AUDIENCE: long,
+    TOKEN_SCOPE: long,
+    TOKEN_HEADER: 'Cookie',
+    AUTH_MODE: 'basic',
+    AUTH_ISSUER: 'http://issuer.example',
+    AUTH_AUDIENCE: ',',
+    AUTH_JWKS_URL: 'issuer/keys',
+    AUTH_ALGORITHMS: 'RS256,HS256',
+    AUTH_TOKEN_TYPES: 'at jwt',
+    AUTH_LEEWAY_SECONDS: '301',
+    AUTH_REQUIRED_SCOPES: 'batch:read "x"',
+    AUTH_PARTICIPANT_TYPES_CLAIM: 'a claim',
+    FORWARD_USER_INFO: 'yes',
+    FEDERATION_SECRET: 'canary-short',
+    FEDERATION_SCOPE: 'two scopes',
+    CORS_ORIGINS: 'https://app.example/',
+    GET_QUERIES: 'no',
+    REQUEST_MAX_BYTES: '64KiB',
+    QUERY_MAX_TOKENS: '0',
+    QUERY_MAX_DEPTH: '101',
+    QUERY_MAX_ALIASES: 'none',
+    QUERY_MAX_DIRECTIVES: '-1',
+    QUERY_MAX_COST: '1.5',
+    QUERY_MAX_BATCHES: '1001',
+    RATE_LIMIT_PER_SECOND: '-1',
+    RATE_LIMIT_BURST: 'many',
+    MAX_CONCURRENT_REQUESTS: '0',
+    REQUEST_TIMEOUT_MS: '99',
+    MAX_SOCKETS: '0',
+    FEDERATION: 'true',
+    TRUSTED_DOCUMENTS: '/no/such/file',
+    PERSISTED_QUERIES: 'yes',
+    GRAPHIQL: 'yes',
+    INTROSPECTION: '1',
+    LOG_LEVEL: 'loud',
+    LOG_FORMAT: 'xml',
+    SHUTDOWN_DELAY_MS: '9000',
+  };
+  expect(Object.keys(faulty)).toEqual(VARIABLE_NAMES);
+
+  const faults = faultsOf(faulty, () => false);
+  expect(faults.map((line) => line.split(' ')[0])).toEqual(Object.keys(faulty));
+  expect(faults.map((line) => line.slice(line.indexOf(' ') + 1))).toEqual(
+    VARIABLE_NAMES.map((name) =>
+      expect.stringMatching(new RegExp(`; it accepts ${escapeRegExp(infoOf(name).accepts)}$`)),
+    ),
+  );
+  expect(faults).toContain('PORT is "65536"; it accepts a whole number from 0 to 65535');
+  expect(faults).toContain(
+    'TOKEN_CLIENT_SECRET is not valid (5006 characters, not shown); it accepts up to 4096 characters',
+  );
+  expect(faults.join('\n')).not.toContain('canary');
+});
+
+const combinations: [name: string, environment: Environment, faults: string[]][] = [
+  [
+    'a tenant without anything else',
+    { PARTICIPANT_SERVICE_URL: 'https://tenant.example' },
+    [
+      'PARTICIPANT_SERVICE_TENANT_ID is missing; it accepts 1 to 256 characters of ASCII, no control characters',
+      'TOKEN_CLIENT_ID is missing; it accepts up to 1024 characters',
+      'TOKEN_CLIENT_SECRET is missing; it accepts up to 4096 characters',
+    ],
+  ],
+  [
+    'credentials without a tenant',
+    { ...TENANT, PARTICIPANT_SERVICE_URL: '' },
+    [
+      'PARTICIPANT_SERVICE_URL is missing, although PARTICIPANT_SERVICE_TENANT_ID is set; it accepts an https:// URL (http:// on loopback only) without credentials, query and fragment',
+    ],
+  ],
+  [
+    'trusted documents with what they would refuse',
+    { TRUSTED_DOCUMENTS: '/documents.json', PERSISTED_QUERIES: 'on', GRAPHIQL: 'on' },
+    [
+      'PERSISTED_QUERIES is on together with TRUSTED_DOCUMENTS; it accepts on or off, off with TRUSTED_DOCUMENTS',
+      'GRAPHIQL is on together with TRUSTED_DOCUMENTS; it accepts on or off, not on with TRUSTED_DOCUMENTS',
+    ],
+  ],
+  [
+    'settings of access tokens without AUTH_MODE=jwt',
+    { AUTH_ISSUER: 'https://issuer.example', FORWARD_USER_INFO: 'on', FEDERATION_SCOPE: 'x' },
+    [
+      'AUTH_ISSUER is set without AUTH_MODE=jwt; it accepts an https:// URL (http:// on loopback only) without credentials, query and fragment',
+      'FORWARD_USER_INFO is set without AUTH_MODE=jwt; it accepts on or off, on with AUTH_MODE=jwt',
+      'FEDERATION_SCOPE is set without AUTH_MODE=jwt; it accepts one scope, with AUTH_MODE=jwt',
+    ],
+  ],
+  [
+    'AUTH_MODE=jwt for a tenant without an issuer',
+    { ...TENANT, AUTH_MODE: 'jwt', AUTH_JWKS_URL: 'https://issuer.example/jwks' },
+    [
+      'AUTH_ISSUER is missing, although AUTH_MODE is jwt; it accepts an https:// URL (http:// on loopback only) without credentials, query and fragment',
+      'AUTH_JWKS_URL is set without AUTH_ISSUER; it accepts an https:// URL (http:// on loopback only) without credentials, query and fragment, with AUTH_ISSUER',
+    ],
+  ],
+  [
+    'an issuer without an audience',
+    { AUTH_MODE: 'jwt', AUTH_ISSUER: 'https://issuer.example' },
+    [
+      'AUTH_AUDIENCE is missing, although AUTH_ISSUER is set; it accepts audiences, separated by commas',
+    ],
+  ],
+  [
+    'a secret and a file with the secret',
+    { ...TENANT, TOKEN_CLIENT_SECRET_FILE: '/run/secret' },
+    [
+      'TOKEN_CLIENT_SECRET is set together with TOKEN_CLIENT_SECRET_FILE: one of them; it accepts up to 4096 characters',
+    ],
+  ],
+  [
+    'oauth2 without a token endpoint',
+    { ...TENANT, TOKEN_GRANT: 'oauth2' },
+    [
+      'TOKEN_URL is missing; it accepts an https:// URL (http:// on loopback only) without credentials, query and fragment',
+    ],
+  ],
+  [
+    'an issuer with os1',
+    { ...TENANT, TOKEN_ISSUER: 'https://issuer.example' },
+    [
+      'TOKEN_ISSUER is set without TOKEN_GRANT=oauth2; it accepts an https:// URL (http:// on loopback only) without credentials, query and fragment, with TOKEN_GRANT=oauth2',
+    ],
+  ],
+];
+
+for (const [name, environment, faults] of combinations) {
+  test(`64: ${name} is refused`, () => {
+    expect(faultsOf(environment)).toEqual(faults);
+  });
+}
+
+test('64: what stands in a faulty URL besides its scheme is not shown when it may be a secret', () => {
+  const urls = [
+    `https://user:canary${'x'.repeat(80)}@tenant.example`,
+    'https://u:can/ary@h',
+    'https://x.example/t?client_secret=canary',
+    'ftp:user:canary@host',
+  ];
+  for (const url of urls) {
+    const [fault] = faultsOf({ ...TENANT, PARTICIPANT_SERVICE_URL: url });
+    expect(fault).toMatch(
+      /^PARTICIPANT_SERVICE_URL is "(https:\/\/|ftp:)\[not shown\]"; it accepts /,
+    );
+  }
+});
+
+test('plain HTTP is taken on loopback only', () => {
+  const urls = [
+    'http://localhost:1',
+    'http://127.0.0.1:1',
+    'http://[::1]:1',
+    'https://x.example/a',
+  ];
+  for (const url of urls) expect(faultsOf({ ...TENANT, PARTICIPANT_SERVICE_URL: url })).toEqual([]);
+  const refused = [
+    'http://127.0.0.1.evil.example',
+    'http://0.0.0.0',
+    'ftp://localhost',
+    'localhost',
+  ];
+  for (const url of refused) {
+    expect(faultsOf({ ...TENANT, PARTICIPANT_SERVICE_URL: url })).toHaveLength(1);
+  }
+});
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}

@@ -1,0 +1,160 @@
+import { Agent, request } from 'node:http';
+import { expect, test } from 'vitest';
+import { runProgram } from '../support/child-process.ts';
+import { startScriptedUpstream } from '../support/scripted-upstream.ts';
+import { environmentFor, STATUS_QUERY, startTestGateway } from '../support/test-gateway.ts';
+
+const GATEWAY = 'src/main.ts';
+
+function definedOnly(environment: object): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).map(([name, text]) => [name, String(text)]),
+  );
+}
+
+test.concurrent('61: npm start prints the address of GraphiQL, and a curl line that works when pasted; SIGINT ends it', async () => {
+  await using program = runProgram(GATEWAY, { PORT: '0' });
+  const [, graphiql = ''] = await program.printed(/GraphiQL +(http:\S+)/);
+  const [, curl = ''] = await program.printed(/curl +(curl .+)\n/);
+
+  const page = await fetch(graphiql, { headers: { accept: 'text/html' } });
+  expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
+  const [, address = '', header = '', body = ''] =
+    /^curl -s (\S+) -H '([^']+)' -d '([^']+)'$/.exec(curl) ?? [];
+  const [name = '', value = ''] = header.split(': ');
+  const answer = await fetch(address, { method: 'POST', headers: { [name]: value }, body });
+  expect(await answer.json()).toEqual({
+    data: { batchStatus: { status: 'PARTIAL_SUCCESS', progress: 1 } },
+  });
+
+  program.process.kill('SIGINT');
+  expect(await program.exited).toBe(0);
+});
+
+test.concurrent('a gateway can be pointed at npm run sandbox by what that prints; no request ends that', async () => {
+  await using sandbox = runProgram('scripts/sandbox.ts', { PORT: '0' });
+  const [, settings = ''] = await sandbox.printed(/((?:[A-Z_]+=.+\n){4})/);
+  const environment = Object.fromEntries(
+    settings
+      .trim()
+      .split('\n')
+      .map((line) => line.split('=')),
+  );
+  expect(Object.keys(environment)).toEqual([
+    'PARTICIPANT_SERVICE_URL',
+    'PARTICIPANT_SERVICE_TENANT_ID',
+    'TOKEN_CLIENT_ID',
+    'TOKEN_CLIENT_SECRET',
+  ]);
+  await using gateway = await startTestGateway({ environment });
+  expect(
+    await gateway.query(STATUS_QUERY, { participantType: 'vehicles', batchId: 'batch-finished' }),
+  ).toEqual({
+    status: 200,
+    body: { data: { batchStatus: { id: 'vehicles/batch-finished', status: 'SUCCESS' } } },
+  });
+
+  const url = new URL(environment['PARTICIPANT_SERVICE_URL']);
+  const { hostname, port } = url;
+  await new Promise<void>((resolve) => {
+    request({ hostname, port, path: '//' }, (response) => response.resume().on('end', resolve))
+      .on('error', () => resolve())
+      .end();
+  });
+  expect((await fetch(url)).status).toBe(404);
+  sandbox.process.kill('SIGTERM');
+  expect(await sandbox.exited).toBe(0);
+});
+
+test.concurrent('61: SIGTERM under load: not ready, what is under way is answered, later requests, too, exit 0', async () => {
+  await using upstream = await startScriptedUpstream();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  upstream.onStatus = () => promise.then(() => ({ body: { data: { status: 'DONE' } } }));
+  await using program = runProgram(GATEWAY, {
+    PORT: '0',
+    SHUTDOWN_DELAY_MS: '2500',
+    ...definedOnly(environmentFor(upstream.url)),
+  });
+  const [, address = ''] = await program.printed(/"graphql":"([^"]+)"/);
+  const ask = (batchId: string) =>
+    fetch(address, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        query: STATUS_QUERY,
+        variables: { participantType: 'vehicles', batchId },
+      }),
+    });
+
+  const underWay = Array.from({ length: 20 }, (_, index) => ask(`b-${index}`));
+  await upstream.statusCallCount(20);
+  program.process.kill('SIGTERM');
+  await program.printed(/shutting down/);
+
+  const readiness = await fetch(new URL('/readyz', address));
+  expect([readiness.status, await readiness.json()]).toEqual([
+    503,
+    {
+      status: 'not ready',
+      // On a machine that is busy with other tests, there may be more.
+      notReady: expect.objectContaining({ server: 'shutting down' }),
+      degraded: {},
+    },
+  ]);
+  expect(readiness.headers.get('connection')).toBe('close');
+  const late = ask('b-late');
+  await upstream.statusCallCount(21);
+  resolve();
+
+  const answers = await Promise.all([...underWay, late]);
+  const bodies = await Promise.all(answers.map((answer) => answer.json()));
+  const ids = [...underWay.map((_, index) => `b-${index}`), 'b-late'];
+  expect(bodies).toEqual(
+    ids.map((id) => ({ data: { batchStatus: { id: `vehicles/${id}`, status: 'DONE' } } })),
+  );
+  expect(await program.exited).toBe(0);
+});
+
+test.concurrent('61: a kept-alive connection that is idle does not hold up the end', async () => {
+  await using program = runProgram(GATEWAY, { PORT: '0', SHUTDOWN_DELAY_MS: '0' });
+  const [, address = ''] = await program.printed(/"graphql":"([^"]+)"/);
+  const agent = new Agent({ keepAlive: true });
+  await new Promise<void>((resolve, reject) => {
+    const probe = request(new URL('/livez', address), { agent }, (response) => {
+      response.resume().on('end', resolve);
+    });
+    probe.on('error', reject).end();
+  });
+  program.process.kill('SIGTERM');
+  expect(await program.exited).toBe(0);
+  agent.destroy();
+});
+
+test.concurrent('64: with faulty settings the process says so and exits with 1', async () => {
+  await using program = runProgram(GATEWAY, { PORT: 'http', LOG_LEVEL: 'loud' });
+  expect(await program.exited).toBe(1);
+  expect(program.output()).toBe(
+    [
+      'The settings are faulty:',
+      '  PORT is "http"; it accepts a whole number from 0 to 65535',
+      '  LOG_LEVEL is "loud"; it accepts trace, debug, info, warn, error, fatal or silent',
+      '',
+    ].join('\n'),
+  );
+});
+
+test.concurrent('a port that is taken is said in one line, with exit code 1', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using program = runProgram(GATEWAY, { PORT: upstream.url.port });
+  expect(await program.exited).toBe(1);
+  expect(program.output()).toBe(
+    `Cannot listen on HOST 127.0.0.1, PORT ${upstream.url.port} (EADDRINUSE): take another.\n`,
+  );
+});
+
+test.concurrent('LOG_FORMAT=pretty writes lines for people', async () => {
+  await using program = runProgram(GATEWAY, { PORT: '0', LOG_FORMAT: 'pretty' });
+  const [line] = await program.printed(/.*listening.*/);
+  expect(line).toContain('INFO');
+  expect(line).not.toMatch(/^\{/);
+});

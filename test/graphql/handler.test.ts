@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest';
+import { createDocuments } from '../../src/graphql/documents.ts';
+import { createHandler } from '../../src/graphql/handler.ts';
+import { createPlainDocuments } from '../../src/graphql/persisted-documents.ts';
+import { createResponseCache } from '../../src/graphql/response-cache.ts';
+import { createSchema } from '../../src/graphql/schema/index.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { createLog } from '../../src/telemetry/log.ts';
+import { logEvents } from '../../src/telemetry/log-events.ts';
+import { STATUS_QUERY } from '../support/test-gateway.ts';
+
+test('a fault of the gateway itself is masked, and logged with its cause and the same request id', async () => {
+  const lines: string[] = [];
+  const log = createLog('info', { write: (line) => void lines.push(line) });
+  const cause = new Error('the cause');
+  const handler = createHandler({
+    documents: createDocuments({
+      schema: createSchema(),
+      limits: { maxTokens: 100, maxDepth: 10, maxAliases: 0, maxDirectives: 0, maxCost: 100 },
+      introspection: true,
+    }),
+    persistedDocuments: createPlainDocuments(),
+    responseCache: createResponseCache(systemClock),
+    statuses: { get: () => Promise.reject(new TypeError('canary: a bug', { cause })) },
+    participantTypes: new Set(),
+    maxBatches: 1,
+    forwardUserInfo: false,
+    errorDetail: 'full',
+    telemetry: logEvents(log),
+  });
+  const answer = await handler.handle(
+    {
+      method: 'POST',
+      headers: {},
+      search: '',
+      body: JSON.stringify({
+        query: STATUS_QUERY,
+        variables: { participantType: 'vehicles' },
+      }),
+    },
+    { id: 'the-request', deadline: Number.POSITIVE_INFINITY, signal: new AbortController().signal },
+    {
+      tenantId: 'tenant-1',
+      subject: undefined,
+      name: undefined,
+      scopes: new Set(),
+      participantTypes: undefined,
+      isRouter: false,
+      expiresAt: undefined,
+      cachePartition: '["tenant-1"]',
+    },
+  );
+
+  expect([answer.status, JSON.parse(answer.body), answer.summary.errorCodes]).toEqual([
+    200,
+    {
+      data: { batchStatus: null },
+      errors: [
+        {
+          message: 'Something went wrong in the gateway.',
+          locations: [{ line: 2, column: 3 }],
+          path: ['batchStatus'],
+          extensions: {
+            code: 'INTERNAL_SERVER_ERROR',
+            retryable: false,
+            requestId: 'the-request',
+          },
+        },
+      ],
+    },
+    ['INTERNAL_SERVER_ERROR'],
+  ]);
+  expect(lines.map((line) => JSON.parse(line))).toEqual([
+    {
+      level: 'error',
+      time: expect.any(String),
+      requestId: 'the-request',
+      path: ['batchStatus'],
+      err: {
+        name: 'TypeError',
+        message: 'canary: a bug',
+        stack: expect.stringContaining('handler.test.ts'),
+        cause: { name: 'Error', message: 'the cause', stack: expect.any(String) },
+      },
+      msg: 'masked error',
+    },
+  ]);
+});

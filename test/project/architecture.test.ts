@@ -1,0 +1,43 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+
+const SRC = new URL('../../src/', import.meta.url);
+
+async function sources(): Promise<[path: string, text: string][]> {
+  const paths = (await readdir(SRC, { recursive: true })).filter((path) => path.endsWith('.ts'));
+  return Promise.all(
+    paths.toSorted().map(async (path) => [path, await readFile(new URL(path, SRC), 'utf8')]),
+  );
+}
+
+/** The files in which a pattern occurs. */
+async function filesWith(pattern: RegExp): Promise<string[]> {
+  return (await sources()).filter(([, text]) => pattern.test(text)).map(([path]) => path);
+}
+
+test('the circuit breaker has one caller, which one file makes', async () => {
+  expect(await filesWith(/\bbreaker\.(?:execute|waitMs|state)\(/)).toEqual([
+    'upstream/participant-service.ts',
+  ]);
+  expect(await filesWith(/upstream\/circuit-breaker\.ts'/)).toEqual(['tenants.ts']);
+  expect(await filesWith(/'\.\/circuit-breaker\.ts'/)).toEqual(['upstream/participant-service.ts']);
+});
+
+test('an answer of the upstream is decoded in one place, and an error becomes public in one', async () => {
+  expect(await filesWith(/\bdecode(?:Success|Error)Envelope\(/)).toEqual([
+    'upstream/envelope.ts',
+    'upstream/response.ts',
+  ]);
+  expect(await filesWith(/\bERROR_CODES\[/)).toEqual(['graphql/errors.ts']);
+});
+
+test('a key under which something is kept is made in one place per cache', async () => {
+  for (const [name, path] of [
+    ['responseKey', 'graphql/response-cache.ts'],
+    ['batchStatusKey', 'status/service.ts'],
+    ['rateKey', 'server/guards/rate-limit.ts'],
+    ['accessTokenKey', 'auth/access-token.ts'],
+  ] as const) {
+    expect(await filesWith(new RegExp(`\\b${name}\\(`))).toEqual([path]);
+  }
+});

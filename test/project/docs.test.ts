@@ -1,0 +1,163 @@
+import { access, readdir, readFile } from 'node:fs/promises';
+import { parse, validate } from 'graphql';
+import { expect, test } from 'vitest';
+import { SETTINGS_DOCUMENTS } from '../../scripts/settings-documents.ts';
+import { type Environment, parseSettings } from '../../src/config/load.ts';
+import { VARIABLE_GROUPS, VARIABLE_NAMES } from '../../src/config/variables.ts';
+import { ERROR_CODES } from '../../src/core/error-codes.ts';
+import { createSchema } from '../../src/graphql/schema/index.ts';
+import { startTestGateway } from '../support/test-gateway.ts';
+
+const ROOT = new URL('../../', import.meta.url);
+const DOCUMENTS = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  'docs/architecture.md',
+  'docs/errors.md',
+  'docs/faults.md',
+  'docs/federation.md',
+  'docs/operations.md',
+  'docs/performance.md',
+  'docs/security.md',
+  'docs/settings.md',
+  'SECURITY.md',
+  'bench/README.md',
+  'examples/clients/README.md',
+];
+/** Its operations are for the supergraph: supergraph.test.ts runs them. */
+const SUPERGRAPH = 'examples/supergraph/README.md';
+
+function read(path: string): Promise<string> {
+  return readFile(new URL(path, ROOT), 'utf8');
+}
+
+test('the table of error codes in docs/errors.md is the set in the code, in order', async () => {
+  const rows = (await read('docs/errors.md'))
+    .split('\n')
+    .filter((line) => /^\| `[A-Z_]+` \| (yes|no) \|/.test(line));
+  expect(rows).toEqual(
+    Object.entries(ERROR_CODES).map(
+      ([code, { retryable, cause }]) => `| \`${code}\` | ${retryable ? 'yes' : 'no'} | ${cause} |`,
+    ),
+  );
+});
+
+test('the query in README.md is answered on the sandbox as it says', async () => {
+  const readme = await read('README.md');
+  const [, query = ''] = /```graphql\n(.*?)```/s.exec(readme) ?? [];
+  const [, variables = ''] = /With the variables `([^`]+)`/.exec(readme) ?? [];
+  const [, answer = ''] = /```json\n(.*?)```/s.exec(readme) ?? [];
+  await using gateway = await startTestGateway();
+  expect(await gateway.query(query, JSON.parse(variables))).toEqual({
+    status: 200,
+    body: JSON.parse(answer),
+  });
+});
+
+test('the operations in the documents are valid', async () => {
+  const schema = createSchema();
+  const texts = await Promise.all(DOCUMENTS.map(read));
+  const operations = texts.flatMap((text) =>
+    [...text.matchAll(/```graphql\n(.*?)```/gs)].map(([, operation = '']) => operation),
+  );
+  expect(operations).toHaveLength(1);
+  expect(operations.flatMap((operation) => validate(schema, parse(operation)))).toEqual([]);
+});
+
+test("the numbers at the beginning of tests' names are rows of docs/faults.md, and each row has a test", async () => {
+  const rows = [...(await read('docs/faults.md')).matchAll(/^\| (\d+) \|/gm)].map(([, row]) =>
+    Number(row),
+  );
+  const folder = new URL('test/', ROOT);
+  const paths = (await readdir(folder, { recursive: true })).filter((path) =>
+    path.endsWith('.test.ts'),
+  );
+  const texts = await Promise.all(paths.map((path) => readFile(new URL(path, folder), 'utf8')));
+  const named = texts.flatMap((text) =>
+    [...text.matchAll(/['"`](\d{1,2}): /g)].map(([, row]) => Number(row)),
+  );
+  expect(rows).toEqual(rows.toSorted((a, b) => a - b));
+  expect([...new Set(named)].toSorted((a, b) => a - b)).toEqual(rows);
+});
+
+test('the links between the documents lead somewhere', async () => {
+  for (const path of [...DOCUMENTS, SUPERGRAPH]) {
+    const links = [...(await read(path)).matchAll(/\]\((?!https?:)([^)#]+)/g)];
+    for (const [, link = ''] of links) await access(new URL(link, new URL(path, ROOT)));
+  }
+});
+
+test('the files that the architecture names exist', async () => {
+  const named = [
+    ...(await read('docs/architecture.md')).matchAll(/`((?:src\/)?[a-z]+\/[a-z0-9/-]*(?:\.ts)?)`/g),
+  ];
+  const paths = named.map(([, path = '']) => (path.startsWith('src/') ? path : `src/${path}`));
+  expect(paths.length).toBeGreaterThan(15);
+  for (const path of paths) await access(new URL(path, ROOT));
+});
+
+test('what docs/operations.md writes in capitals are settings and error codes', async () => {
+  const known = new Set([...VARIABLE_NAMES, ...Object.keys(ERROR_CODES)]);
+  const text = await read('docs/operations.md');
+  const named = [...text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, name = '']) => name);
+  expect(named.length).toBeGreaterThan(30);
+  expect(named.filter((name) => !known.has(name))).toEqual([]);
+});
+
+test('the log lines in docs/operations.md are written by the code, and all that warn are there', async () => {
+  const files = (await readdir(new URL('src/', ROOT), { recursive: true })).filter((path) =>
+    path.endsWith('.ts'),
+  );
+  const code = (await Promise.all(files.map((path) => read(`src/${path}`)))).join('\n');
+  const calls = code.matchAll(
+    /(?:log\.(?:warn|error)|onFault)\((?:[^;"']*, )?\s*(?:"([^"]+)"|'([^']+)'),?\s*\)/g,
+  );
+  const inCode = [...calls].map(([, double, single]) => double ?? single);
+  const rows = [
+    ...(await read('docs/operations.md')).matchAll(/^\| (?:fatal|error|warn) \| (.+?) \|/gm),
+  ];
+  const written = rows.flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`([^`]+)`/g)].map(([, message]) => message),
+  );
+  expect(written.toSorted()).toEqual(inCode.toSorted());
+});
+
+test('the settings for production are taken as they are written', async () => {
+  const [, block = ''] = /```env\n(.*?)```/s.exec(await read('docs/security.md')) ?? [];
+  const environment: Environment = Object.fromEntries(
+    block
+      .trim()
+      .split('\n')
+      .map((line) => line.split('=')),
+  );
+  expect(parseSettings(environment, () => true)).toMatchObject({
+    auth: { mode: 'jwt' },
+    graphiql: false,
+    introspection: false,
+    errorDetail: 'public',
+    federation: false,
+    getQueries: false,
+    rateLimit: { perSecond: 100, burst: 100 },
+  });
+});
+
+test.each(SETTINGS_DOCUMENTS)('$path is as npm run settings prints it', async ({ path, print }) => {
+  const present = await read(path);
+  expect(present).toBe(print(present));
+});
+
+test('docs/settings.md and .env.example have every setting once, in order', async () => {
+  const named = async (path: string, pattern: RegExp) =>
+    [...(await read(path)).matchAll(pattern)].map(([, name]) => name);
+  expect(await named('docs/settings.md', /^\| `([A-Z_]+)` \|/gm)).toEqual(VARIABLE_NAMES);
+  expect(await named('.env.example', /^#([A-Z_]+)=/gm)).toEqual(VARIABLE_NAMES);
+});
+
+test('the limits in docs/security.md are all that the settings have', async () => {
+  const text = await read('docs/security.md');
+  const limits = VARIABLE_GROUPS.find(({ heading }) => heading === 'Limits')?.names ?? [];
+  const rows = text.split('\n').filter((line) => line.startsWith('| '));
+  expect(limits.length).toBeGreaterThan(10);
+  expect(limits.filter((name) => !rows.some((row) => row.includes(`\`${name}\``)))).toEqual([]);
+});
