@@ -238,6 +238,7 @@ async function createCallers(
   if (issuer === undefined) throw new Error('there is no issuer of tokens');
   const keys = createKeySet({
     source: keySourceOf(auth) ?? { issuer },
+    algorithms: auth.algorithms,
     send,
     clock,
     telemetry,

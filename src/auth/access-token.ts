@@ -1,9 +1,17 @@
 import { hash } from 'node:crypto';
-import { errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import {
+  errors,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  type JWTVerifyResult,
+  jwtVerify,
+} from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { Principal } from '../core/principal.ts';
 import type { Clock } from '../lib/clock.ts';
 import { KeysUnavailableError } from './jwks.ts';
+import { toJoseAlgorithms } from './public-keys.ts';
 
 /** A token that is not accepted. The message is fit for the client. */
 export class InvalidTokenError extends Error {
@@ -66,6 +74,7 @@ interface Remembered {
 
 export function createAccessTokenVerifier(options: AccessTokenOptions): AccessTokenVerifier {
   const { tenantId, findKey, issuer, audiences, leewayMs, participantTypesClaim, clock } = options;
+  const algorithms = toJoseAlgorithms(options.algorithms);
   const tokenTypes = new Set(options.tokenTypes.map(bareType));
   const underWay = new Map<string, Promise<TokenClaims>>();
   const remembered = new LRUCache<string, Remembered>({
@@ -75,13 +84,10 @@ export function createAccessTokenVerifier(options: AccessTokenOptions): AccessTo
   });
 
   async function verify(token: string, key: string): Promise<TokenClaims> {
-    const { payload, protectedHeader } = await jwtVerify(token, findKey, {
+    const { payload, protectedHeader } = await verifyByAnyKey(token, findKey, {
       issuer,
       audience: [...audiences],
-      // jose knows one by both names, and the header has either.
-      algorithms: options.algorithms.flatMap((name) =>
-        name === 'EdDSA' ? [name, 'Ed25519'] : name,
-      ),
+      algorithms,
       requiredClaims: ['exp'],
       clockTolerance: leewayMs / 1000,
       currentDate: clock.date(),
@@ -121,6 +127,27 @@ export function createAccessTokenVerifier(options: AccessTokenOptions): AccessTo
       return verification;
     },
   };
+}
+
+/** By the key that fits the token's header; where several do, by the first of them that made its signature. */
+async function verifyByAnyKey(
+  token: string,
+  findKey: JWTVerifyGetKey,
+  options: JWTVerifyOptions,
+): Promise<JWTVerifyResult> {
+  try {
+    return await jwtVerify(token, findKey, options);
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+    for await (const key of error) {
+      try {
+        return await jwtVerify(token, key, options);
+      } catch (reason) {
+        if (!(reason instanceof errors.JWSSignatureVerificationFailed)) throw reason;
+      }
+    }
+    throw new errors.JWSSignatureVerificationFailed();
+  }
 }
 
 /** Under which a token is remembered: has nothing of it but its digest. */

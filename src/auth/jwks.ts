@@ -4,8 +4,9 @@ import type { Send } from '../http-client/client.ts';
 import type { Clock } from '../lib/clock.ts';
 import { isPlainLoopback } from '../lib/loopback.ts';
 import { createRefresher, type Lifetime } from '../lib/refresher.ts';
+import { decodeKeySet } from './public-keys.ts';
 
-/** No key to check a signature with, because the issuer cannot be asked. The message is for operators. */
+/** No key to check a signature with: the issuer cannot be asked, or has none. The message is for operators. */
 export class KeysUnavailableError extends Error {
   override readonly name = 'KeysUnavailableError';
   /** Milliseconds until the keys are asked for again. */
@@ -20,8 +21,10 @@ export class KeysUnavailableError extends Error {
 /** The key set itself, or the issuer whose metadata name it. */
 export type KeySource = { jwksUrl: URL } | { issuer: string };
 
-export interface KeySetOptions {
+interface KeySetOptions {
   source: KeySource;
+  /** By which tokens may be signed: keys for others are not kept. */
+  algorithms: readonly string[];
   send: Send;
   clock: Clock;
   telemetry: Telemetry;
@@ -43,7 +46,8 @@ export interface KeySetOptions {
 export interface KeySet {
   /**
    * The key that a token's header asks for. Rejects with a {@link KeysUnavailableError}, or as jose
-   * does: `JWKSNoMatchingKey` where the issuer has no such key.
+   * does: `JWKSNoMatchingKey` where the issuer has no such key; `JWKSMultipleMatchingKeys`, which
+   * iterates over them, where it has several.
    */
   find: JWTVerifyGetKey;
   /** Whether there are keys. */
@@ -55,18 +59,17 @@ export interface KeySet {
 const FRESH_MS = 10 * 60_000;
 const USABLE_MS = 24 * 60 * 60_000;
 const UNKNOWN_KEY_INTERVAL_MS = 30_000;
-const MAX_KEYS = 100;
 
 interface HeldKeys extends Lifetime {
   readonly find: JWTVerifyGetKey;
 }
 
 export function createKeySet(options: KeySetOptions): KeySet {
-  const { source, send, clock, telemetry, random } = options;
+  const { source, algorithms, send, clock, telemetry, random } = options;
   let unknownKeyNotBefore = Number.NEGATIVE_INFINITY;
 
   const refresher = createRefresher({
-    fetch: () => fetchKeySet(source, send),
+    fetch: () => fetchKeySet(source, algorithms, send),
     toValue(keys): HeldKeys {
       const now = clock.now();
       const find = createLocalJWKSet(keys);
@@ -108,12 +111,17 @@ export function createKeySet(options: KeySetOptions): KeySet {
 }
 
 /**
- * Fetches an issuer's public keys, 1 to 100 of them. Rejects with an Error whose message is fit for an
- * operator, and holds nothing of the answer but its status.
+ * Fetches an issuer's public keys for signatures by `algorithms`, 1 to 100 of them; what else is in its key
+ * set is left out. Rejects with an Error whose message is fit for an operator, and holds nothing of the
+ * answer but its status and how many keys it has.
  */
-export async function fetchKeySet(source: KeySource, send: Send): Promise<JSONWebKeySet> {
+export async function fetchKeySet(
+  source: KeySource,
+  algorithms: readonly string[],
+  send: Send,
+): Promise<JSONWebKeySet> {
   const url = 'jwksUrl' in source ? source.jwksUrl : await locateKeys(source.issuer, send);
-  return decodeKeys(await fetchJson(url, send));
+  return decodeKeySet(await fetchJson(url, send), algorithms);
 }
 
 /** By the issuer's metadata. */
@@ -129,7 +137,7 @@ async function fetchJson(url: URL, send: Send): Promise<unknown> {
   const { status, body } = await send({ method: 'GET', url, headers }, never);
   if (status !== 200) throw new Error(`the issuer answered ${status}`);
   try {
-    return JSON.parse(body);
+    return JSON.parse(body.replace(/^\ufeff/, ''));
   } catch {
     // Its message would quote the answer.
     throw new Error("the issuer's answer is not JSON");
@@ -153,20 +161,4 @@ function decodeMetadata(metadata: unknown, issuer: string): URL {
     throw new Error("the issuer's jwks_uri is not https");
   }
   return url;
-}
-
-/** Public keys alone: a shared secret among them would let anybody sign who can read it. */
-function decodeKeys(document: unknown): JSONWebKeySet {
-  const listed =
-    typeof document === 'object' && document !== null && 'keys' in document ? document.keys : [];
-  const keys = (Array.isArray(listed) ? listed : []).filter(
-    (key: unknown) =>
-      typeof key === 'object' &&
-      key !== null &&
-      'kty' in key &&
-      typeof key.kty === 'string' &&
-      key.kty !== 'oct',
-  );
-  if (keys.length === 0) throw new Error("there is no key in the issuer's key set");
-  return { keys: keys.slice(0, MAX_KEYS) };
 }

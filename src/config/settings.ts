@@ -58,13 +58,13 @@ export interface AuthSettings {
 }
 
 /** What lets a request have `_service` and `_entities`; with neither, every request may. */
-export interface FederationAccess {
+interface FederationAccess {
   secret: string | undefined;
   scope: string | undefined;
 }
 
 /** How much one GraphQL request may ask for. */
-export interface LimitSettings {
+interface LimitSettings {
   maxTokens: number;
   maxDepth: number;
   maxAliases: number;

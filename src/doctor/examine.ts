@@ -132,7 +132,9 @@ async function examineIssuer(settings: Settings, clock: Clock, record: StepRecor
   const source = keySourceOf(settings.auth);
   if (source === undefined) return;
   const client = createIssuerClient(settings, clock);
-  await record.take('keys', () => examineKeys(source, client.send)).finally(() => client.close());
+  await record
+    .take('keys', () => examineKeys(source, settings.auth.algorithms, client.send))
+    .finally(() => client.close());
 }
 
 interface SettingsFinding extends Finding {

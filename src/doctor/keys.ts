@@ -3,10 +3,14 @@ import type { Send } from '../http-client/client.ts';
 import type { Finding } from './report.ts';
 
 /** Fetches the keys of callers' tokens, without which nobody could come in. */
-export async function examineKeys(source: KeySource, send: Send): Promise<Finding> {
+export async function examineKeys(
+  source: KeySource,
+  algorithms: readonly string[],
+  send: Send,
+): Promise<Finding> {
   const from = 'jwksUrl' in source ? source.jwksUrl.href : source.issuer;
   try {
-    const { keys } = await fetchKeySet(source, send);
+    const { keys } = await fetchKeySet(source, algorithms, send);
     return {
       verdict: 'ok',
       message: `${keys.length} ${keys.length === 1 ? 'key' : 'keys'} for callers' tokens, of ${from}`,

@@ -13,7 +13,7 @@ export interface FailedFetch {
   readonly retryAfterMs: number;
 }
 
-export interface RefresherOptions<Fetched, Value extends Lifetime> {
+interface RefresherOptions<Fetched, Value extends Lifetime> {
   fetch: () => Promise<Fetched>;
   /** The value that is kept, of what was asked for at that moment of the clock. */
   toValue: (fetched: Fetched, askedAt: number) => Value;

@@ -11,7 +11,7 @@ export interface AccessToken {
 }
 
 /** Whether requests can be made in the gateway's name. */
-export type TokenState = 'none yet' | 'valid' | 'expired';
+type TokenState = 'none yet' | 'valid' | 'expired';
 
 /**
  * The one place that holds the gateway's access token.
@@ -42,7 +42,7 @@ export interface TokenCache {
   state(): TokenState;
 }
 
-export interface TokenCacheOptions {
+interface TokenCacheOptions {
   grant: Grant;
   clock: Clock;
   telemetry: Telemetry;

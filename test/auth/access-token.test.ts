@@ -39,6 +39,7 @@ function createVerifier(
   };
   const keys = createKeySet({
     source,
+    algorithms: ['RS256', 'ES256'],
     clock,
     random: () => 0.5,
     telemetry: logEvents(createLog('trace', { write: (line) => void log.push(line) })),
@@ -402,7 +403,7 @@ const FAULTY: [name: string, path: string, body: string, reason: string][] = [
     'a key set with a shared secret alone',
     '/jwks',
     '{"keys":[{"kty":"oct","k":"AAAA"}]}',
-    "there is no key in the issuer's key set",
+    "none of the keys in the issuer's key set (1) is a public one for signatures by AUTH_ALGORITHMS",
   ],
 ];
 

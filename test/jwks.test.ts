@@ -1,0 +1,230 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { expect, test } from 'vitest';
+import { fetchKeySet } from '../src/auth/jwks.ts';
+import { startScriptedUpstream } from './support/scripted-upstream.ts';
+import { STATUS_QUERY, startTestGateway, type TestGateway, UUID } from './support/test-gateway.ts';
+
+const OPTIONS = { extractable: true };
+const [good, other, strange] = await Promise.all(
+  Array.from({ length: 3 }, () => generateKeyPair('RS256', OPTIONS)),
+);
+const ec = await generateKeyPair('ES256', OPTIONS);
+const wide = await generateKeyPair('ES384', OPTIONS);
+const long = await generateKeyPair('RS512', OPTIONS);
+const short = generateKeyPairSync('rsa', { modulusLength: 1024 });
+const SECRET = Buffer.alloc(32, 7);
+
+type Pair = typeof ec;
+const jwkOf = async (pair: Pair | undefined, more: object = {}) => ({
+  ...(pair === undefined ? {} : await exportJWK(pair.publicKey)),
+  ...more,
+});
+const GOOD_JWK = await jwkOf(good, { kid: 'good' });
+const OTHER_JWK = await jwkOf(other);
+const EC_JWK = await jwkOf(ec, { kid: 'bad' });
+
+/** A gateway whose callers' issuer has these keys; its documents begin with `mark`. */
+async function startGuarded(keys: unknown[], mark = '') {
+  const issuer = await startScriptedUpstream();
+  const origin = issuer.url.origin;
+  issuer.onStatus = ({ target }) => {
+    const document = target === '/jwks' ? { keys } : { issuer: origin, jwks_uri: `${origin}/jwks` };
+    return { body: mark + JSON.stringify(document) };
+  };
+  const upstream = await startScriptedUpstream();
+  const gateway = await startTestGateway({
+    upstream,
+    environment: { AUTH_MODE: 'jwt', AUTH_ISSUER: origin, AUTH_AUDIENCE: 'gateway' },
+  });
+  const now = Math.floor(Date.now() / 1_000);
+  const claims = { iss: origin, aud: 'gateway', sub: 'user-1', iat: now, exp: now + 600 };
+  return {
+    gateway,
+    claims,
+    issue: (header: object, key: CryptoKey | Uint8Array | undefined, more: object = {}) =>
+      new SignJWT({ ...claims, ...more })
+        .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', ...header })
+        .sign(key ?? SECRET),
+    async [Symbol.asyncDispose]() {
+      await gateway[Symbol.asyncDispose]();
+      await Promise.all([upstream[Symbol.asyncDispose](), issuer[Symbol.asyncDispose]()]);
+    },
+  };
+}
+
+type Guarded = Awaited<ReturnType<typeof startGuarded>>;
+
+async function send({ endpoint }: TestGateway, token: string) {
+  const response = await fetch(endpoint, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+    body: JSON.stringify({ query: STATUS_QUERY, variables: { participantType: 'vehicles' } }),
+  });
+  return { status: response.status, body: await response.json() };
+}
+
+const ACCEPTED = {
+  status: 200,
+  body: { data: { batchStatus: { id: 'vehicles', status: 'IN_PROGRESS' } } },
+};
+const refused = (message: string) => ({
+  status: 401,
+  body: {
+    errors: [
+      { message, extensions: { code: 'UNAUTHENTICATED', retryable: false, requestId: UUID } },
+    ],
+  },
+});
+const INVALID = refused('The access token is not valid.');
+const UNAVAILABLE = {
+  status: 503,
+  body: {
+    errors: [
+      {
+        message: "The gateway cannot check access tokens: their issuer's keys cannot be fetched.",
+        extensions: {
+          code: 'TOKEN_UNAVAILABLE',
+          retryable: true,
+          retryAfterMs: expect.any(Number),
+          requestId: UUID,
+        },
+      },
+    ],
+  },
+};
+
+const byStrange = ({ issue }: Guarded) => issue({ kid: 'bad' }, strange?.privateKey);
+const byOther = ({ issue }: Guarded) => issue({ kid: 'bad' }, other?.privateKey);
+const byEc = ({ issue }: Guarded) => issue({ kid: 'bad', alg: 'ES256' }, ec.privateKey);
+
+/** jose signs with no such key. */
+function byShort({ claims }: Guarded): string {
+  const [header, payload] = [{ alg: 'RS256', typ: 'at+jwt', kid: 'bad' }, claims].map((part) =>
+    Buffer.from(JSON.stringify(part)).toString('base64url'),
+  );
+  const text = `${header}.${payload}`;
+  return `${text}.${sign('RSA-SHA256', Buffer.from(text), short.privateKey).toString('base64url')}`;
+}
+
+/** Keys that nothing is checked with, and a token that would be good if something were. */
+const UNUSABLE: [
+  name: string,
+  key: unknown,
+  token: (guarded: Guarded) => Promise<string> | string,
+][] = [
+  ['no object', 7, byStrange],
+  ['null', null, byStrange],
+  ['a list', [GOOD_JWK], byStrange],
+  ['an unknown kty', { kty: 'XYZ', kid: 'bad', x: 'AAAA' }, byStrange],
+  ['no kty', { ...OTHER_JWK, kty: undefined, kid: 'bad' }, byOther],
+  ['a kty that is a list', { ...OTHER_JWK, kty: ['RSA'], kid: 'bad' }, byOther],
+  ['no modulus', { ...OTHER_JWK, n: undefined, kid: 'bad' }, byOther],
+  ['an empty modulus', { ...OTHER_JWK, n: '', kid: 'bad' }, byOther],
+  ['a modulus that is a number', { ...OTHER_JWK, n: 7, kid: 'bad' }, byOther],
+  ['a modulus of 1024 bits', { ...short.publicKey.export({ format: 'jwk' }), kid: 'bad' }, byShort],
+  ['a point that is off its curve', { ...EC_JWK, y: EC_JWK.x }, byEc],
+  ['a point that is cut off', { ...EC_JWK, x: EC_JWK.x?.slice(2) }, byEc],
+  ['a kid that is a number', { ...OTHER_JWK, kid: 7 }, byOther],
+  ['its private members', { ...(await exportJWK(ec.privateKey)), kid: 'bad' }, byEc],
+  ['a private member, though no whole private key', { ...OTHER_JWK, kid: 'bad', p: 'AQ' }, byOther],
+  [
+    'a shared secret',
+    { kty: 'oct', k: SECRET.toString('base64url'), kid: 'bad', alg: 'HS256' },
+    ({ issue }) => issue({ kid: 'bad', alg: 'HS256' }, SECRET),
+  ],
+  ['use: enc', { ...EC_JWK, use: 'enc' }, byEc],
+  ['a use that is a list', { ...EC_JWK, use: ['sig'] }, byEc],
+  ['key_ops without verify', { ...EC_JWK, key_ops: ['deriveKey'] }, byEc],
+  ['key_ops that are no list', { ...EC_JWK, key_ops: 'verify' }, byEc],
+  ['key_ops that a public key has not', { ...EC_JWK, key_ops: ['sign', 'verify'] }, byEc],
+  [
+    'an alg that is not allowed',
+    await jwkOf(long, { kid: 'bad', alg: 'RS512' }),
+    ({ issue }) => issue({ kid: 'bad', alg: 'RS512' }, long.privateKey),
+  ],
+  ['an alg of encryption', { ...OTHER_JWK, kid: 'bad', alg: 'RSA-OAEP' }, byOther],
+  [
+    'a curve that is not allowed',
+    await jwkOf(wide, { kid: 'bad' }),
+    ({ issue }) => issue({ kid: 'bad', alg: 'ES384' }, wide.privateKey),
+  ],
+];
+
+test.each(UNUSABLE)(
+  '74: beside good keys, one that has (or is) %s costs their tokens nothing; alone it is no key (API2:2023)',
+  async (_, key, token) => {
+    await using guarded = await startGuarded([key, GOOD_JWK]);
+    const { gateway, issue } = guarded;
+    expect(await send(gateway, await token(guarded))).toEqual(INVALID);
+    expect(await send(gateway, await issue({ kid: 'good' }, good?.privateKey))).toEqual(ACCEPTED);
+
+    await using alone = await startGuarded([key]);
+    expect(await send(alone.gateway, await byStrange(alone))).toEqual(UNAVAILABLE);
+    const entries = alone.gateway.logLines.map((line) => JSON.parse(line));
+    expect(entries.find(({ msg }) => msg === "no keys of callers' tokens")?.err.message).toBe(
+      "none of the keys in the issuer's key set (1) is a public one for signatures by AUTH_ALGORITHMS",
+    );
+    expect(alone.gateway.logLines.join('')).not.toContain(SECRET.toString('base64url'));
+  },
+);
+
+/** Key sets in which more than one key fits a token, and what the header of the token says of them. */
+const SEVERAL: [name: string, more: object, header: object][] = [
+  ['without kid', {}, {}],
+  ['with one kid', { kid: 'same' }, { kid: 'same' }],
+  ['with one kid, of which the token says nothing', { kid: 'same' }, {}],
+];
+
+test.each(SEVERAL)('74: of several keys %s, each is tried (API2:2023)', async (_, more, header) => {
+  const unusable = { ...OTHER_JWK, ...more, n: 'AAAA' };
+  const keys = [unusable, ...[good, other, ec].map((pair) => jwkOf(pair, more))];
+  await using guarded = await startGuarded(await Promise.all(keys));
+  const { gateway, issue } = guarded;
+  for (const pair of [good, other]) {
+    expect(await send(gateway, await issue(header, pair?.privateKey))).toEqual(ACCEPTED);
+    const expired = await issue(header, pair?.privateKey, { exp: 1 });
+    expect(await send(gateway, expired)).toEqual(refused('The access token is expired.'));
+  }
+  expect(await send(gateway, await issue({ ...header, alg: 'ES256' }, ec.privateKey))).toEqual(
+    ACCEPTED,
+  );
+  expect(await send(gateway, await issue(header, strange?.privateKey))).toEqual(INVALID);
+  expect(await send(gateway, (await issue(header, good?.privateKey)).slice(0, -8))).toEqual(
+    INVALID,
+  );
+});
+
+test('74: a key without kid is for tokens without one (API2:2023)', async () => {
+  await using guarded = await startGuarded([OTHER_JWK]);
+  const { gateway, issue } = guarded;
+  expect(await send(gateway, await issue({}, other?.privateKey))).toEqual(ACCEPTED);
+  expect(await send(gateway, await issue({}, strange?.privateKey))).toEqual(INVALID);
+});
+
+test('74: a byte order mark before the key set and the metadata is nothing (API2:2023)', async () => {
+  await using guarded = await startGuarded([GOOD_JWK], '\ufeff');
+  const { gateway, issue } = guarded;
+  expect(await send(gateway, await issue({ kid: 'good' }, good?.privateKey))).toEqual(ACCEPTED);
+});
+
+const keysOf = async (keys: unknown[]) => {
+  const body = JSON.stringify({ keys });
+  const source = { jwksUrl: new URL('https://keys.example/jwks') };
+  return fetchKeySet(source, ['RS256', 'ES256'], async () => ({ status: 200, headers: {}, body }));
+};
+
+test('74: 100 keys are kept, and those that are unusable take no place (API2:2023)', async () => {
+  const unusable = Array.from({ length: 150 }, (_, index) => ({ kty: 'XYZ', kid: `x-${index}` }));
+  const usable = Array.from({ length: 101 }, (_, index) => ({ ...EC_JWK, kid: `k-${index}` }));
+  const { keys } = await keysOf([...unusable, ...usable]);
+  expect(keys).toEqual(usable.slice(0, 100));
+});
+
+test('74: of a key its public members alone are kept, of a private one nothing (API2:2023)', async () => {
+  const whole = { ...GOOD_JWK, use: 'sig', key_ops: ['verify'], alg: 'RS256' };
+  const names = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
+  const privateKeys = names.map((name) => ({ ...OTHER_JWK, [name]: '' }));
+  const { keys } = await keysOf([...privateKeys, { ...whole, x5c: ['AAAA'], secret: 'canary' }]);
+  expect(keys).toEqual([whole]);
+});
