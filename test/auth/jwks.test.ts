@@ -1,9 +1,9 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { expect, test } from 'vitest';
-import { fetchKeySet } from '../src/auth/jwks.ts';
-import { startScriptedUpstream } from './support/scripted-upstream.ts';
-import { STATUS_QUERY, startTestGateway, type TestGateway, UUID } from './support/test-gateway.ts';
+import { fetchKeySet } from '../../src/auth/jwks.ts';
+import { startScriptedUpstream } from '../support/scripted-upstream.ts';
+import { STATUS_QUERY, startTestGateway, type TestGateway, UUID } from '../support/test-gateway.ts';
 
 const OPTIONS = { extractable: true };
 const [good, other, strange] = await Promise.all(
