@@ -61,7 +61,7 @@ if (command === 'doctor') {
 }
 if (command !== undefined) {
   process.stderr.write(
-    'participant-gateway takes no arguments: it is set by the environment and .env. See also: participant-gateway doctor --help\n',
+    'participant-gateway accepts no arguments: its settings come from the environment and .env. See also: participant-gateway doctor --help\n',
   );
   process.exit(2);
 }

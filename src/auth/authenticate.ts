@@ -146,7 +146,7 @@ function missingScope(scopes: readonly string[], subject: string | undefined): R
   return new RefusedRequest(
     'FORBIDDEN',
     403,
-    `The access token takes the ${scopes.length === 1 ? 'scope' : 'scopes'} ${scopes.join(', ')}.`,
+    `The access token needs the ${scopes.length === 1 ? 'scope' : 'scopes'} ${scopes.join(', ')}.`,
     {
       headers: {
         'www-authenticate': `Bearer error="insufficient_scope", scope="${scopes.join(' ')}"`,

@@ -4,7 +4,7 @@ import { z } from 'zod';
 /** Keys beyond these are not kept. */
 const MAX_KEYS = 100;
 
-/** RFC 7518, section 3.3. jose takes shorter keys, and throws a TypeError when a token is checked with one. */
+/** RFC 7518, section 3.3. jose accepts shorter keys, and throws a TypeError when a token is checked with one. */
 const SHORTEST_RSA_BITS = 2048;
 
 const text = z.string().exactOptional();

@@ -40,7 +40,7 @@ export interface Settings {
   shutdownDelayMs: number;
 }
 
-/** Whose requests are taken. */
+/** Whose requests are accepted. */
 export interface AuthSettings {
   /** `unchecked-loopback`: nobody said anything, and only this machine can connect. */
   mode: 'jwt' | 'none' | 'unchecked-loopback';

@@ -236,7 +236,7 @@ const limits = {
   QUERY_MAX_DEPTH: withDefault(
     '20',
     integer(1, 100),
-    'The most selection sets within each other; introspection by GraphiQL takes 18.',
+    'The most selection sets within each other; introspection by GraphiQL needs 18.',
   ),
   QUERY_MAX_ALIASES: withDefault('30', integer(0, 1_000), 'The most aliases in a document.'),
   QUERY_MAX_DIRECTIVES: withDefault('30', integer(0, 1_000), 'The most directives in a document.'),
@@ -314,7 +314,7 @@ const logAndProcess = {
   SHUTDOWN_DELAY_MS: withDefault(
     '1000',
     integer(0, 8_000, 'milliseconds'),
-    'How long requests are still taken after SIGTERM, so that a balancer can notice.',
+    'How long requests are still accepted after SIGTERM, so that a balancer can notice.',
   ),
 };
 

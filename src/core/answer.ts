@@ -39,6 +39,14 @@ export interface AnswerSummary {
   readonly staleBecause: readonly StaleReason[];
 }
 
+/** Of an answer for which no status was asked for. */
+export const NOTHING_LOADED = {
+  upstreamRequestIds: [],
+  upstreamCalls: 0,
+  staleStatuses: 0,
+  staleBecause: [],
+} as const satisfies Partial<AnswerSummary>;
+
 /** An answer, ready to be written. */
 export interface Answer {
   readonly status: number;

@@ -26,19 +26,19 @@ export function parseBatchKey(
   if (!wellFormedType) {
     throw new FieldError(
       'BAD_USER_INPUT',
-      `participantType takes 1 to ${MAX_PARTICIPANT_TYPE_LENGTH} characters, no control characters, "/" or "\\", and not "." or ".." alone: the plural name of a participant type, such as "vehicles".`,
+      `participantType accepts 1 to ${MAX_PARTICIPANT_TYPE_LENGTH} characters, no control characters, "/" or "\\", and not "." or ".." alone: the plural name of a participant type, such as "vehicles".`,
     );
   }
   if (allowedTypes.size > 0 && !allowedTypes.has(participantType)) {
     throw new FieldError(
       'BAD_USER_INPUT',
-      `participantType takes one of: ${[...allowedTypes].join(', ')}.`,
+      `participantType accepts one of: ${[...allowedTypes].join(', ')}.`,
     );
   }
   if (batchId !== null && !isPrintable(batchId, MAX_BATCH_ID_LENGTH)) {
     throw new FieldError(
       'BAD_USER_INPUT',
-      `batchId takes 1 to ${MAX_BATCH_ID_LENGTH} characters and no control characters. Leave it out for the batch that the upstream picks.`,
+      `batchId accepts 1 to ${MAX_BATCH_ID_LENGTH} characters and no control characters. Leave it out for the batch that the upstream picks.`,
     );
   }
   return { participantType, batchId };

@@ -69,7 +69,7 @@ export const ERROR_CODES = {
   },
   PAYLOAD_TOO_LARGE: {
     retryable: false,
-    cause: 'The request body is larger than the gateway takes.',
+    cause: 'The request body is longer than `REQUEST_MAX_BYTES`.',
   },
   RATE_LIMITED: {
     retryable: true,

@@ -1,7 +1,7 @@
 import type { AnswerSummary } from './answer.ts';
 
 /** A request to the GraphQL endpoint, at its end. */
-interface RequestEvent extends AnswerSummary {
+interface RequestEvent {
   readonly requestId: string;
   readonly method: string;
   /** The HTTP status; undefined: the client was gone before the answer was out. */
@@ -10,6 +10,7 @@ interface RequestEvent extends AnswerSummary {
   /** Why the request was refused, in words for the operator. */
   readonly refusal: string | undefined;
   readonly durationMs: number;
+  readonly answer: AnswerSummary;
 }
 
 /**

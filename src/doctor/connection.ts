@@ -6,7 +6,7 @@ import type { Finding } from './report.ts';
 /** The addresses of a name. Rejects with the system's error. */
 export type LookUp = (host: string) => Promise<string[]>;
 
-/** How steps on the network are taken: none longer than `timeoutMs`. */
+/** How steps on the network are run: none longer than `timeoutMs`. */
 export interface Look {
   clock: Clock;
   timeoutMs: number;
@@ -71,7 +71,7 @@ export async function openConnection(url: URL, look: Look): Promise<Finding> {
 /** Whether TLS can be spoken, whether the certificate is trusted, and when it ends. */
 export async function inspectTls(url: URL, look: Look): Promise<Finding> {
   if (url.protocol !== 'https:') {
-    return { verdict: 'ok', message: 'none: plain HTTP, which is taken on loopback only' };
+    return { verdict: 'ok', message: 'none: plain HTTP, which is accepted on loopback only' };
   }
   const host = hostOf(url);
   // Also one that is not trusted is looked at: nothing is sent over this connection.

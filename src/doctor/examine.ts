@@ -52,7 +52,7 @@ export async function examine(options: ExaminationOptions): Promise<Report> {
   return toReport(record.steps);
 }
 
-/** The steps that were taken so far. */
+/** The steps that were run so far. */
 interface StepRecord {
   readonly steps: readonly Step[];
   /** Takes a step, and resolves to what it found. */

@@ -12,7 +12,7 @@ export interface Finding {
   facts?: Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
 }
 
-/** In the order in which they are taken. */
+/** In the order in which they are run. */
 export type StepName = 'settings' | 'dns' | 'tcp' | 'tls' | 'token' | 'status' | 'keys';
 
 export interface Step extends Finding {

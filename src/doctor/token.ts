@@ -112,7 +112,7 @@ function judgeToken(
   if (clockSkewS !== undefined && Math.abs(clockSkewS) * 1000 > toleranceMs) {
     const advice =
       auth.mode === 'jwt'
-        ? "Set this machine's clock (NTP), or raise AUTH_LEEWAY_SECONDS: callers' tokens may be taken as expired, or as not valid yet."
+        ? "Set this machine's clock (NTP), or raise AUTH_LEEWAY_SECONDS: callers' tokens may count as expired, or as not valid yet."
         : "Set this machine's clock (NTP): dates in the log and in answers are off.";
     return { ...finding, verdict: 'warning', advice };
   }

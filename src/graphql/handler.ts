@@ -1,5 +1,11 @@
 import { GraphQLError, OperationTypeNode } from 'graphql';
-import type { Answer, AnswerSummary, GraphQLHttpRequest, Handler } from '../core/answer.ts';
+import {
+  type Answer,
+  type AnswerSummary,
+  type GraphQLHttpRequest,
+  type Handler,
+  NOTHING_LOADED,
+} from '../core/answer.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
@@ -33,13 +39,6 @@ interface HandlerOptions extends PublicErrorOptions {
 /** The media types of a GraphQL response; the first where a client has no preference. */
 const MEDIA_TYPES = ['application/json', 'application/graphql-response+json'] as const;
 type GraphQLMediaType = (typeof MEDIA_TYPES)[number];
-
-const NOTHING_LOADED = {
-  upstreamRequestIds: [],
-  upstreamCalls: 0,
-  staleStatuses: 0,
-  staleBecause: [],
-} as const satisfies Partial<AnswerSummary>;
 
 /**
  * GraphQL over HTTP (https://graphql.github.io/graphql-over-http/draft/) by POST of JSON and by GET, one request
@@ -105,15 +104,17 @@ export function createHandler(options: HandlerOptions): Handler {
     context: RequestContext,
     principal: Principal,
   ): Promise<Answer> {
-    const question = toQuestion(request, principal);
+    const mediaType = negotiateMediaType(request);
+    if (mediaType === undefined) throw notAcceptable();
+    const question = toQuestion(request, mediaType, principal);
     const parameters = readParameters(request, persistedDocuments);
     const document = documents.prepare(parameters.query);
     if (document.errors.length > 0) {
-      return answerErrors(document.errors, null, question.mediaType, context);
+      return answerErrors(document.errors, null, mediaType, context);
     }
     const operation = document.operation(parameters.operationName);
     if (operation instanceof GraphQLError) {
-      return answerErrors([operation], null, question.mediaType, context);
+      return answerErrors([operation], null, mediaType, context);
     }
     if (operation.node.operation !== OperationTypeNode.QUERY) {
       throw notAQuery(operation.node.operation, request.method);
@@ -124,9 +125,7 @@ export function createHandler(options: HandlerOptions): Handler {
   return {
     cached(request, principal) {
       const mediaType = negotiateMediaType(request);
-      if (mediaType === undefined) return undefined;
-      const known = responseCache.get(toQuestion(request, principal));
-      return known && { ...known, summary: { ...known.summary, ...NOTHING_LOADED, cached: true } };
+      return mediaType && responseCache.get(toQuestion(request, mediaType, principal));
     },
     async handle(request, context, principal) {
       try {
@@ -161,22 +160,14 @@ export function refuse(
   };
 }
 
-function toQuestion(request: GraphQLHttpRequest, principal: Principal): Question {
-  const mediaType = negotiateMediaType(request);
-  if (mediaType === undefined) {
-    throw new RefusedRequest(
-      'BAD_USER_INPUT',
-      406,
-      `The accept header takes none of the media types of a GraphQL response: ${MEDIA_TYPES.join(', ')}.`,
-    );
-  }
-  const isPost = request.method === 'POST';
-  return {
-    principal,
-    mediaType,
-    method: isPost ? 'POST' : 'GET',
-    text: isPost ? request.body : request.search,
-  };
+function toQuestion(
+  { method, body, search }: GraphQLHttpRequest,
+  mediaType: GraphQLMediaType,
+  principal: Principal,
+): Question {
+  return method === 'POST'
+    ? { principal, mediaType, method: 'POST', text: body }
+    : { principal, mediaType, method: 'GET', text: search };
 }
 
 function negotiateMediaType({
@@ -196,9 +187,17 @@ function contentType(mediaType: string): Readonly<Record<string, string>> {
   return CONTENT_TYPES.get(mediaType) ?? {};
 }
 
+function notAcceptable(): RefusedRequest {
+  return new RefusedRequest(
+    'BAD_USER_INPUT',
+    406,
+    `The accept header allows none of the media types of a GraphQL response: ${MEDIA_TYPES.join(', ')}.`,
+  );
+}
+
 function notAQuery(operation: OperationTypeNode, method: string): RefusedRequest {
   if (method !== 'POST') {
-    return new RefusedRequest('BAD_USER_INPUT', 405, 'A GET takes queries alone.', {
+    return new RefusedRequest('BAD_USER_INPUT', 405, 'A GET accepts queries only.', {
       headers: { allow: 'POST' },
     });
   }

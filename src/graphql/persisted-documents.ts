@@ -6,7 +6,7 @@ import { RefusedRequest } from '../core/errors.ts';
 export interface PersistedDocuments {
   /**
    * The parameters of a request with the document's text in the place of its hash; others as they
-   * are. Throws a {@link RefusedRequest} for a hash or a text that is not taken.
+   * are. Throws a {@link RefusedRequest} for a hash or a text that is not accepted.
    */
   resolve(params: object): object;
 }

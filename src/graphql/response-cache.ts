@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Answer } from '../core/answer.ts';
+import { type Answer, type AnswerSummary, NOTHING_LOADED } from '../core/answer.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Clock } from '../lib/clock.ts';
 
@@ -24,7 +24,10 @@ export interface Question {
  */
 export interface ResponseCache {
   get(question: Question): Answer | undefined;
-  /** Keeps an answer until `freshUntil` on the clock; not at all when that is past or unknown. */
+  /**
+   * Keeps an answer until `freshUntil` on the clock, as one that cost nothing; not at all when that is past or
+   * unknown.
+   */
   set(question: Question, answer: Answer, freshUntil: number): void;
 }
 
@@ -47,8 +50,16 @@ export function createResponseCache(clock: Clock): ResponseCache {
     set(question, answer, freshUntil) {
       const ttl = freshUntil - clock.now();
       if (ttl > 0 && ttl < Number.POSITIVE_INFINITY) {
-        entries.set(responseKey(question), answer, { ttl });
+        entries.set(
+          responseKey(question),
+          { ...answer, summary: toCached(answer.summary) },
+          { ttl },
+        );
       }
     },
   };
+}
+
+function toCached({ operationName, errorCodes }: AnswerSummary): AnswerSummary {
+  return { ...NOTHING_LOADED, operationName, errorCodes, cached: true };
 }

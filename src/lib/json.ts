@@ -30,7 +30,7 @@ declare global {
  * The value that `text` says, with numbers that are exact: no digit that counts is lost, though 12.50 is written
  * 12.5 again. Throws a SyntaxError for what is no JSON,
  * and for members `__proto__` and `constructor.prototype`, which `JSON.parse` would let through; a
- * RangeError for what is nested deeper than the stack takes. A byte order mark is ignored.
+ * RangeError for what is nested deeper than the stack allows. A byte order mark is ignored.
  */
 export function parseJson(text: string): JsonValue {
   const value: JsonValue = parseSafely(text);
@@ -46,7 +46,7 @@ function keepDigits(_name: string, value: unknown, { source }: { source?: string
  * Numbers that may not fit into a JavaScript number, which holds 15 digits of any: those of 16 characters and
  * more, and those with an exponent. They are found where a number can stand, behind a bracket, a comma, or the
  * quote and colon of a name. What is inside a string can look like that, too: then the slower way, which costs
- * about ten times as much, is taken in vain.
+ * about ten times as much, is spent in vain.
  */
 const LONG_NUMBER = /(?:"\s*:|[[,])\s*(-?(?:[\d.]{16,}|\d[\d.]*(?=[eE]))(?:[eE][-+]?\d+)?)/g;
 

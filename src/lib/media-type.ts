@@ -67,7 +67,7 @@ export function negotiate<Type extends string>(
 function weightOf({ parameters }: MediaType): number {
   const weight = parameters.get('q');
   if (weight === undefined) return 1;
-  // A weight that is none is taken for the least.
+  // A weight that is none counts as the least.
   return /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/.test(weight) ? Number(weight) : 0.001;
 }
 

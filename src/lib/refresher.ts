@@ -23,7 +23,7 @@ interface RefresherOptions<Fetched, Value extends Lifetime> {
   toError: (failure: FailedFetch) => unknown;
   /** The wait after a failure: doubles from the first to the longest, less up to 20 % by chance. */
   backoffMs: { first: number; longest: number };
-  /** The wait that a failure itself asks for, in milliseconds: taken where it is longer. Default: none. */
+  /** The wait that a failure itself asks for, in milliseconds: used where it is longer. Default: none. */
   askedWaitMs?: (error: unknown) => number;
   clock: Clock;
   /** A number in [0, 1), for jitter. */

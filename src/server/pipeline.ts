@@ -1,5 +1,10 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import type { Answer, GraphQLHttpRequest, Handler } from '../core/answer.ts';
+import {
+  type Answer,
+  type GraphQLHttpRequest,
+  type Handler,
+  NOTHING_LOADED,
+} from '../core/answer.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
@@ -118,13 +123,10 @@ interface Outcome {
 }
 
 const UNANSWERED: Answer['summary'] = {
+  ...NOTHING_LOADED,
   operationName: null,
   errorCodes: [],
-  upstreamRequestIds: [],
   cached: false,
-  upstreamCalls: 0,
-  staleStatuses: 0,
-  staleBecause: [],
 };
 
 function toEvent(
@@ -135,12 +137,12 @@ function toEvent(
   clock: Clock,
 ) {
   return {
-    ...(answer?.summary ?? UNANSWERED),
     requestId: context.id,
     method: request.method ?? '',
     status: response.writableFinished ? response.statusCode : undefined,
     subject,
     refusal,
     durationMs: clock.now() - context.startedAt,
+    answer: answer?.summary ?? UNANSWERED,
   };
 }

@@ -1,15 +1,16 @@
 import type { ServerResponse } from 'node:http';
 
-/** Writes an answer at once, head and body. `isHead`: the body is only measured. */
+/** Writes an answer at once, head and body. Its length is put into `headers`. `isHead`: the body is only measured. */
 export function respond(
   response: ServerResponse,
   status: number,
-  headers: Readonly<Record<string, string>>,
+  headers: Record<string, string | number>,
   body: string,
   isHead: boolean,
 ): void {
   const length = Buffer.byteLength(body);
-  response.writeHead(status, { ...headers, 'content-length': length });
+  headers['content-length'] = length;
+  response.writeHead(status, headers);
   if (isHead) response.end();
   // ASCII alone is the same in both, and faster as Latin-1.
   else response.end(body, length === body.length ? 'latin1' : 'utf8');

@@ -62,14 +62,14 @@ export function createRoutes(options: RoutesOptions): Routes {
 
 /**
  * A name that is not this machine's own, on a server that only this machine can reach: a foreign page
- * whose name was made to lead here (DNS rebinding), and which the browser then takes for the gateway's. A request
+ * whose name was made to lead here (DNS rebinding), and which the browser then believes to be the gateway's. A request
  * that names no host is not from a browser.
  */
-function isMisdirected({ hostname }: RequestTarget): boolean {
-  return hostname !== undefined && !isLoopbackHost(hostname);
+function isMisdirected({ authority }: RequestTarget): boolean {
+  return authority !== undefined && !isLoopbackHost(new URL(`http://${authority}`).hostname);
 }
 
-/** A browser that opens a page, and no client that takes anything. */
+/** A browser that opens a page, and no client that accepts anything. */
 function prefersHtml({ headers: { accept } }: IncomingMessage): boolean {
   if (!accept?.toLowerCase().includes('text/html')) return false;
   return negotiate(accept, ['text/html', 'application/json']) === 'text/html';

@@ -95,7 +95,7 @@ export function createGraphiQL({ endpoint, title, operations }: GraphiQLOptions)
 
 const JAVASCRIPT = 'text/javascript; charset=utf-8';
 
-/** The files of Yoga's own GraphiQL build, each zipped once. Every browser takes gzip. */
+/** The files of Yoga's own GraphiQL build, each zipped once. Every browser accepts gzip. */
 async function loadAssets(): Promise<Map<string, Asset>> {
   const build = await import('@graphql-yoga/render-graphiql/graphiql');
   const files: [name: string, contentType: string, content: string][] = [

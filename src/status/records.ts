@@ -76,7 +76,7 @@ export function toRecordPage(
   after: string | null,
 ): RecordPage {
   if (first < 0 || first > MAX_PAGE_SIZE) {
-    throw new FieldError('BAD_USER_INPUT', `first takes 0 to ${MAX_PAGE_SIZE}.`);
+    throw new FieldError('BAD_USER_INPUT', `first accepts 0 to ${MAX_PAGE_SIZE}.`);
   }
   const list = listDigest(key, name);
   const start = after === null ? 0 : indexOfCursor(list, after) + 1;
@@ -107,7 +107,7 @@ function indexOfCursor(list: string, cursor: string): number {
   if (digest !== list || index === undefined) {
     throw new FieldError(
       'BAD_USER_INPUT',
-      'after takes a cursor of the same list of the same batch, as an earlier page had it.',
+      'after accepts a cursor of the same list of the same batch, as an earlier page had it.',
     );
   }
   return Number(index);

@@ -29,18 +29,19 @@ export function logEvents(log: Log): Telemetry {
 
 function requestLine(log: Log): Required<Telemetry>['request'] {
   return (event) => {
-    const { subject, refusal, upstreamRequestIds, staleStatuses, staleBecause } = event;
+    const { subject, refusal, answer } = event;
+    const { upstreamRequestIds, staleStatuses, staleBecause } = answer;
     log.info(
       {
         requestId: event.requestId,
         ...(subject === undefined ? {} : { sub: subject }),
         method: event.method,
-        ...(event.cached ? { cached: true } : {}),
-        operationName: event.operationName,
+        ...(answer.cached ? { cached: true } : {}),
+        operationName: answer.operationName,
         status: event.status ?? 'client gone',
-        codes: event.errorCodes,
+        codes: answer.errorCodes,
         ...(refusal === undefined ? {} : { refusal }),
-        upstreamCalls: event.upstreamCalls,
+        upstreamCalls: answer.upstreamCalls,
         ...(upstreamRequestIds.length === 0 ? {} : { upstreamRequestIds }),
         ...(staleStatuses === 0 ? {} : { staleStatuses, staleBecause }),
         durationMs: Math.round(10 * event.durationMs) / 10,

@@ -2,7 +2,11 @@ import type { HttpClientError } from '../http-client/errors.ts';
 import type { SuccessEnvelope } from './envelope.ts';
 import { UpstreamError, type UpstreamErrorKind } from './errors.ts';
 
-/** What one call to the upstream came to. The circuit breaker and the retries judge by `kind` alone. */
+/**
+ * What one call to the upstream came to. The circuit breaker judges by `kind` alone: `transient` and `fault` count
+ * against the upstream. `transient` is tried again; so are two that are `refused`, a 401 with a new token and a 429
+ * that says when.
+ */
 export type CallOutcome =
   /** An answer with a status. */
   | { readonly kind: 'ok'; readonly answer: StatusAnswer }

@@ -117,7 +117,7 @@ function batchStatusUrl(
   };
 }
 
-/** A header takes nothing but ASCII. */
+/** A header can hold ASCII only. */
 function toAsciiJson(value: object): string {
   return JSON.stringify(value).replaceAll(
     /[^\x20-\x7e]/g,

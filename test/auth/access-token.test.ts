@@ -294,7 +294,7 @@ test('19: a new key of the issuer is found by the first token that has it, in on
   await Promise.all(old.slice(0, 25).map((token) => verifier.verify(token)));
   issuer.keys = [SECOND_JWK, FIRST_JWK];
   const answers = await Promise.all([...renewed, ...old].map((token) => verifier.verify(token)));
-  expect(answers).toEqual(answers.map(() => USER));
+  expect(answers).toEqual(Array.from({ length: 100 }, () => USER));
   expect(fetches()).toBe(2);
 });
 

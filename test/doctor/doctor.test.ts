@@ -97,7 +97,7 @@ test('on the sandbox the doctor finds that all is well, and says so in a line fo
   ok        settings  no PARTICIPANT_SERVICE_URL: the sandbox stands for it
   ok        dns       127.0.0.1 is an address (n ms)
   ok        tcp       connected to 127.0.0.1:port (n ms)
-  ok        tls       none: plain HTTP, which is taken on loopback only (n ms)
+  ok        tls       none: plain HTTP, which is accepted on loopback only (n ms)
   ok        token     a token by os1, good for 3600 s; its server's clock agrees with this one (n ms)
   ok        status    the documented envelope: "IN_PROGRESS", not finished, 0 % done (n ms)
 
@@ -268,7 +268,7 @@ test('a participant type that the gateway would refuse is refused, exit code 2',
   expect(await doctor(['--type', 'ships'], { PARTICIPANT_TYPES: 'drivers' })).toEqual({
     exitCode: 2,
     output: '',
-    complaints: 'participantType takes one of: drivers.\n',
+    complaints: 'participantType accepts one of: drivers.\n',
   });
 });
 
@@ -757,5 +757,5 @@ test('participant-gateway doctor is the command, and ends with its exit code', a
 test('another command is refused, exit code 2', async () => {
   await using program = runProgram('src/main.ts', {}, { args: ['doktor'] });
   expect(await program.exited).toBe(2);
-  expect(program.output()).toMatch(/^participant-gateway takes no arguments/);
+  expect(program.output()).toMatch(/^participant-gateway accepts no arguments/);
 });

@@ -174,7 +174,7 @@ test('18: a token without a required scope is 403 (API5:2023)', async () => {
     body: {
       errors: [
         {
-          message: 'The access token takes the scopes batch:read, tenant.',
+          message: 'The access token needs the scopes batch:read, tenant.',
           extensions: { code: 'FORBIDDEN', retryable: false, requestId: UUID },
         },
       ],

@@ -4,9 +4,9 @@ import { startScriptedUpstream } from '../support/scripted-upstream.ts';
 import { STATUS_QUERY, startTestGateway, statusFailure } from '../support/test-gateway.ts';
 
 const TYPE_MESSAGE =
-  'participantType takes 1 to 128 characters, no control characters, "/" or "\\", and not "." or ".." alone: the plural name of a participant type, such as "vehicles".';
+  'participantType accepts 1 to 128 characters, no control characters, "/" or "\\", and not "." or ".." alone: the plural name of a participant type, such as "vehicles".';
 const ID_MESSAGE =
-  'batchId takes 1 to 256 characters and no control characters. Leave it out for the batch that the upstream picks.';
+  'batchId accepts 1 to 256 characters and no control characters. Leave it out for the batch that the upstream picks.';
 
 const refused: [name: string, variables: object, message: string][] = [
   ['an empty participantType', { participantType: '' }, TYPE_MESSAGE],
@@ -59,7 +59,7 @@ test('11: with PARTICIPANT_TYPES, another type is refused before any upstream ca
       data: { vehicles: { status: 'IN_PROGRESS' }, Vehicles: null },
       errors: [
         {
-          message: 'participantType takes one of: vehicles, drivers.',
+          message: 'participantType accepts one of: vehicles, drivers.',
           locations: [{ line: 3, column: 5 }],
           path: ['Vehicles'],
           extensions: { code: 'BAD_USER_INPUT', retryable: false, requestId: expect.any(String) },
@@ -83,7 +83,7 @@ test('a malformed pointer is refused, and says what is taken', async () => {
       errors: [
         {
           message:
-            'pointer takes a JSON Pointer (RFC 6901): "" or a text that begins with "/", in which "~" is written "~0" and "/" within a name "~1".',
+            'pointer accepts a JSON Pointer (RFC 6901): "" or a text that begins with "/", in which "~" is written "~0" and "/" within a name "~1".',
           locations: [{ line: 1, column: 53 }],
           path: ['batchStatus', 'dataAt'],
           extensions: { code: 'BAD_USER_INPUT', retryable: false, requestId: expect.any(String) },

@@ -19,7 +19,7 @@ function refusal(status: number, code: string, message: string) {
 const NOT_JSON = refusal(
   415,
   'BAD_USER_INPUT',
-  'A POST takes JSON in UTF-8: send content-type application/json.',
+  'A POST accepts JSON in UTF-8: send content-type application/json.',
 );
 
 const UNPREFLIGHTED: [name: string, type: string | undefined][] = [
@@ -87,7 +87,7 @@ test('GET_QUERIES=off: a GET is 405, and says what is taken', async () => {
   const response = await fetch(new URL(QUERY, gateway.endpoint), { headers: JSON_TYPE });
   expect(response.headers.get('allow')).toBe('POST, OPTIONS');
   expect({ status: response.status, body: await response.json() }).toEqual(
-    refusal(405, 'BAD_USER_INPUT', 'GraphQL takes POST.'),
+    refusal(405, 'BAD_USER_INPUT', 'GraphQL accepts POST.'),
   );
 });
 

@@ -131,7 +131,7 @@ test.each(['application/json; charset=utf-16', 'application/json-seq', 'json', '
     const answer = await sendBody(gateway, BODY, { 'content-type': contentType });
     expect([answer.status, JSON.parse(answer.body)]).toEqual([
       415,
-      refusal('A POST takes JSON in UTF-8: send content-type application/json.'),
+      refusal('A POST accepts JSON in UTF-8: send content-type application/json.'),
     ]);
   },
 );

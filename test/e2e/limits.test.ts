@@ -201,7 +201,7 @@ test('7: 100 references are taken, equal ones counted; 101 are refused whole (AP
         data: null,
         errors: [
           {
-            message: '_entities takes up to 100 references.',
+            message: '_entities accepts up to 100 references.',
             path: ['_entities'],
             locations: [{ line: 1, column: 27 }],
             extensions: {

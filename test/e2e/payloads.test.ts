@@ -397,9 +397,9 @@ test('72: 100,000 records are paged through, each once', async () => {
   expect(upstream.statusCalls).toHaveLength(1);
 });
 
-const FIRST = 'first takes 0 to 100.';
+const FIRST = 'first accepts 0 to 100.';
 const CURSOR =
-  'after takes a cursor of the same list of the same batch, as an earlier page had it.';
+  'after accepts a cursor of the same list of the same batch, as an earlier page had it.';
 
 test('72: a first that is negative or huge, and a cursor that is none of this list, are BAD_USER_INPUT', async () => {
   await using gateway = await startTestGateway();

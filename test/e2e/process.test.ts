@@ -116,7 +116,8 @@ test.concurrent('61: SIGTERM under load: not ready, what is under way is answere
 });
 
 test.concurrent('61: a kept-alive connection that is idle does not hold up the end', async () => {
-  await using program = runProgram(GATEWAY, { PORT: '0', SHUTDOWN_DELAY_MS: '0' });
+  const environment = { PORT: '0', SHUTDOWN_DELAY_MS: '0', KEEP_ALIVE_MS: '60000' };
+  await using program = runProgram(GATEWAY, environment);
   const [, address = ''] = await program.printed(/"graphql":"([^"]+)"/);
   const agent = new Agent({ keepAlive: true });
   await new Promise<void>((resolve, reject) => {
@@ -127,6 +128,7 @@ test.concurrent('61: a kept-alive connection that is idle does not hold up the e
   });
   program.process.kill('SIGTERM');
   expect(await program.exited).toBe(0);
+  expect(program.output()).not.toContain('requests cut off');
   agent.destroy();
 });
 

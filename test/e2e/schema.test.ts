@@ -147,13 +147,13 @@ test('a reference to an unknown or impossible batch is null, with its error at i
       }),
       at(2, badId, { code: 'BAD_USER_INPUT' }),
       at(3, badId, { code: 'BAD_USER_INPUT' }),
-      at(4, 'A reference to a BatchStatus takes an id, or a participantType and a batchId.', {
+      at(4, 'A reference to a BatchStatus needs an id, or a participantType and a batchId.', {
         code: 'BAD_USER_INPUT',
       }),
-      at(5, 'A reference takes the __typename of an entity: BatchStatus.', {
+      at(5, 'A reference needs the __typename of an entity: BatchStatus.', {
         code: 'BAD_USER_INPUT',
       }),
-      at(6, 'A reference takes the __typename of an entity: BatchStatus.', {
+      at(6, 'A reference needs the __typename of an entity: BatchStatus.', {
         code: 'BAD_USER_INPUT',
       }),
     ]),

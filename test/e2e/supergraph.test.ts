@@ -129,7 +129,7 @@ describe.each([
       data: { faulty: null, good: { status: 'SUCCESS' }, unknown: null },
       errors: [
         {
-          message: expect.stringContaining('participantType takes 1 to 128 characters'),
+          message: expect.stringContaining('participantType accepts 1 to 128 characters'),
           path: ['faulty'],
           extensions: {
             code: 'BAD_USER_INPUT',

@@ -90,9 +90,11 @@ test('the links between the documents lead somewhere', async () => {
 
 test('the files that the architecture names exist', async () => {
   const named = [
-    ...(await read('docs/architecture.md')).matchAll(/`((?:src\/)?[a-z]+\/[a-z0-9/-]*(?:\.ts)?)`/g),
+    ...(await read('docs/architecture.md')).matchAll(/`([a-z]+\/[a-z0-9/-]*(?:\.ts)?)`/g),
   ];
-  const paths = named.map(([, path = '']) => (path.startsWith('src/') ? path : `src/${path}`));
+  const paths = named.map(([, path = '']) =>
+    /^(?:src|scripts|examples)\//.test(path) ? path : `src/${path}`,
+  );
   expect(paths.length).toBeGreaterThan(15);
   for (const path of paths) await access(new URL(path, ROOT));
 });

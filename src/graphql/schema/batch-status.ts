@@ -81,7 +81,7 @@ const BatchStatus = builder.objectRef<BatchStatusShape>('BatchStatus').implement
         if (value === undefined) {
           throw new FieldError(
             'BAD_USER_INPUT',
-            'pointer takes a JSON Pointer (RFC 6901): "" or a text that begins with "/", in which "~" is written "~0" and "/" within a name "~1".',
+            'pointer accepts a JSON Pointer (RFC 6901): "" or a text that begins with "/", in which "~" is written "~0" and "/" within a name "~1".',
           );
         }
         return value;
@@ -155,7 +155,7 @@ function toBatchKey(reference: object, { participantTypes }: GraphQLContext): Ba
   if (typeof participantType !== 'string' || (batchId !== null && typeof batchId !== 'string')) {
     throw new FieldError(
       'BAD_USER_INPUT',
-      'A reference to a BatchStatus takes an id, or a participantType and a batchId.',
+      'A reference to a BatchStatus needs an id, or a participantType and a batchId.',
     );
   }
   return parseBatchKey(participantType, batchId, participantTypes);

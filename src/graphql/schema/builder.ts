@@ -5,7 +5,7 @@ import { DateTimeResolver, JSONObjectResolver, JSONResolver } from 'graphql-scal
 import type { JsonObject, JsonValue } from '../../lib/json.ts';
 import type { GraphQLContext } from '../context.ts';
 
-/** The builder that every type registers with; see schema.ts. */
+/** The builder that every type registers with; see index.ts. */
 export const builder = new SchemaBuilder<{
   Context: GraphQLContext;
   Scalars: {

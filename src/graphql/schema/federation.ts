@@ -21,7 +21,7 @@ export function resolveEntitiesApart(schema: GraphQLSchema, maxReferences: numbe
     if (representations.length > maxReferences) {
       throw new FieldError(
         'OPERATION_TOO_COMPLEX',
-        `_entities takes up to ${maxReferences} references.`,
+        `_entities accepts up to ${maxReferences} references.`,
       );
     }
     return representations.map(async (reference: unknown) => {
@@ -29,7 +29,7 @@ export function resolveEntitiesApart(schema: GraphQLSchema, maxReferences: numbe
       if (!isObject || !('__typename' in reference) || !isEntity(reference.__typename)) {
         throw new FieldError(
           'BAD_USER_INPUT',
-          'A reference takes the __typename of an entity: BatchStatus.',
+          'A reference needs the __typename of an entity: BatchStatus.',
         );
       }
       const resolved = await resolveAll(source, { representations: [reference] }, context, info);

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 interface CorsOptions {
   /** The origins whose pages may call the gateway, each as a browser sends it. */
   origins: ReadonlySet<string>;
-  /** The methods that the GraphQL endpoint takes. */
+  /** The methods that the GraphQL endpoint accepts. */
   methods: readonly string[];
 }
 

@@ -3,7 +3,7 @@ import { RefusedRequest } from '../../core/errors.ts';
 import { isUtf8Charset, parseMediaType } from '../../lib/media-type.ts';
 
 interface CsrfOptions {
-  /** The methods that the GraphQL endpoint takes. */
+  /** The methods that the GraphQL endpoint accepts. */
   methods: readonly string[];
   /** The origins whose pages may call the gateway. */
   origins: ReadonlySet<string>;
@@ -49,7 +49,7 @@ export function createCsrfGuard({ methods, origins }: CsrfOptions): CsrfGuard {
       throw new RefusedRequest(
         'BAD_USER_INPUT',
         405,
-        offersGet ? 'GraphQL takes POST, or GET for queries.' : 'GraphQL takes POST.',
+        offersGet ? 'GraphQL accepts POST, or GET for queries.' : 'GraphQL accepts POST.',
         { headers: { allow: [...methods, 'OPTIONS'].join(', ') } },
       );
     }
@@ -58,10 +58,10 @@ export function createCsrfGuard({ methods, origins }: CsrfOptions): CsrfGuard {
         throw new RefusedRequest(
           'BAD_USER_INPUT',
           415,
-          'A POST takes JSON in UTF-8: send content-type application/json.',
+          'A POST accepts JSON in UTF-8: send content-type application/json.',
         );
       }
-      if (!/^\s*(?:identity)?\s*$/i.test(headers['content-encoding'] ?? '')) {
+      if (isEncoded(headers['content-encoding'])) {
         throw new RefusedRequest(
           'BAD_USER_INPUT',
           415,
@@ -77,6 +77,10 @@ export function createCsrfGuard({ methods, origins }: CsrfOptions): CsrfGuard {
       );
     }
   };
+}
+
+function isEncoded(contentEncoding: string | undefined): boolean {
+  return contentEncoding !== undefined && !/^\s*(?:identity)?\s*$/i.test(contentEncoding);
 }
 
 /** No page can send JSON to a foreign origin without a preflight. */

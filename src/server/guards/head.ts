@@ -23,8 +23,8 @@ export interface RequestTarget {
   readonly path: string;
   /** The query string without its `?`. */
   readonly search: string;
-  /** The authority that the client asked, without its port; undefined: it named none (HTTP/1.0). */
-  readonly hostname: string | undefined;
+  /** The authority that the client asked, well-formed; undefined: it named none (HTTP/1.0). */
+  readonly authority: string | undefined;
 }
 
 /** What is wrong with the head of a request. */
@@ -40,7 +40,7 @@ interface HeadFault {
 export function readHead(request: IncomingMessage): RequestTarget | HeadFault {
   const { rawHeaders, headers, httpVersion } = request;
   if (rawHeaders.length > 2 * MAX_HEADERS) {
-    return { status: 431, error: `A request takes up to ${MAX_HEADERS} headers.` };
+    return { status: 431, error: `A request may have up to ${MAX_HEADERS} headers.` };
   }
   let seen = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -52,34 +52,27 @@ export function readHead(request: IncomingMessage): RequestTarget | HeadFault {
     seen |= bit;
   }
   const { host } = headers;
-  const isOldAndNameless = host === undefined && httpVersion === '1.0';
-  const authority = host === undefined ? undefined : toAuthority(host);
-  if (authority === undefined && !isOldAndNameless) {
+  if (host === undefined ? httpVersion !== '1.0' : !URL.canParse(`http://${host}`)) {
     return { status: 400, error: 'The Host header is missing or malformed.' };
   }
   const target = request.url ?? '/';
-  if (target.startsWith('/')) return toTarget(target, authority?.hostname);
+  if (target.startsWith('/')) return toTarget(target, host);
   const url = /^https?:\/\//i.test(target) && URL.canParse(target) ? new URL(target) : undefined;
   if (url === undefined) {
     return { status: 400, error: 'The request target is neither a path nor an http URL.' };
   }
-  if (authority !== undefined && authority.host !== url.host) {
+  if (host !== undefined && new URL(`http://${host}`).host !== url.host) {
     return { status: 400, error: 'The request target names another host than the Host header.' };
   }
-  return toTarget(url.pathname + url.search, url.hostname);
+  return toTarget(url.pathname + url.search, url.host);
 }
 
-function toAuthority(host: string): URL | undefined {
-  const text = `http://${host}`;
-  return URL.canParse(text) ? new URL(text) : undefined;
-}
-
-function toTarget(target: string, hostname: string | undefined): RequestTarget {
+function toTarget(target: string, authority: string | undefined): RequestTarget {
   const at = target.indexOf('?');
   const path = at === -1 ? target : target.slice(0, at);
   return {
     path: path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path,
     search: at === -1 ? '' : target.slice(at + 1),
-    hostname,
+    authority,
   };
 }
