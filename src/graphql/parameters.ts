@@ -45,6 +45,9 @@ function readBody(body: string): Record<string, unknown> {
 
 function readSearch(search: string): Record<string, unknown> {
   const given: Record<string, unknown> = {};
+  if (!isEncodedUtf8(search)) {
+    throw badRequest('The query string is not percent-encoded UTF-8 (RFC 3986).');
+  }
   const parameters = new URLSearchParams(search);
   for (const name of ['query', 'operationName', 'documentId']) {
     const text = parameters.get(name);
@@ -55,6 +58,16 @@ function readSearch(search: string): Record<string, unknown> {
     if (text) given[name] = parseJson(text, `The parameter ${name} is not valid JSON.`);
   }
   return given;
+}
+
+/** URLSearchParams would put something else in the place of what it cannot read. */
+function isEncodedUtf8(search: string): boolean {
+  try {
+    decodeURIComponent(search);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function parseJson(text: string, message: string): unknown {

@@ -27,7 +27,7 @@ export function createTrustedDocuments(texts: ReadonlyMap<string, string>): Pers
           'Only trusted documents run here: send the hash of one.',
         );
       }
-      const text = texts.get(bareId(id));
+      const text = texts.get(id);
       if (text === undefined) {
         throw new RefusedRequest(
           'UNKNOWN_DOCUMENT',
@@ -105,7 +105,10 @@ function takeId(params: object): { id: string | undefined; rest: object } {
   const { sha256Hash } = toRecord(persistedQuery);
   const id = typeof sha256Hash === 'string' ? sha256Hash : documentId;
   if (typeof id !== 'string') return { id: undefined, rest: params };
-  return { id, rest: Object.keys(others).length === 0 ? rest : { ...rest, extensions: others } };
+  return {
+    id: bareId(id),
+    rest: Object.keys(others).length === 0 ? rest : { ...rest, extensions: others },
+  };
 }
 
 /** The own members of an object; none of anything else. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP, isIPv4, SocketAddress } from 'node:net';
+import { BlockList, isIP, isIPv4, isIPv6, SocketAddress } from 'node:net';
 
 /** The headers in which a proxy can tell from whom a request came: one of them is read. */
 type ClientAddressHeader = 'x-forwarded-for' | 'forwarded';
@@ -33,11 +33,11 @@ export function createClientIp({ trustedProxies, header }: ClientIpOptions): Cli
   return ({ socket, headers }) => {
     let client = toAddress(socket.remoteAddress ?? '');
     if (trustedProxies.length === 0) return toNetwork(client);
-    // Node joins the lines of a header that came more than once. No address has a comma in it, and a quote that
-    // a client did not close must not hide what the proxy wrote behind it.
-    const hops = String(headers[header] ?? '').split(',');
+    // Node joins the lines of a header that came more than once.
+    let hops = String(headers[header] ?? '');
     while (isIP(client) !== 0 && isTrusted(client)) {
-      const element = hops.pop() ?? '';
+      const [last = '', element = ''] = LAST_ELEMENT.exec(hops) ?? [];
+      hops = hops.slice(0, hops.length - last.length);
       const hop = toAddress(header === 'forwarded' ? forOf(element) : element);
       if (isIP(hop) === 0) break;
       client = hop;
@@ -46,9 +46,20 @@ export function createClientIp({ trustedProxies, header }: ClientIpOptions): Cli
   };
 }
 
-/** The `for` parameter of one element of `Forwarded` (RFC 7239, section 5.2). */
+/**
+ * The last element of a list, with its comma; commas in quotes are a part of it. It is looked for from the end, or
+ * a quote that a client did not close would hide what the proxy wrote behind it.
+ */
+const LAST_ELEMENT = /(?:^|,)((?:[^",]|"(?:[^"\\]|\\.)*")*)$/;
+
+/** A parameter of an element of `Forwarded` (RFC 7239, section 4). */
+const PARAMETER = /\s*([\w!#$%&'*+.^`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*(?:;|$)/gy;
+
+/** The `for` parameter of one element of `Forwarded` (section 5.2); empty where the element is malformed. */
 function forOf(element: string): string {
-  const [, quoted, token] = /(?:^|;)\s*for=(?:"([^"]*)"|([^;\s]*))/i.exec(element) ?? [];
+  const parameters = [...element.matchAll(PARAMETER)];
+  if (parameters.map(([whole]) => whole).join('') !== element) return '';
+  const [, , quoted, token] = parameters.find(([, name]) => name?.toLowerCase() === 'for') ?? [];
   return quoted ?? token ?? '';
 }
 
@@ -58,16 +69,18 @@ function forOf(element: string): string {
  */
 function toAddress(text: string): string {
   const bare = text.trim().replace(/^"(.*)"$/, '$1');
-  const [, bracketed] = /^\[([^\]]*)\](?::\d+)?$/.exec(bare) ?? [];
-  const [, beforePort] = /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(bare) ?? [];
-  const [address = ''] = (bracketed ?? beforePort ?? bare).split('%');
-  return /^::ffff:(?=\d+\.)/i.test(address) ? address.slice(7) : address;
+  const [, bracketed] = /^\[([^\]]*)\](?::[\w.-]+)?$/.exec(bare) ?? [];
+  const [, beforePort] = /^(\d+\.\d+\.\d+\.\d+):[\w.-]+$/.exec(bare) ?? [];
+  const [unzoned = ''] = (bracketed ?? beforePort ?? bare).split('%');
+  if (!isIPv6(unzoned)) return unzoned;
+  const address = new SocketAddress({ address: unzoned, family: 'ipv6' }).address;
+  return address.startsWith('::ffff:') && isIPv4(address.slice(7)) ? address.slice(7) : address;
 }
 
+/** `address` as {@link toAddress} writes it. */
 function toNetwork(address: string): string {
   if (isIP(address) !== 6) return address;
-  // Written in full, whatever way it came.
-  const [head = '', tail = ''] = new SocketAddress({ address, family: 'ipv6' }).address.split('::');
+  const [head = '', tail = ''] = address.split('::');
   const before = head === '' ? [] : head.split(':');
   const after = tail === '' ? [] : tail.split(':');
   const zeros = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => '0');

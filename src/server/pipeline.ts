@@ -101,10 +101,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       outcome.answer = answer;
     } catch (error) {
       if (!(error instanceof RefusedRequest)) throw error;
-      // Node reads and drops a body that nobody wants: a short one, for less than a new connection costs.
-      if (!request.complete && !(Number(request.headers['content-length']) <= maxBodyBytes)) {
-        response.setHeader('connection', 'close');
-      }
+      if (!isShort(request, maxBodyBytes)) response.setHeader('connection', 'close');
       outcome.subject ??= error.subject;
       outcome.refusal = error.detail;
       outcome.answer = options.refuse(error, request, context.id);
@@ -113,6 +110,15 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     const all = { ...headers, ...outcome.answer.headers, 'x-request-id': context.id };
     respond(response, status, all, body, request.method === 'HEAD');
   };
+}
+
+/** Node reads and drops a body that nobody wants: a short one, for less than a new connection costs. */
+function isShort({ complete, headers }: IncomingMessage, maxBodyBytes: number): boolean {
+  if (complete) return true;
+  return (
+    headers['transfer-encoding'] === undefined &&
+    Number(headers['content-length'] ?? 0) <= maxBodyBytes
+  );
 }
 
 /** What became of a request. */

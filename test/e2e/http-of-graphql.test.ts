@@ -168,6 +168,39 @@ test('73: a body that is not UTF-8 is 400', async () => {
   ]);
 });
 
+test.each(['%FF', '%zz', '100%'])('73: a query string with %s is 400', async (text) => {
+  await using gateway = await startTestGateway();
+  const search = `?query=${encodeURIComponent(QUERY)}&variables=${text}`;
+  const response = await fetch(`${gateway.endpoint}${search}`, {
+    headers: { 'graphql-require-preflight': '1' },
+  });
+  expect([response.status, await response.json()]).toEqual([
+    400,
+    refusal('The query string is not percent-encoded UTF-8 (RFC 3986).'),
+  ]);
+});
+
+test.each(['GET', 'PUT', 'DELETE'])(
+  '73: a %s that is refused keeps its connection, as it has no body',
+  async (method) => {
+    await using gateway = await startTestGateway();
+    const response = await fetch(gateway.endpoint, { method });
+    expect([response.status, response.headers.get('connection')]).toEqual([
+      method === 'GET' ? 403 : 405,
+      'keep-alive',
+    ]);
+  },
+);
+
+test.each(['/evil', '?', '#', '\\x'])('73: a Host with %s behind it is 400', async (more) => {
+  await using gateway = await startTestGateway();
+  const head = `GET /livez HTTP/1.1\r\nHost: localhost${more}\r\n\r\n`;
+  expect(parts(await sendRaw(gateway, head))).toEqual([
+    'HTTP/1.1 400 Bad Request',
+    '{"error":"The Host header is missing or malformed."}\n',
+  ]);
+});
+
 const faultyDocuments: [name: string, request: object][] = [
   ['a syntax error', { query: '{' }],
   ['one unknown field', { query: '{ x }' }],
@@ -292,6 +325,17 @@ test('73: a target in absolute form is served; its authority counts as the Host'
     expect.stringContaining('AUTH_MODE'),
   ]);
   expect((await post('ftp://evil.example/', host))[0]).toBe('HTTP/1.1 400 Bad Request');
+  expect(await post(`http://evil@${host}/graphql`, host)).toEqual([
+    'HTTP/1.1 400 Bad Request',
+    '{"error":"The request target is neither a path nor an http URL."}\n',
+  ]);
+  for (const authority of ['', `${host}\\x`]) {
+    expect((await post(`http://${authority}/graphql`, host))[0]).toBe('HTTP/1.1 400 Bad Request');
+  }
+  expect((await post('https://localhost/graphql', 'localhost:443'))[0]).toBe('HTTP/1.1 200 OK');
+  expect((await post('https://localhost/graphql', 'localhost:80'))[0]).toMatch(/ 400 /);
+  // As in a target that is a path.
+  expect((await post(`http://${host}/livez/%2e%2e/graphql`, host))[0]).toMatch(/ 404 /);
   expect((await post('http://[/', host))[0]).toBe('HTTP/1.1 400 Bad Request');
 });
 

@@ -211,6 +211,13 @@ const forms: [header: 'x-forwarded-for' | 'forwarded', value: string, address: s
   ['forwarded', 'for=192.0.2.1, for=_hidden', '10.0.0.1'],
   ['forwarded', 'for=192.0.2.1, for=unknown', '10.0.0.1'],
   ['forwarded', 'by=192.0.2.1', '10.0.0.1'],
+  ['forwarded', 'for=192.0.2.1;host="a,for=198.51.100.7;b";proto=https', '192.0.2.1'],
+  ['forwarded', 'host="a;for=198.51.100.7;b";for=192.0.2.1', '192.0.2.1'],
+  ['forwarded', 'host="a\\";for=198.51.100.7;b=\\"";for=192.0.2.1', '192.0.2.1'],
+  ['forwarded', 'host=a"b;for=198.51.100.7;c";for=192.0.2.1', '10.0.0.1'],
+  ['forwarded', 'x="\\", for="192.0.2.1";host="h"', '192.0.2.1'],
+  ['forwarded', 'for="[2001:db8::17]:_hidden"', '2001:db8:0:0::/64'],
+  ['x-forwarded-for', '::ffff:c000:201', '192.0.2.1'],
 ];
 test.each(forms)('77: one caller is one address, in %s: %s', (header, value, address) => {
   const request = requestFrom('10.0.0.1');

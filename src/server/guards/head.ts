@@ -52,19 +52,29 @@ export function readHead(request: IncomingMessage): RequestTarget | HeadFault {
     seen |= bit;
   }
   const { host } = headers;
-  if (host === undefined ? httpVersion !== '1.0' : !URL.canParse(`http://${host}`)) {
+  if (host === undefined ? httpVersion !== '1.0' : !isAuthority(host)) {
     return { status: 400, error: 'The Host header is missing or malformed.' };
   }
   const target = request.url ?? '/';
   if (target.startsWith('/')) return toTarget(target, host);
-  const url = /^https?:\/\//i.test(target) && URL.canParse(target) ? new URL(target) : undefined;
-  if (url === undefined) {
+  const [, scheme, authority = '', rest = ''] = ABSOLUTE_FORM.exec(target) ?? [];
+  if (scheme === undefined || !isAuthority(authority)) {
     return { status: 400, error: 'The request target is neither a path nor an http URL.' };
   }
-  if (host !== undefined && new URL(`http://${host}`).host !== url.host) {
+  // A port that is the scheme's own may be left out.
+  const hostOf = (text: string) => new URL(`${scheme}://${text}`).host;
+  if (host !== undefined && hostOf(host) !== hostOf(authority)) {
     return { status: 400, error: 'The request target names another host than the Host header.' };
   }
-  return toTarget(url.pathname + url.search, url.host);
+  return toTarget(rest.startsWith('/') ? rest : `/${rest}`, authority);
+}
+
+/** What comes behind the authority stays as it is, as it does in a target that is a path. */
+const ABSOLUTE_FORM = /^(https?):\/\/([^/?#]*)(.*)$/i;
+
+/** A host and perhaps a port: without what a URL has before and behind them. */
+function isAuthority(text: string): boolean {
+  return /^[^\s/?#@\\]+$/.test(text) && URL.canParse(`http://${text}`);
 }
 
 function toTarget(target: string, authority: string | undefined): RequestTarget {

@@ -36,10 +36,10 @@ export function rateKey(tenantId: string, caller: CountedCaller): string {
 /** Counts in memory, for this process. A caller who has not come for 10 seconds is forgotten. */
 export function createRateLimit(options: RateLimitOptions): RateLimit {
   const { tenantId, perSecond, burst, clock, random } = options;
-  // By tenths of a second, where there is enough to share out: or all would be used up at its beginning.
-  const parts = perSecond >= 10 ? 10 : 1;
+  // In parts of about a tenth of a second, where there is enough to share out: or all would be used up at its beginning.
+  const points = perSecond >= 10 ? Math.ceil(perSecond / 10) : perSecond;
   const limiter = new BurstyRateLimiter(
-    new RateLimiterMemory({ points: Math.ceil(perSecond / parts), duration: 1 / parts }),
+    new RateLimiterMemory({ points, duration: points / perSecond }),
     new RateLimiterMemory({ points: burst, duration: 10 }),
   );
   return {
