@@ -11,7 +11,7 @@ const MAX_BATCH_ID_LENGTH = 256;
 
 /**
  * A key that is safe to put into a URL as one path segment and one query parameter. `allowedTypes`
- * is an allow-list, empty for any type. Throws an {@link FieldError}, BAD_USER_INPUT.
+ * is an allow-list, empty for any type. Throws a {@link FieldError}, BAD_USER_INPUT.
  */
 export function parseBatchKey(
   participantType: string,
@@ -50,7 +50,7 @@ export function toEntityId({ participantType, batchId }: BatchKey): string {
   return batchId === null ? type : `${type}/${encodeURIComponent(batchId)}`;
 }
 
-/** The reverse of {@link toEntityId}. Throws an {@link FieldError}, BAD_USER_INPUT. */
+/** The reverse of {@link toEntityId}. Throws a {@link FieldError}, BAD_USER_INPUT. */
 export function parseEntityId(id: string, allowedTypes: ReadonlySet<string>): BatchKey {
   const parts = id.split('/', 3).map(decodePart);
   const [participantType, batchId = null] = parts;

@@ -123,9 +123,10 @@ function toPublicError(
   return present(error, message, extensionsOf('INTERNAL_SERVER_ERROR', requestId));
 }
 
-function isClientGone(error: GraphQLError, { signal }: RequestContext): boolean {
+function isClientGone(error: GraphQLError, context: RequestContext): boolean {
   const cause = rootCause(error);
-  return cause instanceof ClientGone && cause === signal.reason;
+  // The signal is made when it is asked for: not for every error.
+  return cause instanceof ClientGone && cause === context.signal.reason;
 }
 
 function present(

@@ -11,7 +11,7 @@ import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
 import { negotiate } from '../lib/media-type.ts';
 import { createStatusLoader, type LoadSummary } from '../status/loader.ts';
-import type { StatusService } from '../status/service.ts';
+import type { Requester, StatusService } from '../status/service.ts';
 import type { GraphQLContext } from './context.ts';
 import type { Documents, PreparedOperation } from './documents.ts';
 import {
@@ -58,11 +58,8 @@ export function createHandler(options: HandlerOptions): Handler {
     const { mediaType } = question;
     const faults = operation.faultsOfVariables(variables);
     if (faults.length > 0) return answerErrors(faults, operation.name, mediaType, context);
-    const requester = {
-      user: options.forwardUserInfo ? toEndUser(principal) : undefined,
-      signal: context.signal,
-      deadline: context.deadline,
-    };
+    const user = options.forwardUserInfo ? toEndUser(principal) : undefined;
+    const requester = new ContextRequester(user, context);
     const loader = createStatusLoader(statuses, requester, options.maxBatches);
     const contextValue: GraphQLContext = { principal, statuses: loader, participantTypes };
     const { data, errors } = await operation.execute({ contextValue, variables });
@@ -208,10 +205,24 @@ function notAQuery(operation: OperationTypeNode, method: string): RefusedRequest
   return new RefusedRequest('BAD_USER_INPUT', 400, message);
 }
 
-function toEndUser({
-  subject,
-  name,
-}: Principal): { id: string; name: string | undefined } | undefined {
+/** Asks for the request's signal, and with it for a timer, only when the status service does. */
+class ContextRequester implements Requester {
+  readonly user: Requester['user'];
+  readonly deadline: number;
+  readonly #context: RequestContext;
+
+  constructor(user: Requester['user'], context: RequestContext) {
+    this.user = user;
+    this.deadline = context.deadline;
+    this.#context = context;
+  }
+
+  get signal(): AbortSignal {
+    return this.#context.signal;
+  }
+}
+
+function toEndUser({ subject, name }: Principal): Requester['user'] {
   return subject === undefined ? undefined : { id: subject, name };
 }
 

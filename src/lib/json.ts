@@ -28,9 +28,9 @@ declare global {
 
 /**
  * The value that `text` says, with numbers that are exact: no digit that counts is lost, though 12.50 is written
- * 12.5 again. Throws a SyntaxError for what is no JSON,
- * and for members `__proto__` and `constructor.prototype`, which `JSON.parse` would let through; a
- * RangeError for what is nested deeper than the stack allows. A byte order mark is ignored.
+ * 12.5 again. Throws a SyntaxError for what is no JSON, and for members `__proto__` and `constructor.prototype`,
+ * which `JSON.parse` would let through; a RangeError for what is nested deeper than the stack allows. A byte order
+ * mark is ignored.
  */
 export function parseJson(text: string): JsonValue {
   const value: JsonValue = parseSafely(text);

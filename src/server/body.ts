@@ -3,9 +3,9 @@ import type { IncomingMessage } from 'node:http';
 import { RefusedRequest } from '../core/errors.ts';
 
 /**
- * Reads the whole body as UTF-8. Rejects with a {@link RefusedRequest} as soon as it is, or says to
- * be, longer than `maxBytes`, or when it is not UTF-8; never settles when the client goes away before its end: then nobody is
- * there to be answered.
+ * Reads the whole body as UTF-8. Rejects with a {@link RefusedRequest} as soon as it is, or says to be, longer than
+ * `maxBytes`, or when it is not UTF-8; never settles when the client goes away before its end: then nobody is there
+ * to be answered.
  */
 export function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
   return new Promise((resolve, reject) => {
