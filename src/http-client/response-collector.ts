@@ -1,4 +1,5 @@
 import { type Dispatcher, errors } from 'undici';
+import { ByteCollector } from '../lib/byte-collector.ts';
 import { decodeContent } from './content-encoding.ts';
 import { HttpClientError, tooLarge } from './errors.ts';
 
@@ -40,11 +41,11 @@ export class ResponseCollector implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined;
   #status = 0;
   #headers: ResponseHeaders = {};
-  #chunks: Buffer[] = [];
-  #length = 0;
+  readonly #body: ByteCollector;
 
   constructor(maxBodyBytes: number, waiter: Waiter) {
     this.#maxBodyBytes = maxBodyBytes;
+    this.#body = new ByteCollector(maxBodyBytes);
     this.#waiter = waiter;
   }
 
@@ -69,18 +70,11 @@ export class ResponseCollector implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_: unknown, chunk: Buffer): void {
-    this.#length += chunk.length;
-    if (this.#length > this.#maxBodyBytes) {
-      this.fail(tooLarge(this.#maxBodyBytes));
-    } else {
-      this.#chunks.push(chunk);
-    }
+    if (!this.#body.add(chunk)) this.fail(tooLarge(this.#maxBodyBytes));
   }
 
   onResponseEnd(): void {
-    const [first] = this.#chunks;
-    const whole =
-      first && this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks, this.#length);
+    const whole = this.#body.bytes();
     const encoding = headerOf(this.#headers, 'content-encoding');
     if (encoding === undefined || whole.length === 0) {
       this.#answer(whole);

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { RefusedRequest } from '../core/errors.ts';
+import { ByteCollector } from '../lib/byte-collector.ts';
 
 /**
  * Reads the whole body as UTF-8. Rejects with a {@link RefusedRequest} as soon as it is, or says to be, longer than
@@ -9,10 +10,8 @@ import { RefusedRequest } from '../core/errors.ts';
  */
 export function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
   return new Promise((resolve, reject) => {
-    let chunks: Buffer[] = [];
-    let length = 0;
+    const collector = new ByteCollector(maxBytes);
     const refuse = () => {
-      chunks = [];
       request.off('data', take);
       request.resume();
       reject(
@@ -24,15 +23,12 @@ export function readBody(request: IncomingMessage, maxBytes: number): Promise<st
       );
     };
     const take = (chunk: Buffer) => {
-      length += chunk.length;
-      if (length > maxBytes) refuse();
-      else chunks.push(chunk);
+      if (!collector.add(chunk)) refuse();
     };
     if (Number(request.headers['content-length'] ?? 0) > maxBytes) return refuse();
     request.on('data', take);
     request.once('end', () => {
-      const [first] = chunks;
-      const body = chunks.length === 1 && first ? first : Buffer.concat(chunks);
+      const body = collector.bytes();
       if (isUtf8(body)) resolve(body.toString());
       else reject(new RefusedRequest('BAD_USER_INPUT', 400, 'The request body is not UTF-8.'));
     });
