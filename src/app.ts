@@ -16,6 +16,7 @@ import {
   type PersistedDocuments,
 } from './graphql/persisted-documents.ts';
 import { createResponseCache } from './graphql/response-cache.ts';
+import { toCountingSchema } from './graphql/response-size.ts';
 import { createSchema, createSubgraphSchema } from './graphql/schema/index.ts';
 import { decodeTrustedDocuments } from './graphql/trusted-documents-file.ts';
 import type { Send } from './http-client/client.ts';
@@ -29,7 +30,9 @@ import { createRateLimit } from './server/guards/rate-limit.ts';
 import type { ReadinessCheck, ReadinessChecks } from './server/health.ts';
 import { createPipeline } from './server/pipeline.ts';
 import { createRoutes } from './server/routes.ts';
+import { createSendRoom } from './server/send-room.ts';
 import { createHttpServer, type Server } from './server/server.ts';
+import { createSlowReaders } from './server/slow-readers.ts';
 import { createGraphiQL } from './server/static.ts';
 import {
   createIssuerClient,
@@ -41,6 +44,9 @@ import {
 
 /** The path of the GraphQL endpoint. */
 export const GRAPHQL_PATH = '/graphql';
+
+/** Bytes of answers that wait for their clients: four answers of the greatest length, and at least so many. */
+const MIN_UNSENT_BYTES = 32 * 1024 * 1024;
 
 /** Everything under way is ended by then. */
 const SHUTDOWN_LIMIT_MS = 9_000;
@@ -106,13 +112,18 @@ export async function createGateway({
       settings.rateLimit.perSecond === 0
         ? undefined
         : createRateLimit({ ...settings.rateLimit, tenantId, clock, random: Math.random }),
-    intake: createIntake(settings.maxConcurrentRequests),
+    intake: createIntake(settings.intake),
+    sendRoom: createSendRoom(
+      Math.max(MIN_UNSENT_BYTES, 4 * settings.responseMaxBytes),
+      settings.intake.maxRequests,
+    ),
     handler: await createGraphQLHandler(settings, tenant, clock, telemetry),
     refuse,
     telemetry,
     clock,
     deadlineMs: settings.requestDeadlineMs,
     maxBodyBytes: settings.requestMaxBytes,
+    routerWeight: settings.limits.maxBatches,
   });
   const routes = createRoutes({
     endpoint: GRAPHQL_PATH,
@@ -133,7 +144,18 @@ export async function createGateway({
     },
     loopbackOnly: settings.auth.mode === 'unchecked-loopback',
   });
-  const server: Server = createHttpServer({ routes, sockets: settings.sockets, clock, telemetry });
+  const slowReaders = createSlowReaders({
+    clock,
+    telemetry,
+    timeoutMs: settings.responseTimeoutMs,
+  });
+  const server: Server = createHttpServer({
+    routes,
+    sockets: settings.sockets,
+    slowReaders,
+    clock,
+    telemetry,
+  });
 
   return {
     async listen() {
@@ -158,14 +180,22 @@ async function createGraphQLHandler(
   telemetry: Telemetry,
 ): Promise<Handler> {
   const { limits, introspection } = settings;
-  const schema = settings.federation ? createSubgraphSchema(limits.maxReferences) : createSchema();
+  const createOwnSchema = () =>
+    settings.federation ? createSubgraphSchema(limits.maxReferences) : createSchema();
+  const schema = createOwnSchema();
   return createHandler({
-    documents: createDocuments({ schema, limits, introspection }),
+    documents: createDocuments({
+      schema,
+      createCountingSchema: () => toCountingSchema(createOwnSchema()),
+      limits,
+      introspection,
+    }),
     persistedDocuments: await createPersistedDocuments(settings, schema),
     responseCache: createResponseCache(clock),
     statuses,
     participantTypes: settings.participantTypes,
     maxBatches: limits.maxBatches,
+    maxResponseBytes: settings.responseMaxBytes,
     forwardUserInfo: settings.auth.forwardUserInfo,
     errorDetail: settings.errorDetail,
     telemetry,

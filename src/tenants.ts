@@ -11,6 +11,7 @@ import { createHttpClient, type HttpClient, type Send } from './http-client/clie
 import type { Clock } from './lib/clock.ts';
 import { urlBelow } from './lib/url.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
+import { createCallSlots } from './status/call-slots.ts';
 import { createStatusService, type StatusService } from './status/service.ts';
 import {
   createClientCredentialsGrant,
@@ -187,6 +188,7 @@ export function createTenantServices(
   });
   const statuses = createStatusService({
     participantService,
+    callSlots: createCallSlots({ slots: settings.upstreamMaxConnections, clock }),
     clock,
     tenantId: service.tenantId,
     finishedStatuses: settings.finishedStatuses,

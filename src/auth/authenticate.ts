@@ -56,6 +56,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
       scopes: NO_SCOPES,
       participantTypes: undefined,
       isRouter,
+      isProvenRouter: isRouter && !anyoneIsRouter,
       expiresAt: undefined,
       cachePartition: JSON.stringify([tenantId, null, null, isRouter]),
     };
@@ -82,7 +83,8 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
       const types = participantTypes && [...participantTypes].sort();
       const user = forwardUserInfo ? [subject, name] : undefined;
       const cachePartition = JSON.stringify([tenantId, types, user, isRouter]);
-      principal = { ...claims, tenantId, isRouter, cachePartition };
+      const isProvenRouter = isRouter && !anyoneIsRouter;
+      principal = { ...claims, tenantId, isRouter, isProvenRouter, cachePartition };
       known.set(claims, principal);
     }
     return principal;

@@ -18,6 +18,14 @@ export class SettingsError extends Error {
 /** The variables of a process, by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Variables that there were, and what to do instead. */
+const RETIRED: readonly (readonly [name: string, advice: string])[] = [
+  [
+    'MAX_CONCURRENT_REQUESTS',
+    'set INTAKE_MAX_REQUESTS for the requests that are held at a time, and UPSTREAM_MAX_CONNECTIONS for the upstream calls',
+  ],
+];
+
 /**
  * Reads the settings. A variable that is empty counts as not set; `canRead` tells whether a file can
  * be read. Throws a {@link SettingsError} that names every faulty variable, what it got (never a
@@ -41,12 +49,14 @@ export function parseSettings(
   for (const [name, problem] of faultyCombinations(given, canRead)) {
     if (!faults.has(name)) faults.set(name, problem);
   }
-  if (parsed.success && faults.size === 0) {
+  const retired = RETIRED.filter(([name]) => environment[name]);
+  if (parsed.success && faults.size === 0 && retired.length === 0) {
     return toSettings(parsed.data, environment['NODE_ENV'] === 'production');
   }
   const lines = VARIABLE_NAMES.filter((name) => faults.has(name)).map(
     (name) => `  ${name} ${faults.get(name)}; it accepts ${infoOf(name).accepts}`,
   );
+  lines.push(...retired.map(([name, advice]) => `  ${name} is retired: ${advice}`));
   throw new SettingsError(`The settings are faulty:\n${lines.join('\n')}`);
 }
 
@@ -90,6 +100,7 @@ function toSettings(values: VariableValues, production: boolean): Settings {
     corsOrigins: new Set(values.CORS_ORIGINS),
     getQueries: values.GET_QUERIES,
     requestMaxBytes: values.REQUEST_MAX_BYTES,
+    responseMaxBytes: values.RESPONSE_MAX_BYTES,
     limits: {
       maxTokens: values.QUERY_MAX_TOKENS,
       maxDepth: values.QUERY_MAX_DEPTH,
@@ -108,7 +119,8 @@ function toSettings(values: VariableValues, production: boolean): Settings {
         values.RATE_LIMIT_PER_SECOND ?? (values.AUTH_MODE === 'jwt' ? RATE_PER_SECOND_WITH_JWT : 0),
       burst: values.RATE_LIMIT_BURST,
     },
-    maxConcurrentRequests: values.MAX_CONCURRENT_REQUESTS,
+    intake: { maxRequests: values.INTAKE_MAX_REQUESTS, maxBytes: values.INTAKE_MAX_BYTES },
+    responseTimeoutMs: values.RESPONSE_TIMEOUT_MS,
     sockets: {
       requestTimeoutMs: values.REQUEST_TIMEOUT_MS,
       keepAliveMs: values.KEEP_ALIVE_MS,

@@ -17,7 +17,15 @@ export function faultyCombinations(given: Given, canRead: (path: string) => bool
     ...faultyDocuments(given, canRead),
     ...faultyAuth(given),
     ...faultyTenant(given),
+    ...faultyIntake(given),
   ];
+}
+
+function faultyIntake(given: Given): Fault[] {
+  const numberOf = (name: VariableName) => Number(given[name] ?? infoOf(name).fallback);
+  return numberOf('INTAKE_MAX_BYTES') < numberOf('REQUEST_MAX_BYTES')
+    ? [['INTAKE_MAX_BYTES', 'is less than REQUEST_MAX_BYTES']]
+    : [];
 }
 
 function faultyToken(given: Given, canRead: (path: string) => boolean): Fault[] {

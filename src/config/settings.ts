@@ -20,6 +20,7 @@ export interface Settings {
   corsOrigins: ReadonlySet<string>;
   getQueries: boolean;
   requestMaxBytes: number;
+  responseMaxBytes: number;
   limits: LimitSettings;
   /** A path; undefined: any document runs. */
   trustedDocuments: string | undefined;
@@ -29,7 +30,8 @@ export interface Settings {
   clientAddressHeader: 'x-forwarded-for' | 'forwarded';
   /** `perSecond` 0: no limit. */
   rateLimit: { perSecond: number; burst: number };
-  maxConcurrentRequests: number;
+  intake: { maxRequests: number; maxBytes: number };
+  responseTimeoutMs: number;
   sockets: { requestTimeoutMs: number; keepAliveMs: number; maxSockets: number };
   graphiql: boolean;
   federation: boolean;

@@ -241,14 +241,19 @@ const limits = {
   QUERY_MAX_ALIASES: withDefault('30', integer(0, 1_000), 'The most aliases in a document.'),
   QUERY_MAX_DIRECTIVES: withDefault('30', integer(0, 1_000), 'The most directives in a document.'),
   QUERY_MAX_COST: withDefault(
-    '500',
-    integer(1, 100_000),
-    'The most points of a document: 1 for a field, 10 for `data`, `dataAt`, `failures` and `successes`.',
+    '10000',
+    integer(1, 1_000_000),
+    'The most points of an operation: 1 for a field, 10 for `data`, `dataAt`, `failures` and `successes`, and what is selected below these two counts `first` times, below `_entities` once for each reference.',
   ),
   QUERY_MAX_BATCHES: withDefault(
     '20',
     integer(1, 1_000),
     'The most different batches that one request may ask for; of references in `_entities`, equal ones counted, five times as many.',
+  ),
+  RESPONSE_MAX_BYTES: withDefault(
+    '8388608',
+    integer(16_384, 268_435_456, 'bytes'),
+    'The longest answer, in bytes: the fields that would exceed it are `OPERATION_TOO_COMPLEX`.',
   ),
   RATE_LIMIT_PER_SECOND: optional(
     integer(0, 1_000_000),
@@ -259,15 +264,25 @@ const limits = {
     integer(0, 1_000_000),
     'Requests beyond that, in 10 seconds.',
   ),
-  MAX_CONCURRENT_REQUESTS: withDefault(
-    '256',
+  INTAKE_MAX_REQUESTS: withDefault(
+    '4096',
     integer(1, 100_000),
-    'Requests that are worked on at a time; those beyond are refused at once. Four for each upstream connection: who waits behind more would wait too long.',
+    'Requests that are held at a time, from before their bodies are read until their answers are out; those beyond are refused at once. One address cannot have the last quarter.',
+  ),
+  INTAKE_MAX_BYTES: withDefault(
+    '67108864',
+    integer(65_536, 1_073_741_824, 'bytes'),
+    'Bytes of their bodies together; not less than REQUEST_MAX_BYTES.',
   ),
   REQUEST_TIMEOUT_MS: withDefault(
     '8000',
     integer(100, 600_000, 'milliseconds'),
     'How long a client may take to send a request, in milliseconds.',
+  ),
+  RESPONSE_TIMEOUT_MS: withDefault(
+    '10000',
+    integer(100, 600_000, 'milliseconds'),
+    'How long a client may take less than 16 KiB a second of its answer, in milliseconds; then its connection is closed.',
   ),
   MAX_SOCKETS: withDefault(
     '10000',

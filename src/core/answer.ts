@@ -1,3 +1,4 @@
+import type { Caller } from './caller.ts';
 import type { ErrorCode } from './error-codes.ts';
 import type { Principal } from './principal.ts';
 import type { RequestContext } from './request-context.ts';
@@ -47,12 +48,30 @@ export const NOTHING_LOADED = {
   staleBecause: [],
 } as const satisfies Partial<AnswerSummary>;
 
-/** An answer, ready to be written. */
+/** An answer, not yet written out. */
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  /** Bytes of its body, at the most: what it may take to hold it. */
+  readonly maxBytes: number;
   readonly summary: AnswerSummary;
+  /** Writes the body out. To be called once. */
+  serialize(): string;
+}
+
+/** An answer whose body is at hand. */
+export function textAnswer(
+  body: string,
+  { status, headers, summary }: Pick<Answer, 'status' | 'headers' | 'summary'>,
+): Answer {
+  // A character takes three bytes at the most; a pair of surrogates four.
+  return { status, headers, maxBytes: 3 * body.length, summary, serialize: () => body };
+}
+
+/** Who asks. */
+export interface Asker {
+  readonly principal: Principal;
+  readonly caller: Caller;
 }
 
 /** GraphQL over HTTP, without a server. */
@@ -60,9 +79,5 @@ export interface Handler {
   /** The answer that is at hand for this request; undefined where it has to be made. */
   cached(request: GraphQLHttpRequest, principal: Principal): Answer | undefined;
   /** Never rejects. */
-  handle(
-    request: GraphQLHttpRequest,
-    context: RequestContext,
-    principal: Principal,
-  ): Promise<Answer>;
+  handle(request: GraphQLHttpRequest, context: RequestContext, asker: Asker): Promise<Answer>;
 }

@@ -10,6 +10,8 @@ export interface Principal {
   readonly participantTypes: ReadonlySet<string> | undefined;
   /** Whether `_service` and `_entities` may be asked for. */
   readonly isRouter: boolean;
+  /** Whether it has shown so, by a secret or a scope: then it asks on behalf of many. */
+  readonly isProvenRouter: boolean;
   /** When the token ends, on the wall clock in milliseconds; undefined: there is none. */
   readonly expiresAt: number | undefined;
   /**

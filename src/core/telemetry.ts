@@ -40,6 +40,8 @@ export interface Telemetry {
     failures: number;
   }): void;
   keysFailed?(event: { error: unknown; failures: number; retryAfterMs: number }): void;
+  /** Connections of clients that did not take their answers were ended. */
+  slowReadersCutOff?(event: { connections: number }): void;
   eventLoopBlocked?(event: { blockedMs: number }): void;
   fileDescriptorsExhausted?(): void;
   fileDescriptorsBack?(event: { lastedMs: number }): void;

@@ -1,5 +1,6 @@
 import type { Principal } from '../core/principal.ts';
 import type { StatusLoader } from '../status/loader.ts';
+import type { ResponseSize } from './response-size.ts';
 
 /** What resolvers work with. */
 export interface GraphQLContext {
@@ -7,4 +8,6 @@ export interface GraphQLContext {
   readonly statuses: StatusLoader;
   /** The allow-list of participant types; empty for any. */
   readonly participantTypes: ReadonlySet<string>;
+  /** Undefined where the answer cannot be too long. */
+  readonly responseSize?: ResponseSize;
 }

@@ -11,7 +11,7 @@ import {
 import { createYoga, type Plugin } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
 import { type CompiledOperation, compileOperation } from './compiled-operation.ts';
-import { type OperationLimits, useLimits } from './limits.ts';
+import { MeasuredOperation, type OperationLimits, useLimits } from './limits.ts';
 import { useHiddenSchema } from './use-hidden-schema.ts';
 import { faultsOfVariables } from './variables.ts';
 
@@ -36,10 +36,14 @@ interface OperationInput {
 export interface PreparedOperation {
   readonly node: OperationDefinitionNode;
   readonly name: string | null;
+  /** What it asks for, beside what its document does. */
+  readonly measured: MeasuredOperation;
   /** What is wrong with the variables, before anything is executed; empty: nothing that is known yet. */
   faultsOfVariables(variables: OperationInput['variables']): readonly GraphQLError[];
   /** Compiled when it has been run before, as far as that is known to give the same answer. */
   execute(input: OperationInput): Promise<ExecutionResult>;
+  /** The same, with each field counted: see `response-size.ts`. */
+  executeCounted(input: OperationInput): Promise<ExecutionResult>;
 }
 
 /** A text, parsed, measured and validated. */
@@ -52,6 +56,8 @@ interface PreparedDocument {
 
 interface DocumentsOptions {
   schema: GraphQLSchema;
+  /** Another of the same, to be made when it is needed first. */
+  createCountingSchema: () => GraphQLSchema;
   limits: OperationLimits;
   introspection: boolean;
 }
@@ -66,7 +72,8 @@ export interface Documents {
  * Yoga parses, validates and executes, with plugins that hook the first two. Documents that are faulty are
  * remembered, too, or they would cost more than good ones; long ones are not: they cannot drive out the others.
  */
-export function createDocuments({ schema, limits, introspection }: DocumentsOptions): Documents {
+export function createDocuments(options: DocumentsOptions): Documents {
+  const { schema, limits, introspection } = options;
   const plugins: Plugin[] = [useLimits(limits), ...(introspection ? [] : [useHiddenSchema()])];
   const yoga = createYoga({
     schema,
@@ -86,6 +93,9 @@ export function createDocuments({ schema, limits, introspection }: DocumentsOpti
     sizeCalculation: (_, text) => text.length || 1,
   });
 
+  let countingSchema: GraphQLSchema | undefined;
+  const countedBy = () => (countingSchema ??= options.createCountingSchema());
+
   function prepare(text: string): PreparedDocument {
     let document: DocumentNode;
     try {
@@ -96,7 +106,7 @@ export function createDocuments({ schema, limits, introspection }: DocumentsOpti
     }
     const errors: readonly GraphQLError[] = validate(schema, document);
     if (errors.length > 0) return new FaultyDocument(errors);
-    return new ValidDocument(schema, document, execute);
+    return new ValidDocument({ schema, countingSchema: countedBy, document, limits, execute });
   }
 
   return {
@@ -124,25 +134,30 @@ class FaultyDocument implements PreparedDocument {
 
 type Execute = (args: ExecutionArgs) => unknown;
 
+/** What every operation of a document is made of. */
+interface DocumentParts {
+  readonly schema: GraphQLSchema;
+  readonly countingSchema: () => GraphQLSchema;
+  readonly document: DocumentNode;
+  readonly limits: OperationLimits;
+  readonly execute: Execute;
+}
+
 class ValidDocument implements PreparedDocument {
   readonly errors = [];
-  readonly #schema: GraphQLSchema;
-  readonly #document: DocumentNode;
-  readonly #execute: Execute;
+  readonly #parts: DocumentParts;
   readonly #operations = new Map<OperationDefinitionNode, PreparedOperation>();
 
-  constructor(schema: GraphQLSchema, document: DocumentNode, execute: Execute) {
-    this.#schema = schema;
-    this.#document = document;
-    this.#execute = execute;
+  constructor(parts: DocumentParts) {
+    this.#parts = parts;
   }
 
   operation(name: string | null | undefined): PreparedOperation | GraphQLError {
-    const node = getOperationAST(this.#document, name);
+    const node = getOperationAST(this.#parts.document, name);
     if (!node) return this.#missing(name);
     let operation = this.#operations.get(node);
     if (operation === undefined) {
-      operation = new Operation(this.#schema, this.#document, node, this.#execute);
+      operation = new Operation(this.#parts, node);
       this.#operations.set(node, operation);
     }
     return operation;
@@ -151,7 +166,8 @@ class ValidDocument implements PreparedDocument {
   /** In the words of graphql's own executor. */
   #missing(name: string | null | undefined): GraphQLError {
     if (name != null) return new GraphQLError(`Unknown operation named "${name}".`);
-    const has = this.#document.definitions.some(({ kind }) => kind === Kind.OPERATION_DEFINITION);
+    const { definitions } = this.#parts.document;
+    const has = definitions.some(({ kind }) => kind === Kind.OPERATION_DEFINITION);
     return new GraphQLError(
       has
         ? 'Must provide operation name if query contains multiple operations.'
@@ -163,23 +179,16 @@ class ValidDocument implements PreparedDocument {
 class Operation implements PreparedOperation {
   readonly node: OperationDefinitionNode;
   readonly name: string | null;
-  readonly #schema: GraphQLSchema;
-  readonly #document: DocumentNode;
-  readonly #execute: Execute;
+  readonly measured: MeasuredOperation;
+  readonly #parts: DocumentParts;
   #runs = 0;
   #compiled: CompiledOperation | undefined;
 
-  constructor(
-    schema: GraphQLSchema,
-    document: DocumentNode,
-    node: OperationDefinitionNode,
-    execute: Execute,
-  ) {
+  constructor(parts: DocumentParts, node: OperationDefinitionNode) {
     this.node = node;
     this.name = node.name?.value ?? null;
-    this.#schema = schema;
-    this.#document = document;
-    this.#execute = execute;
+    this.measured = new MeasuredOperation(parts.document, node, parts.limits);
+    this.#parts = parts;
   }
 
   faultsOfVariables(variables: OperationInput['variables']): readonly GraphQLError[] {
@@ -191,20 +200,33 @@ class Operation implements PreparedOperation {
    * operation again, in the same context, whose loader has every status and every failure at hand: so errors
    * are the executor's own, and no call is made twice.
    */
-  async execute({ contextValue, variables }: OperationInput): Promise<ExecutionResult> {
-    const input = { contextValue, variableValues: variables };
+  async execute(input: OperationInput): Promise<ExecutionResult> {
+    const { schema, document } = this.#parts;
     this.#runs += 1;
     if (this.#runs === RUNS_BEFORE_COMPILING) {
-      this.#compiled = compileOperation(this.#schema, this.#document, this.node);
+      this.#compiled = compileOperation(schema, document, this.node);
     }
-    const result = await this.#compiled?.(input);
-    if (result !== undefined) return result;
+    const { contextValue, variables: variableValues } = input;
+    const result = await this.#compiled?.({ contextValue, variableValues });
+    return result ?? this.#executeWith(schema, input);
+  }
+
+  executeCounted(input: OperationInput): Promise<ExecutionResult> {
+    return this.#executeWith(this.#parts.countingSchema(), input);
+  }
+
+  async #executeWith(
+    schema: GraphQLSchema,
+    { contextValue, variables: variableValues }: OperationInput,
+  ): Promise<ExecutionResult> {
+    const { document, execute } = this.#parts;
     return toSingleResult(
-      await this.#execute({
-        ...input,
-        schema: this.#schema,
-        document: this.#document,
+      await execute({
+        schema,
+        document,
         operationName: this.name,
+        contextValue,
+        variableValues,
       }),
     );
   }

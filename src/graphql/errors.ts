@@ -44,6 +44,7 @@ const CODE_OF_KIND: Readonly<Record<UpstreamErrorKind, ErrorCode>> = {
   unavailable: 'UPSTREAM_UNAVAILABLE',
   'bad-response': 'UPSTREAM_BAD_RESPONSE',
   'token-unavailable': 'TOKEN_UNAVAILABLE',
+  overloaded: 'OVERLOADED',
 };
 
 /**

@@ -1,11 +1,14 @@
-import { GraphQLError, OperationTypeNode } from 'graphql';
+import { type ExecutionResult, GraphQLError, OperationTypeNode } from 'graphql';
 import {
   type Answer,
   type AnswerSummary,
+  type Asker,
   type GraphQLHttpRequest,
   type Handler,
   NOTHING_LOADED,
+  textAnswer,
 } from '../core/answer.ts';
+import type { Caller } from '../core/caller.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
@@ -23,6 +26,7 @@ import {
 import { type GraphQLParameters, readParameters } from './parameters.ts';
 import type { PersistedDocuments } from './persisted-documents.ts';
 import type { Question, ResponseCache } from './response-cache.ts';
+import { jsonSize, ResponseSize, responseTooLong } from './response-size.ts';
 
 interface HandlerOptions extends PublicErrorOptions {
   documents: Documents;
@@ -32,8 +36,29 @@ interface HandlerOptions extends PublicErrorOptions {
   participantTypes: ReadonlySet<string>;
   /** Different batches that one request may ask for. */
   maxBatches: number;
+  /** The longest answer to an operation that is executed, in bytes. */
+  maxResponseBytes: number;
   /** Whether the upstream is told who calls. */
   forwardUserInfo: boolean;
+}
+
+/** More than the longest id, percent-encoded, and the punctuation of a field. */
+const LONGEST_TEXT = 8 * 1024;
+/** How often an operation is run whose answer is too long, until it is not. */
+const COUNTED_RUNS = 3;
+
+/** An answer that may be longer is measured before it is written out. */
+const SHORT_ANSWER_BYTES = 16 * 1024;
+/** JSON writes one character as six at the most. */
+const LONGEST_ESCAPE = 6;
+
+/** What an execution came to. */
+interface Result {
+  readonly data: ExecutionResult['data'];
+  /** Undefined: there is no error. */
+  readonly shown: ReturnType<typeof toPublicErrors> | undefined;
+  /** Bytes of the errors, as they are shown. */
+  readonly errorsSize: number;
 }
 
 /** The media types of a GraphQL response; the first where a client has no preference. */
@@ -47,35 +72,91 @@ type GraphQLMediaType = (typeof MEDIA_TYPES)[number];
  */
 export function createHandler(options: HandlerOptions): Handler {
   const { documents, persistedDocuments, responseCache, statuses, participantTypes } = options;
+  const { maxResponseBytes } = options;
+  const tooLong = toGraphQLError(responseTooLong(maxResponseBytes));
 
   async function execute(
     operation: PreparedOperation,
-    { variables }: GraphQLParameters,
+    { query, variables }: GraphQLParameters,
     question: Question,
     context: RequestContext,
-    principal: Principal,
+    asker: Asker,
   ): Promise<Answer> {
     const { mediaType } = question;
     const faults = operation.faultsOfVariables(variables);
     if (faults.length > 0) return answerErrors(faults, operation.name, mediaType, context);
-    const user = options.forwardUserInfo ? toEndUser(principal) : undefined;
-    const requester = new ContextRequester(user, context);
+    const user = options.forwardUserInfo ? toEndUser(asker.principal) : undefined;
+    const requester = new ContextRequester(asker.caller, user, context);
     const loader = createStatusLoader(statuses, requester, options.maxBatches);
+    const { principal } = asker;
     const contextValue: GraphQLContext = { principal, statuses: loader, participantTypes };
     const { data, errors } = await operation.execute({ contextValue, variables });
     const loaded = loader.summary();
     // Variables that cannot be coerced: nothing was executed.
     if (data === undefined) return answerErrors(errors ?? [], operation.name, mediaType, context);
 
-    const shown = errors && toPublicErrors(errors, context, options);
-    const answer = {
+    let result = toResult(data, errors, context);
+    const longestField = query.length + LONGEST_TEXT + LONGEST_ESCAPE * loaded.largestSize;
+    let maxBytes = result.errorsSize + operation.measured.maxFields * longestField;
+    if (maxBytes > SHORT_ANSWER_BYTES) {
+      maxBytes = sizeOf(result, maxResponseBytes);
+      if (maxBytes > maxResponseBytes) {
+        const counted = (responseSize: ResponseSize) =>
+          operation.executeCounted({ contextValue: { ...contextValue, responseSize }, variables });
+        result = await executeWithin(result, counted, context);
+        maxBytes = maxResponseBytes;
+      }
+    }
+    const { shown } = result;
+    const answer: Answer = {
       status: 200,
       headers: contentType(mediaType),
-      body: JSON.stringify(shown === undefined ? { data } : { errors: shown.errors, data }),
+      maxBytes,
       summary: toSummary(operation.name, shown, loaded),
+      serialize() {
+        if (shown !== undefined) return JSON.stringify({ errors: shown.errors, data: result.data });
+        const body = JSON.stringify({ data: result.data });
+        responseCache.set(question, answer, body, loaded.freshUntil);
+        return body;
+      },
     };
-    if (shown === undefined) responseCache.set(question, answer, loaded.freshUntil);
     return answer;
+  }
+
+  /**
+   * The result of an operation whose answer is too long, without the fields that make it so. The executor counts what
+   * it is asked for, but for names of types, so that it can take a second run; what errors alone make too long is
+   * left out whole.
+   */
+  async function executeWithin(
+    first: Result,
+    execute: (responseSize: ResponseSize) => Promise<ExecutionResult>,
+    context: RequestContext,
+  ): Promise<Result> {
+    let begunWith = first.errorsSize;
+    for (let run = 0; run < COUNTED_RUNS; run += 1) {
+      const counted = await execute(new ResponseSize(maxResponseBytes, begunWith));
+      const result = toResult(counted.data ?? null, counted.errors, context);
+      const excess = sizeOf(result, 2 * maxResponseBytes) - maxResponseBytes;
+      if (excess <= 0) return result;
+      begunWith += excess;
+    }
+    return toResult(null, [tooLong], context);
+  }
+
+  /** Is not counted further than `limit`. */
+  function sizeOf({ data, shown, errorsSize }: Result, limit: number): number {
+    const names = shown === undefined ? '{"data":}' : '{"errors":,"data":}';
+    return names.length + errorsSize + jsonSize(data, limit);
+  }
+
+  function toResult(
+    data: Result['data'],
+    errors: readonly GraphQLError[] | undefined,
+    context: RequestContext,
+  ): Result {
+    const shown = errors && toPublicErrors(errors, context, options);
+    return { data, shown, errorsSize: shown ? jsonSize(shown.errors, maxResponseBytes) : 0 };
   }
 
   /** A document that is not executed. */
@@ -88,22 +169,21 @@ export function createHandler(options: HandlerOptions): Handler {
     const shown = toPublicErrors(errors, context, options);
     const isFault = shown.errorCodes.includes('INTERNAL_SERVER_ERROR');
     const refusal = mediaType === 'application/json' ? 200 : 400;
-    return {
+    return textAnswer(JSON.stringify({ errors: shown.errors }), {
       status: isFault ? 500 : refusal,
       headers: contentType(mediaType),
-      body: JSON.stringify({ errors: shown.errors }),
       summary: { ...NOTHING_LOADED, operationName, errorCodes: shown.errorCodes, cached: false },
-    };
+    });
   }
 
   async function answer(
     request: GraphQLHttpRequest,
     context: RequestContext,
-    principal: Principal,
+    asker: Asker,
   ): Promise<Answer> {
     const mediaType = negotiateMediaType(request);
     if (mediaType === undefined) throw notAcceptable();
-    const question = toQuestion(request, mediaType, principal);
+    const question = toQuestion(request, mediaType, asker.principal);
     const parameters = readParameters(request, persistedDocuments);
     const document = documents.prepare(parameters.query);
     if (document.errors.length > 0) {
@@ -116,7 +196,12 @@ export function createHandler(options: HandlerOptions): Handler {
     if (operation.node.operation !== OperationTypeNode.QUERY) {
       throw notAQuery(operation.node.operation, request.method);
     }
-    return execute(operation, parameters, question, context, principal);
+    const { routerField } = operation.measured;
+    if (routerField !== undefined && !asker.principal.isRouter) {
+      throw new RefusedRequest('FORBIDDEN', 403, `${routerField} is for routers only.`);
+    }
+    operation.measured.check(parameters.variables);
+    return execute(operation, parameters, question, context, asker);
   }
 
   return {
@@ -124,14 +209,18 @@ export function createHandler(options: HandlerOptions): Handler {
       const mediaType = negotiateMediaType(request);
       return mediaType && responseCache.get(toQuestion(request, mediaType, principal));
     },
-    async handle(request, context, principal) {
+    async handle(request, context, asker) {
       try {
-        return await answer(request, context, principal);
+        return await answer(request, context, asker);
       } catch (error) {
         if (error instanceof RefusedRequest) return refuse(error, request, context.id);
         const fault = error instanceof Error ? error : new Error(String(error));
-        const masked = new GraphQLError(fault.message, { originalError: fault });
-        return answerErrors([masked], null, negotiateMediaType(request) ?? MEDIA_TYPES[0], context);
+        return answerErrors(
+          [toGraphQLError(fault)],
+          null,
+          negotiateMediaType(request) ?? MEDIA_TYPES[0],
+          context,
+        );
       }
     },
   };
@@ -144,17 +233,20 @@ export function refuse(
   requestId: string,
 ): Answer {
   const mediaType = negotiateMediaType(request) ?? 'application/json';
-  return {
+  return textAnswer(JSON.stringify({ errors: [toPublicRefusal(refusal, requestId)] }), {
     status: refusal.status,
     headers: { ...refusal.headers, ...contentType(mediaType) },
-    body: JSON.stringify({ errors: [toPublicRefusal(refusal, requestId)] }),
     summary: {
       ...NOTHING_LOADED,
       operationName: null,
       errorCodes: [refusal.code],
       cached: false,
     },
-  };
+  });
+}
+
+function toGraphQLError(originalError: Error): GraphQLError {
+  return new GraphQLError(originalError.message, { originalError });
 }
 
 function toQuestion(
@@ -207,11 +299,13 @@ function notAQuery(operation: OperationTypeNode, method: string): RefusedRequest
 
 /** Asks for the request's signal, and with it for a timer, only when the status service does. */
 class ContextRequester implements Requester {
+  readonly caller: Caller;
   readonly user: Requester['user'];
   readonly deadline: number;
   readonly #context: RequestContext;
 
-  constructor(user: Requester['user'], context: RequestContext) {
+  constructor(caller: Caller, user: Requester['user'], context: RequestContext) {
+    this.caller = caller;
     this.user = user;
     this.deadline = context.deadline;
     this.#context = context;

@@ -1,14 +1,19 @@
 import {
   type DocumentNode,
+  type FieldNode,
   type FragmentDefinitionNode,
   GraphQLError,
   Kind,
+  type OperationDefinitionNode,
   type SelectionNode,
   type SelectionSetNode,
+  type TypeNode,
+  type ValueNode,
   type validate,
 } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import { RefusedRequest } from '../core/errors.ts';
+import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../status/records.ts';
 
 /** How much one document may ask for. Fragments count wherever they are spread. */
 export interface OperationLimits {
@@ -18,16 +23,25 @@ export interface OperationLimits {
   maxDepth: number;
   maxAliases: number;
   maxDirectives: number;
-  /** Fields, of which some count more: see {@link FIELD_COSTS}. */
+  /** The cost of an operation: see {@link MeasuredOperation}. */
   maxCost: number;
+  /** References in one `_entities`, and elements of any list in the variables, equal ones counted. */
+  maxReferences: number;
 }
 
-/** What a document asks for, all its operations together; of depths the greatest. */
+/** What an operation asks for; of depths the greatest. */
 interface Size {
   depth: number;
   aliases: number;
   directives: number;
+  /** Fields as they stand in the text. */
+  fields: number;
+  /** Fields as often as they can come in the answer. */
   cost: number;
+  /** A field that is for routers only; undefined: there is none. */
+  routerField: string | undefined;
+  /** Whether the schema is asked for. */
+  introspects: boolean;
 }
 
 /** A field counts 1; one that can carry a payload, or a part of one, counts as much as this. */
@@ -38,14 +52,22 @@ const FIELD_COSTS: ReadonlyMap<string, number> = new Map([
   ['successes', 10],
 ]);
 
+/** How many elements the lists of the introspection hold, on the average, where it is more than one. */
+export const INTROSPECTION_LISTS: ReadonlyMap<string, number> = new Map([
+  ['types', 26],
+  ['fields', 3],
+  ['enumValues', 2],
+  ['directives', 5],
+]);
+
 /**
- * Which limit a document exceeds, in words for the client; undefined if none. One pass over the
- * document, before it is validated, and over each fragment only once, however often and wherever it
- * is spread: so it takes a time in proportion to the text. It knows no schema and makes no exception:
- * a fragment that is named like a part of the introspection counts as any other.
+ * Which limit a document exceeds, whatever its variables, in words for the client; undefined if none. One pass over
+ * the document, before it is validated, and over each fragment once for each operation, however often and wherever
+ * it is spread: so it takes a time in proportion to the text. It knows no schema and makes no exception: a fragment
+ * that is named like a part of the introspection counts as any other.
  */
 export function exceededLimit(document: DocumentNode, limits: OperationLimits): string | undefined {
-  const size = new Measure(document).document();
+  const size = sizeOf(document);
   if (size === undefined) return 'The fragments of the operation are spread in a circle.';
   if (size.depth > limits.maxDepth) {
     return `The operation is more than ${limits.maxDepth} levels deep.`;
@@ -60,24 +82,173 @@ export function exceededLimit(document: DocumentNode, limits: OperationLimits): 
   return undefined;
 }
 
-/** The points of a document's operations together; Infinity for a fragment cycle. */
-export function costOf(document: DocumentNode): number {
-  return new Measure(document).document()?.cost ?? Number.POSITIVE_INFINITY;
+/** The fields of a document's operations together, as they stand in the text; Infinity for a fragment cycle. */
+export function fieldsOf(document: DocumentNode): number {
+  return sizeOf(document)?.fields ?? Number.POSITIVE_INFINITY;
 }
 
-const NOTHING: Size = { depth: 0, aliases: 0, directives: 0, cost: 0 };
+/** All operations together, at the least that their variables make of them; undefined for a fragment cycle. */
+function sizeOf(document: DocumentNode): Size | undefined {
+  try {
+    new Measure(document, () => 1).checkFragments();
+    const sizes = document.definitions
+      .filter((definition) => definition.kind === Kind.OPERATION_DEFINITION)
+      .map((operation) => new Measure(document, leastSize(operation)).operation(operation));
+    return sizes.reduce(add, NOTHING);
+  } catch (error) {
+    if (error instanceof FragmentCycle) return undefined;
+    throw error;
+  }
+}
+
+/** What routers ask for, and nobody else may where a router has to show that it is one. */
+const ROUTER_FIELDS: ReadonlySet<string> = new Set(['_entities', '_service']);
+
+/**
+ * One operation of a valid document, measured.
+ *
+ * Its cost is 1 point for a field, 10 for one that can carry a payload, and what is selected below a
+ * list as often as it can come: below `failures` and `successes` `first` times, below `_entities` once for each
+ * reference. At the least that its variables can make of it, that is known from the document alone.
+ */
+export class MeasuredOperation {
+  /** The field of the operation that is for routers only; undefined: there is none. */
+  readonly routerField: string | undefined;
+  readonly #document: DocumentNode;
+  readonly #operation: OperationDefinitionNode;
+  readonly #limits: OperationLimits;
+  /** What it costs with those variables that make it cost most. */
+  readonly #greatestCost: number;
+  /** The most fields that an answer to it has; Infinity where nobody knows. */
+  readonly maxFields: number;
+
+  constructor(document: DocumentNode, operation: OperationDefinitionNode, limits: OperationLimits) {
+    this.#document = document;
+    this.#operation = operation;
+    this.#limits = limits;
+    const greatest = this.#measure(greatestSize(limits.maxReferences));
+    this.routerField = greatest.routerField;
+    this.#greatestCost = greatest.cost;
+    // Lists of the introspection are counted by their average.
+    this.maxFields = greatest.introspects
+      ? Number.POSITIVE_INFINITY
+      : Math.min(greatest.cost, limits.maxCost);
+  }
+
+  /**
+   * Throws a {@link RefusedRequest} when a list in the variables is too long, or the operation costs too much with
+   * them. Nothing of the variables is coerced for that.
+   */
+  check(variables: Variables): void {
+    const { maxCost, maxReferences } = this.#limits;
+    for (const { variable, type } of this.#operation.variableDefinitions ?? []) {
+      const name = variable.name.value;
+      if (lengthOfList(type, variables?.[name]) > maxReferences) {
+        throw tooComplex(`The variable $${name} is a list of more than ${maxReferences} elements.`);
+      }
+    }
+    if (this.#greatestCost <= maxCost) return;
+    if (this.#measure(sizeWith(this.#operation, variables)).cost > maxCost) {
+      throw tooComplex(`The operation costs more than ${maxCost} points.`);
+    }
+  }
+
+  #measure(listSize: ListSize): Size {
+    return new Measure(this.#document, listSize).operation(this.#operation);
+  }
+}
+
+/** The elements of a value for a list type, those of lists within it counted. */
+function lengthOfList(type: TypeNode, value: unknown): number {
+  if (type.kind === Kind.NON_NULL_TYPE) return lengthOfList(type.type, value);
+  if (type.kind !== Kind.LIST_TYPE || !Array.isArray(value)) return 0;
+  return value.reduce((sum, element) => sum + lengthOfList(type.type, element), value.length);
+}
+
+/** The values that came for the variables of an operation. */
+type Variables = Readonly<Record<string, unknown>> | null | undefined;
+
+/** How many elements an argument asks for that is given so; undefined: it was left out. */
+type ListSize = (value: ValueNode | undefined) => number;
+
+/** Which argument of a field tells how many elements it will have. */
+const SIZE_ARGUMENTS: ReadonlyMap<string, string> = new Map([
+  ['failures', 'first'],
+  ['successes', 'first'],
+  ['_entities', 'representations'],
+]);
+
+function greatestSize(maxReferences: number): ListSize {
+  return (value) =>
+    value?.kind === Kind.VARIABLE ? Math.max(MAX_PAGE_SIZE, maxReferences) : sizeOfLiteral(value);
+}
+
+/** A variable that is not known yet may ask for nothing. */
+function leastSize(operation: OperationDefinitionNode): ListSize {
+  return (value) =>
+    value?.kind === Kind.VARIABLE && defaultOf(operation, value.name.value) === undefined
+      ? 1
+      : sizeWith(operation, undefined)(value);
+}
+
+function sizeWith(operation: OperationDefinitionNode, variables: Variables): ListSize {
+  return (value) => {
+    if (value?.kind !== Kind.VARIABLE) return sizeOfLiteral(value);
+    const name = value.name.value;
+    const given = variables && Object.hasOwn(variables, name) ? variables[name] : undefined;
+    if (given === undefined) return sizeOfLiteral(defaultOf(operation, name));
+    if (given === null) return DEFAULT_PAGE_SIZE;
+    if (Array.isArray(given)) return given.length;
+    return typeof given === 'number' ? toPageSize(given) : 1;
+  };
+}
+
+function sizeOfLiteral(value: ValueNode | undefined): number {
+  switch (value?.kind) {
+    case undefined:
+    case Kind.NULL:
+      return DEFAULT_PAGE_SIZE;
+    case Kind.INT:
+      return toPageSize(Number(value.value));
+    case Kind.LIST:
+      return value.values.length;
+    default:
+      return 1;
+  }
+}
+
+/** What is out of bounds is refused by the field itself. */
+function toPageSize(first: number): number {
+  return Math.min(Math.max(first, 1), MAX_PAGE_SIZE);
+}
+
+function defaultOf(operation: OperationDefinitionNode, name: string): ValueNode | undefined {
+  return operation.variableDefinitions?.find(({ variable }) => variable.name.value === name)
+    ?.defaultValue;
+}
+
+const NOTHING: Size = {
+  depth: 0,
+  aliases: 0,
+  directives: 0,
+  fields: 0,
+  cost: 0,
+  routerField: undefined,
+  introspects: false,
+};
 
 /** Thrown within a measure, for a fragment that contains itself. */
 class FragmentCycle extends Error {}
 
+/** Measures the operations of a document for one set of variables. Throws a {@link FragmentCycle}. */
 class Measure {
-  readonly #document: DocumentNode;
+  readonly #listSize: ListSize;
   readonly #fragments = new Map<string, FragmentDefinitionNode>();
   /** By name; a fragment that is being measured is 'open'. */
   readonly #measured = new Map<string, Size | 'open'>();
 
-  constructor(document: DocumentNode) {
-    this.#document = document;
+  constructor(document: DocumentNode, listSize: ListSize) {
+    this.#listSize = listSize;
     for (const definition of document.definitions) {
       if (definition.kind === Kind.FRAGMENT_DEFINITION) {
         this.#fragments.set(definition.name.value, definition);
@@ -85,26 +256,16 @@ class Measure {
     }
   }
 
-  /** Undefined for a fragment cycle. */
-  document(): Size | undefined {
-    try {
-      let sum = NOTHING;
-      for (const definition of this.#document.definitions) {
-        if (definition.kind === Kind.FRAGMENT_DEFINITION) {
-          // Also one that is not used: validation goes through it.
-          this.#fragment(definition.name.value);
-        } else if (definition.kind === Kind.OPERATION_DEFINITION) {
-          const variables = definition.variableDefinitions ?? [];
-          const ofVariables = variables.reduce((count, it) => count + lengthOf(it.directives), 0);
-          sum = add(sum, this.#selectionSet(definition.selectionSet));
-          sum.directives += lengthOf(definition.directives) + ofVariables;
-        }
-      }
-      return sum;
-    } catch (error) {
-      if (error instanceof FragmentCycle) return undefined;
-      throw error;
-    }
+  operation({ selectionSet, directives, variableDefinitions = [] }: OperationDefinitionNode): Size {
+    const size = add(NOTHING, this.#selectionSet(selectionSet));
+    const ofVariables = variableDefinitions.map((it) => lengthOf(it.directives));
+    size.directives += ofVariables.reduce((sum, count) => sum + count, lengthOf(directives));
+    return size;
+  }
+
+  /** Every fragment, also one that is not used: validation goes through it. */
+  checkFragments(): void {
+    for (const name of this.#fragments.keys()) this.#fragment(name);
   }
 
   #selectionSet(set: SelectionSetNode | undefined): Size {
@@ -125,20 +286,33 @@ class Measure {
 
   #selection(selection: SelectionNode): Size {
     switch (selection.kind) {
-      case Kind.FIELD: {
-        const own = {
-          depth: 0,
-          aliases: selection.alias === undefined ? 0 : 1,
-          directives: 0,
-          cost: FIELD_COSTS.get(selection.name.value) ?? 1,
-        };
-        return add(own, this.#selectionSet(selection.selectionSet));
-      }
+      case Kind.FIELD:
+        return this.#field(selection);
       case Kind.INLINE_FRAGMENT:
         return this.#selectionSet(selection.selectionSet);
       case Kind.FRAGMENT_SPREAD:
         return this.#fragment(selection.name.value);
     }
+  }
+
+  #field(field: FieldNode): Size {
+    const name = field.name.value;
+    const inside = this.#selectionSet(field.selectionSet);
+    return {
+      depth: inside.depth,
+      aliases: inside.aliases + (field.alias === undefined ? 0 : 1),
+      directives: inside.directives,
+      fields: inside.fields + 1,
+      cost: (FIELD_COSTS.get(name) ?? 1) + this.#elementsOf(field) * inside.cost,
+      routerField: ROUTER_FIELDS.has(name) ? name : inside.routerField,
+      introspects: inside.introspects || name === '__schema' || name === '__type',
+    };
+  }
+
+  #elementsOf({ name, arguments: given = [] }: FieldNode): number {
+    const argument = SIZE_ARGUMENTS.get(name.value);
+    if (argument === undefined) return INTROSPECTION_LISTS.get(name.value) ?? 1;
+    return this.#listSize(given.find((it) => it.name.value === argument)?.value);
   }
 
   /** In the place of its spread: it is no level of its own. One that is not there is for validation. */
@@ -161,7 +335,10 @@ function add(a: Size, b: Size): Size {
     depth: Math.max(a.depth, b.depth),
     aliases: a.aliases + b.aliases,
     directives: a.directives + b.directives,
+    fields: a.fields + b.fields,
     cost: a.cost + b.cost,
+    routerField: a.routerField ?? b.routerField,
+    introspects: a.introspects || b.introspects,
   };
 }
 

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { type Answer, type AnswerSummary, NOTHING_LOADED } from '../core/answer.ts';
+import { type Answer, type AnswerSummary, NOTHING_LOADED, textAnswer } from '../core/answer.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Clock } from '../lib/clock.ts';
 
@@ -25,10 +25,10 @@ export interface Question {
 export interface ResponseCache {
   get(question: Question): Answer | undefined;
   /**
-   * Keeps an answer until `freshUntil` on the clock, as one that cost nothing; not at all when that is past or
-   * unknown.
+   * Keeps an answer with this body until `freshUntil` on the clock, as one that cost nothing; not at all when that is
+   * past or unknown.
    */
-  set(question: Question, answer: Answer, freshUntil: number): void;
+  set(question: Question, answer: Answer, body: string, freshUntil: number): void;
 }
 
 /** Under which an answer is kept: for no two questions that may be answered differently the same. */
@@ -36,25 +36,28 @@ export function responseKey({ principal, mediaType, method, text }: Question): s
   return JSON.stringify([principal.tenantId, principal.cachePartition, mediaType, method, text]);
 }
 
+interface Entry {
+  readonly answer: Answer;
+  /** Of its body, in characters. */
+  readonly length: number;
+}
+
 export function createResponseCache(clock: Clock): ResponseCache {
-  const entries = new LRUCache<string, Answer>({
+  const entries = new LRUCache<string, Entry>({
     max: MAX_ENTRIES,
     maxSize: MAX_ALL_CHARACTERS,
     maxEntrySize: MAX_CHARACTERS,
-    sizeCalculation: ({ body }, key) => key.length + body.length,
+    sizeCalculation: ({ length }, key) => key.length + length,
     perf: clock,
     ttlResolution: 0,
   });
   return {
-    get: (question) => entries.get(responseKey(question)),
-    set(question, answer, freshUntil) {
+    get: (question) => entries.get(responseKey(question))?.answer,
+    set(question, answer, body, freshUntil) {
       const ttl = freshUntil - clock.now();
       if (ttl > 0 && ttl < Number.POSITIVE_INFINITY) {
-        entries.set(
-          responseKey(question),
-          { ...answer, summary: toCached(answer.summary) },
-          { ttl },
-        );
+        const kept = textAnswer(body, { ...answer, summary: toCached(answer.summary) });
+        entries.set(responseKey(question), { answer: kept, length: body.length }, { ttl });
       }
     },
   };

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import {
   type Answer,
+  type Asker,
   type GraphQLHttpRequest,
   type Handler,
   NOTHING_LOADED,
@@ -14,10 +15,11 @@ import { readBody } from './body.ts';
 import type { ClientIp } from './client-ip.ts';
 import type { Cors } from './guards/cors.ts';
 import type { CsrfGuard } from './guards/csrf.ts';
-import type { Intake } from './guards/intake.ts';
+import type { HeldRequest, Intake } from './guards/intake.ts';
 import type { RateLimit } from './guards/rate-limit.ts';
 import { HttpRequestContext } from './request-context.ts';
 import { respond } from './respond.ts';
+import type { Sending, SendRoom } from './send-room.ts';
 
 interface PipelineOptions {
   cors: Cors;
@@ -31,6 +33,7 @@ interface PipelineOptions {
   /** Undefined: none. */
   rateLimit: RateLimit | undefined;
   intake: Intake;
+  sendRoom: SendRoom;
   handler: Handler;
   /** The answer to a request that is refused. */
   refuse(
@@ -44,6 +47,8 @@ interface PipelineOptions {
   deadlineMs: number;
   /** The longest request body that is read, in bytes. */
   maxBodyBytes: number;
+  /** For how many callers a router stands that has shown that it is one. */
+  routerWeight: number;
 }
 
 /**
@@ -57,21 +62,27 @@ export type Pipeline = (
 ) => Promise<void>;
 
 export function createPipeline(options: PipelineOptions): Pipeline {
-  const { cors, csrf, authenticate, clientIp, rateLimit, intake, handler } = options;
-  const { telemetry, clock, deadlineMs, maxBodyBytes } = options;
+  const { cors, csrf, authenticate, clientIp, rateLimit, intake, sendRoom, handler } = options;
+  const { telemetry, clock, deadlineMs, maxBodyBytes, routerWeight } = options;
 
   /** Counted by name once that is known, and by address before. */
-  async function identify(request: IncomingMessage, context: RequestContext): Promise<Principal> {
+  async function identify(
+    { headers }: IncomingMessage,
+    address: string,
+    context: RequestContext,
+  ): Promise<Asker> {
     let principal: Principal;
     try {
-      principal = await authenticate(request.headers, context);
+      principal = await authenticate(headers, context);
     } catch (error) {
-      await rateLimit?.check({ address: clientIp(request) });
+      await rateLimit?.check({ address });
       throw error;
     }
-    const { subject } = principal;
-    await rateLimit?.check(subject === undefined ? { address: clientIp(request) } : { subject });
-    return principal;
+    const { subject, tenantId, isProvenRouter } = principal;
+    const counted = subject === undefined ? { address } : { subject };
+    await rateLimit?.check(counted);
+    const key = JSON.stringify([tenantId, counted]);
+    return { principal, caller: { key, weight: isProvenRouter ? routerWeight : 1 } };
   }
 
   return async (request, response, search) => {
@@ -82,22 +93,28 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     }
     const context = new HttpRequestContext(request, response, clock, deadlineMs);
     const outcome: Outcome = { answer: undefined, subject: undefined, refusal: undefined };
+    let held: HeldRequest | undefined;
+    let sending: Sending | undefined;
     response.once('close', () => {
       context.end(response.writableFinished);
+      held?.leave();
+      sending?.leave();
       telemetry.request?.(toEvent(request, response, context, outcome, clock));
     });
     try {
+      const address = clientIp(request);
+      held = intake.enter(address);
       csrf(request);
-      const principal = await identify(request, context);
-      outcome.subject = principal.subject;
-      const body = request.method === 'POST' ? await readBody(request, maxBodyBytes) : '';
+      const asker = await identify(request, address, context);
+      outcome.subject = asker.principal.subject;
+      const body = request.method === 'POST' ? await readBody(request, maxBodyBytes, held) : '';
       const { method = '' } = request;
       const question = { method, headers: request.headers, search, body };
-      let answer = handler.cached(question, principal);
-      if (answer === undefined) {
-        intake.enter(response);
-        answer = await handler.handle(question, context, principal);
-      }
+      const answer =
+        handler.cached(question, asker.principal) ??
+        (await handler.handle(question, context, asker));
+      const entering = sendRoom.enter(answer.maxBytes, asker.caller, context);
+      sending = entering instanceof Promise ? await entering : entering;
       outcome.answer = answer;
     } catch (error) {
       if (!(error instanceof RefusedRequest)) throw error;
@@ -106,9 +123,15 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       outcome.refusal = error.detail;
       outcome.answer = options.refuse(error, request, context.id);
     }
-    const { status, body } = outcome.answer;
+    if (response.closed) {
+      // The client went away meanwhile: nothing is written out for nobody.
+      sending?.leave();
+      return;
+    }
+    const body = outcome.answer.serialize();
+    sending?.resize(Buffer.byteLength(body));
     const all = { ...headers, ...outcome.answer.headers, 'x-request-id': context.id };
-    respond(response, status, all, body, request.method === 'HEAD');
+    respond(response, outcome.answer.status, all, body, request.method === 'HEAD');
   };
 }
 

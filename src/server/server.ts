@@ -4,10 +4,12 @@ import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
 import { respondJson } from './respond.ts';
 import type { Routes } from './routes.ts';
+import type { SlowReaders } from './slow-readers.ts';
 
 export interface ServerOptions {
   routes: Routes;
   sockets: SocketLimits;
+  slowReaders: SlowReaders;
   clock: Clock;
   telemetry: Telemetry;
 }
@@ -25,6 +27,9 @@ interface SocketLimits {
 /** Head of a request, in bytes: Node's default, and more than any token needs. */
 const MAX_HEADER_BYTES = 16 * 1024;
 
+/** Connections that wait to be accepted: with Node's default, 511, a burst of more waits for a second. */
+const BACKLOG = 4096;
+
 /** The one HTTP server of the gateway. */
 export interface Server {
   /** Resolves to the server's origin. Rejects when the address cannot be had. */
@@ -39,7 +44,8 @@ export interface Server {
   unready(): string | undefined;
 }
 
-export function createHttpServer({ routes, sockets, clock, telemetry }: ServerOptions): Server {
+export function createHttpServer(options: ServerOptions): Server {
+  const { routes, sockets, slowReaders, clock, telemetry } = options;
   let draining = false;
   const underWay = new Set<ServerResponse>();
   const serverOptions = {
@@ -53,6 +59,7 @@ export function createHttpServer({ routes, sockets, clock, telemetry }: ServerOp
   };
   const server = createServer(serverOptions, (request, response) => {
     underWay.add(response);
+    slowReaders.watch(response);
     response.once('close', () => underWay.delete(response));
     if (draining) response.setHeader('connection', 'close');
     routes(request, response).catch((error: unknown) => {
@@ -67,7 +74,7 @@ export function createHttpServer({ routes, sockets, clock, telemetry }: ServerOp
     listen: (host, port) =>
       new Promise((resolve, reject) => {
         server.once('error', reject);
-        server.listen(port, host, () => {
+        server.listen({ port, host, backlog: BACKLOG }, () => {
           server.off('error', reject);
           resolve(originOf(server.address(), host));
         });

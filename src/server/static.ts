@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import { respond } from './respond.ts';
 
 interface GraphiQLOptions {
   /** Path of the GraphQL endpoint. */
@@ -81,13 +82,8 @@ export function createGraphiQL({ endpoint, title, operations }: GraphiQLOptions)
         response.writeHead(304, headers).end();
         return true;
       }
-      response.writeHead(200, {
-        ...headers,
-        'content-type': asset.contentType,
-        'content-encoding': 'gzip',
-        'content-length': asset.zipped.length,
-      });
-      response.end(request.method === 'HEAD' ? undefined : asset.zipped);
+      const all = { ...headers, 'content-type': asset.contentType, 'content-encoding': 'gzip' };
+      respond(response, 200, all, asset.zipped, request.method === 'HEAD');
       return true;
     },
   };

@@ -17,6 +17,8 @@ export interface LoadSummary {
    * Infinity where there is none.
    */
   readonly freshUntil: number;
+  /** The `size` of the largest of them; 0 where there is none. */
+  readonly largestSize: number;
 }
 
 /**
@@ -43,6 +45,7 @@ export function createStatusLoader(
   let upstreamCalls = 0;
   let staleStatuses = 0;
   let freshUntil = Number.POSITIVE_INFINITY;
+  let largestSize = 0;
   const staleBecause: UpstreamError[] = [];
 
   async function loadOne(key: BatchKey): Promise<BatchStatus | Error> {
@@ -50,6 +53,7 @@ export function createStatusLoader(
     upstreamCalls += result.upstreamCalls;
     if ('error' in result) return toError(result.error);
     freshUntil = Math.min(freshUntil, result.freshUntil);
+    largestSize = Math.max(largestSize, result.status.size);
     const failure = result.staleBecause;
     if (failure !== undefined) {
       staleStatuses += 1;
@@ -74,7 +78,7 @@ export function createStatusLoader(
   );
   return {
     load: (key) => loader.load(key),
-    summary: () => ({ upstreamCalls, staleStatuses, staleBecause, freshUntil }),
+    summary: () => ({ upstreamCalls, staleStatuses, staleBecause, freshUntil, largestSize }),
   };
 }
 

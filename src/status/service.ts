@@ -1,15 +1,19 @@
 import { LRUCache } from 'lru-cache';
 import type { BatchKey } from '../core/batch-key.ts';
+import type { Caller } from '../core/caller.ts';
 import { DeadlineExceeded } from '../core/errors.ts';
 import { untilAborted } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { circuitOpen, isOutage, isRefusal, UpstreamError } from '../upstream/errors.ts';
 import type { ParticipantService } from '../upstream/participant-service.ts';
 import type { EndUser } from '../upstream/request.ts';
+import type { CallSlots } from './call-slots.ts';
 import { type BatchStatus, toBatchStatus } from './status.ts';
 
 /** On whose behalf a status is wanted. */
 export interface Requester {
+  /** Whose calls wait for each other, when more are to be made than can be. */
+  readonly caller: Caller;
   /** The end user that the upstream is told of; undefined: none. Statuses are shared within one user. */
   readonly user: EndUser | undefined;
   /** Aborts when the requester is gone, or its time is up. */
@@ -39,6 +43,7 @@ interface FailedStatus {
 
 interface StatusServiceOptions {
   participantService: ParticipantService;
+  callSlots: CallSlots;
   clock: Clock;
   tenantId: string;
   /** Statuses in which a batch is finished, in upper case. */
@@ -103,7 +108,7 @@ export function batchStatusKey(
 }
 
 export function createStatusService(options: StatusServiceOptions): StatusService {
-  const { participantService, clock, tenantId, finishedStatuses } = options;
+  const { participantService, callSlots, clock, tenantId, finishedStatuses } = options;
   const { ttlMs, finishedTtlMs, staleMs } = options;
   const flights = new Map<string, Flight>();
   const entries = new LRUCache<string, CacheEntry>({
@@ -128,11 +133,13 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     return entry && clock.now() < entry.staleUntil ? { ...entry.status, stale: true } : undefined;
   }
 
-  function begin(id: string, key: BatchKey, { user, deadline }: Requester): Flight {
+  function begin(id: string, key: BatchKey, { caller, user, deadline }: Requester): Flight {
     const abort = new AbortController();
+    const { signal } = abort;
     const request = {
       user,
-      signal: abort.signal,
+      signal,
+      enter: () => callSlots.enter(key.participantType, caller, signal),
       deadline: () => flight.deadline,
       mayWait: staleStatus(id) === undefined,
       onCall() {

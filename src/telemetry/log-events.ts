@@ -16,6 +16,8 @@ export function logEvents(log: Log): Telemetry {
       log.warn({ ...event, tokenRequestId: requestId }, 'no access token'),
     keysFailed: ({ error, ...event }) =>
       log.warn({ err: error, ...event }, "no keys of callers' tokens"),
+    slowReadersCutOff: (event) =>
+      log.warn(event, 'connections closed: their clients do not take their answers'),
     eventLoopBlocked: (event) =>
       log.error(event, 'the event loop was blocked: nothing was answered meanwhile'),
     fileDescriptorsExhausted: () =>

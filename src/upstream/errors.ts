@@ -13,6 +13,7 @@ import type { UpstreamEcho } from './envelope.ts';
  * - `unavailable`: any other 5xx, or no connection
  * - `bad-response`: an answer that is not the documented envelope, too large, cut off, a redirect
  * - `token-unavailable`: no token to ask with: the token endpoint is down, or answers nonsense
+ * - `overloaded`: the gateway has more calls to make than it can
  */
 export type UpstreamErrorKind =
   | 'invalid-request'
@@ -24,7 +25,8 @@ export type UpstreamErrorKind =
   | 'timeout'
   | 'unavailable'
   | 'bad-response'
-  | 'token-unavailable';
+  | 'token-unavailable'
+  | 'overloaded';
 
 /** What the upstream itself said, as far as it said anything. */
 export interface UpstreamReport {
@@ -81,6 +83,15 @@ export function rateLimitHeld(waitMs: number): UpstreamError {
   );
 }
 
+/** More calls wait to be made than can be made in time. */
+export function tooManyCalls(): UpstreamError {
+  return new UpstreamError(
+    'overloaded',
+    'The gateway has more calls to make than it can: try again in a moment.',
+    { requestId: undefined, retryAfterMs: 1_000 },
+  );
+}
+
 /**
  * Errors that tell of no batch, but of an upstream that fails: the last status that it gave is better than none
  * (RFC 5861, `stale-if-error`). Not of a gateway whose credentials are refused.
@@ -107,4 +118,5 @@ const OUTAGES: ReadonlySet<UpstreamErrorKind> = new Set([
   'rate-limited',
   'bad-response',
   'token-unavailable',
+  'overloaded',
 ]);

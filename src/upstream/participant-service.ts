@@ -27,6 +27,8 @@ interface StatusRequest {
   deadline(): number;
   /** Whether a Retry-After is waited for, as far as there is time: not where there is something else to answer. */
   mayWait: boolean;
+  /** Waits for the slot of a call, and resolves to what gives it back. Rejects when there is none in time. */
+  enter(): (() => void) | Promise<() => void>;
   /** Called for every call that goes out to the upstream. */
   onCall(): void;
 }
@@ -98,17 +100,25 @@ export function createParticipantService(options: ParticipantServiceOptions): Pa
 
       async function ask(token: AccessToken): Promise<CallOutcome> {
         throwIfHeld();
-        if (calls === 0) retries.countCall();
-        calls += 1;
-        request.onCall();
-        const begunAt = clock.now();
-        const outcome = await breaker.execute(
-          (callSignal) => call(key, token, request.user, callSignal),
-          signal,
-        );
-        tookMs = clock.now() - begunAt;
-        holdIfAsked(key.participantType, outcome);
-        return outcome;
+        const entering = request.enter();
+        const leave = entering instanceof Promise ? await entering : entering;
+        try {
+          // The circuit may have opened meanwhile.
+          throwIfHeld();
+          if (calls === 0) retries.countCall();
+          calls += 1;
+          request.onCall();
+          const begunAt = clock.now();
+          const outcome = await breaker.execute(
+            (callSignal) => call(key, token, request.user, callSignal),
+            signal,
+          );
+          tookMs = clock.now() - begunAt;
+          holdIfAsked(key.participantType, outcome);
+          return outcome;
+        } finally {
+          leave();
+        }
       }
 
       async function attempt(): Promise<CallOutcome> {

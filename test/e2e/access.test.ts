@@ -274,15 +274,12 @@ const SDL = { query: '{ _service { sdl } }' };
 
 function forRoutersOnly(field: string) {
   return {
-    status: 200,
+    status: 403,
     challenge: null,
     body: {
-      data: null,
       errors: [
         {
           message: `${field} is for routers only.`,
-          path: [field],
-          locations: [{ line: 1, column: 3 }],
           extensions: { code: 'FORBIDDEN', retryable: false, requestId: UUID },
         },
       ],

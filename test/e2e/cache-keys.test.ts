@@ -149,7 +149,7 @@ test('71: what a router was answered goes to nobody who posts the word for it', 
       [`router ${body}`, 400, 'BAD_USER_INPUT'],
       [` router ${body}`, 400, 'BAD_USER_INPUT'],
       [`true,${body}`, 400, 'BAD_USER_INPUT'],
-      [body, 200, 'FORBIDDEN'],
+      [body, 403, 'FORBIDDEN'],
     ] as const) {
       const answer = await post(text);
       expect(answer.status).toBe(status);

@@ -86,12 +86,10 @@ test('35: queries that wait for a connection in vain open no circuit: what was n
   upstream.onStatus = () => new Promise((resolve) => void clock.after(600, () => resolve(WELL)));
   const { body } = await clock.elapse(gateway.query(queryFor(20)));
   const { UPSTREAM_TIMEOUT = 0, ...others } = codesIn(body);
+  // Two at a time, 600 ms each, within 5 s.
   expect(others).toEqual({});
-  expect(UPSTREAM_TIMEOUT).toBeGreaterThan(10);
-  expect(UPSTREAM_TIMEOUT).toBeLessThan(18);
-  expect(JSON.stringify(body)).toContain(
-    'No connection to the Participant Service was free in time.',
-  );
+  expect(UPSTREAM_TIMEOUT).toBe(4);
+  expect(JSON.stringify(body)).toContain('The request took longer than 5000 ms.');
   expect(await broken.ask('other')).toEqual(status('other'));
   expect(circuitLog(gateway.logLines)).toEqual([]);
 });

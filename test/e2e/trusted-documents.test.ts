@@ -300,8 +300,10 @@ const FAULTY: [name: string, json: string, message: string][] = [
   ],
   [
     'a document that passes a limit',
-    JSON.stringify({ a: `{${' __typename'.repeat(501)} }` }),
-    'The document "a" cannot run: The operation costs more than 500 points.',
+    JSON.stringify({
+      a: `{ batchStatus(participantType: "x") {${' failures(first: 100) { edges { node { id } } }'.repeat(33)} } }`,
+    }),
+    'The document "a" cannot run: The operation costs more than 10000 points.',
   ],
   [
     'another format',

@@ -620,11 +620,11 @@ test('37: connections that are closed as they are used again cost nobody an answ
   await using damaged = await startDamaged({ UPSTREAM_MAX_CONNECTIONS: '4' });
   const { clock, upstream, gateway, proxy } = damaged;
   upstream.onStatus = ({ target }) => ({ body: { data: { status: target.split('=')[1] } } });
-  const ids = Array.from({ length: 200 }, (_, index) => `b-${index}`);
-  for (let at = 0; at < ids.length; at += 20) {
+  const ids = Array.from({ length: 250 }, (_, index) => `b-${index}`);
+  for (let at = 0; at < ids.length; at += 25) {
     // As many as the budget has retries for.
     if (at > 0) proxy.nextFaults = ['end', 'none', 'reset'];
-    const some = ids.slice(at, at + 20);
+    const some = ids.slice(at, at + 25);
     expect(await clock.elapse(Promise.all(some.map((id) => ask(gateway, id))))).toEqual(
       some.map((id) => success(id, id)),
     );

@@ -6,6 +6,7 @@ import { createDocuments } from '../../src/graphql/documents.ts';
 import { createHandler } from '../../src/graphql/handler.ts';
 import { createPlainDocuments } from '../../src/graphql/persisted-documents.ts';
 import { createResponseCache } from '../../src/graphql/response-cache.ts';
+import { toCountingSchema } from '../../src/graphql/response-size.ts';
 import { createSubgraphSchema } from '../../src/graphql/schema/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { parseJson } from '../../src/lib/json.ts';
@@ -43,10 +44,16 @@ function createTestHandler(schema: GraphQLSchema): Handler {
     maxDepth: 100,
     maxAliases: 1_000,
     maxDirectives: 1_000,
-    maxCost: 10_000,
+    maxCost: 1_000_000,
+    maxReferences: 100,
   };
   return createHandler({
-    documents: createDocuments({ schema, limits, introspection: true }),
+    documents: createDocuments({
+      schema,
+      createCountingSchema: () => toCountingSchema(createSubgraphSchema()),
+      limits,
+      introspection: true,
+    }),
     persistedDocuments: createPlainDocuments(),
     responseCache: createResponseCache(systemClock),
     statuses: {
@@ -62,6 +69,7 @@ function createTestHandler(schema: GraphQLSchema): Handler {
     },
     participantTypes: new Set(),
     maxBatches: 20,
+    maxResponseBytes: 2 ** 28,
     forwardUserInfo: false,
     errorDetail: 'full',
     telemetry: {
@@ -77,15 +85,19 @@ const CONTEXT = {
   signal: new AbortController().signal,
   deadline: Number.POSITIVE_INFINITY,
 };
-const PRINCIPAL = {
-  tenantId: 't',
-  subject: undefined,
-  name: undefined,
-  scopes: new Set<string>(),
-  participantTypes: undefined,
-  isRouter: true,
-  expiresAt: undefined,
-  cachePartition: '[]',
+const ASKER = {
+  principal: {
+    tenantId: 't',
+    subject: undefined,
+    name: undefined,
+    scopes: new Set<string>(),
+    participantTypes: undefined,
+    isRouter: true,
+    isProvenRouter: false,
+    expiresAt: undefined,
+    cachePartition: '[]',
+  },
+  caller: { key: '[]', weight: 1 },
 };
 
 /** The bytes of the answers to one request, made three times: by the executor, and then compiled if it can be. */
@@ -98,7 +110,7 @@ async function threeAnswers(handler: Handler, { query, variables }: RandomDocume
   };
   const answers: string[] = [];
   for (let time = 0; time < 3; time += 1) {
-    answers.push((await handler.handle(request, CONTEXT, PRINCIPAL)).body);
+    answers.push((await handler.handle(request, CONTEXT, ASKER)).serialize());
   }
   return answers;
 }

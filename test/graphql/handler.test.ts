@@ -3,6 +3,7 @@ import { createDocuments } from '../../src/graphql/documents.ts';
 import { createHandler } from '../../src/graphql/handler.ts';
 import { createPlainDocuments } from '../../src/graphql/persisted-documents.ts';
 import { createResponseCache } from '../../src/graphql/response-cache.ts';
+import { toCountingSchema } from '../../src/graphql/response-size.ts';
 import { createSchema } from '../../src/graphql/schema/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/telemetry/log.ts';
@@ -16,7 +17,15 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
   const handler = createHandler({
     documents: createDocuments({
       schema: createSchema(),
-      limits: { maxTokens: 100, maxDepth: 10, maxAliases: 0, maxDirectives: 0, maxCost: 100 },
+      createCountingSchema: () => toCountingSchema(createSchema()),
+      limits: {
+        maxTokens: 100,
+        maxDepth: 10,
+        maxAliases: 0,
+        maxDirectives: 0,
+        maxCost: 100,
+        maxReferences: 5,
+      },
       introspection: true,
     }),
     persistedDocuments: createPlainDocuments(),
@@ -24,6 +33,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
     statuses: { get: () => Promise.reject(new TypeError('canary: a bug', { cause })) },
     participantTypes: new Set(),
     maxBatches: 1,
+    maxResponseBytes: 65_536,
     forwardUserInfo: false,
     errorDetail: 'full',
     telemetry: logEvents(log),
@@ -40,18 +50,22 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
     },
     { id: 'the-request', deadline: Number.POSITIVE_INFINITY, signal: new AbortController().signal },
     {
-      tenantId: 'tenant-1',
-      subject: undefined,
-      name: undefined,
-      scopes: new Set(),
-      participantTypes: undefined,
-      isRouter: false,
-      expiresAt: undefined,
-      cachePartition: '["tenant-1"]',
+      principal: {
+        tenantId: 'tenant-1',
+        subject: undefined,
+        name: undefined,
+        scopes: new Set(),
+        participantTypes: undefined,
+        isRouter: false,
+        isProvenRouter: false,
+        expiresAt: undefined,
+        cachePartition: '["tenant-1"]',
+      },
+      caller: { key: '["tenant-1"]', weight: 1 },
     },
   );
 
-  expect([answer.status, JSON.parse(answer.body), answer.summary.errorCodes]).toEqual([
+  expect([answer.status, JSON.parse(answer.serialize()), answer.summary.errorCodes]).toEqual([
     200,
     {
       data: { batchStatus: null },

@@ -24,7 +24,11 @@ test('91: bytes are the same however they are cut, and what is held is at most t
       fc.nat({ max: 5_000 }),
       (array, lengths, more) => {
         const bytes = Buffer.from(array);
-        expect(collect(bytes, lengths, bytes.length + more).bytes().equals(bytes)).toBe(true);
+        expect(
+          collect(bytes, lengths, bytes.length + more)
+            .bytes()
+            .equals(bytes),
+        ).toBe(true);
       },
     ),
   );
@@ -32,7 +36,10 @@ test('91: bytes are the same however they are cut, and what is held is at most t
 
 test('91: a body that comes byte by byte is one buffer', () => {
   const bytes = Buffer.from('participant '.repeat(1_000));
-  const collector = collect(bytes, Array.from({ length: bytes.length - 1 }, () => 1));
+  const collector = collect(
+    bytes,
+    Array.from({ length: bytes.length - 1 }, () => 1),
+  );
   expect(collector.bytes()).toEqual(bytes);
 });
 

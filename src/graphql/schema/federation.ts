@@ -37,17 +37,3 @@ export function resolveEntitiesApart(schema: GraphQLSchema, maxReferences: numbe
     });
   };
 }
-
-/** Who is no router may ask for neither `_entities` nor `_service`. */
-export function keepForRouters(schema: GraphQLSchema): void {
-  for (const name of ['_entities', '_service']) {
-    const field = schema.getQueryType()?.getFields()[name];
-    const resolve = field?.resolve;
-    if (field === undefined || resolve === undefined) throw new Error(`there is no ${name} field`);
-    field.resolve = (source, args, context: GraphQLContext, info) => {
-      if (!context.principal.isRouter)
-        throw new FieldError('FORBIDDEN', `${name} is for routers only.`);
-      return resolve(source, args, context, info);
-    };
-  }
-}

@@ -1,7 +1,7 @@
 import { printSubgraphSchema } from '@apollo/subgraph';
 import type { GraphQLSchema } from 'graphql';
 import { builder } from './builder.ts';
-import { keepForRouters, resolveEntitiesApart } from './federation.ts';
+import { resolveEntitiesApart } from './federation.ts';
 import './batch-status.ts';
 
 /**
@@ -25,7 +25,6 @@ export function createSubgraphSchema(maxReferences = Number.POSITIVE_INFINITY): 
     federationDirectives: ['@key', '@shareable'],
   });
   resolveEntitiesApart(schema, maxReferences);
-  keepForRouters(schema);
   return schema;
 }
 

@@ -1,0 +1,71 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Telemetry } from '../core/telemetry.ts';
+import type { Clock } from '../lib/clock.ts';
+
+interface SlowReadersOptions {
+  clock: Clock;
+  telemetry: Telemetry;
+  /** How long a client may take next to nothing of an answer, in milliseconds. */
+  timeoutMs: number;
+}
+
+/** Cuts off clients that do not take their answers: they would hold memory, and a request's place, without end. */
+export interface SlowReaders {
+  /** To be called for each response, when its request has come. */
+  watch(response: ServerResponse): void;
+}
+
+/** A client that takes less than this on the average is cut off. */
+const MIN_BYTES_PER_SECOND = 16 * 1024;
+/** How often is looked within the time limit. */
+const LOOKS = 10;
+
+/** What was sent over a connection when it was looked at first. */
+interface Look {
+  at: number;
+  sentBytes: number;
+}
+
+export function createSlowReaders({
+  clock,
+  telemetry,
+  timeoutMs,
+}: SlowReadersOptions): SlowReaders {
+  const responses = new Set<ServerResponse>();
+  /** Of connections on which an answer waited to be taken at the last look. */
+  let looks = new Map<Socket, Look>();
+  let isLooking = false;
+
+  function look(): void {
+    const now = clock.now();
+    const next = new Map<Socket, Look>();
+    const tooSlow: Socket[] = [];
+    for (const { socket, headersSent, writableFinished } of responses) {
+      // Without a socket, it waits behind another answer on the same connection.
+      if (socket === null || !headersSent || writableFinished) continue;
+      const sentBytes = socket.bytesWritten - socket.writableLength;
+      const before = looks.get(socket) ?? { at: now, sentBytes };
+      const ranMs = now - before.at;
+      const leastBytes = (MIN_BYTES_PER_SECOND * ranMs) / 1_000;
+      if (ranMs < timeoutMs) next.set(socket, before);
+      else if (sentBytes - before.sentBytes < leastBytes) tooSlow.push(socket);
+      else next.set(socket, { at: now, sentBytes });
+    }
+    looks = next;
+    for (const socket of tooSlow) socket.destroy();
+    if (tooSlow.length > 0) telemetry.slowReadersCutOff?.({ connections: tooSlow.length });
+    isLooking = responses.size > 0;
+    if (isLooking) clock.after(timeoutMs / LOOKS, look);
+  }
+
+  return {
+    watch(response) {
+      responses.add(response);
+      response.once('close', () => responses.delete(response));
+      if (isLooking) return;
+      isLooking = true;
+      clock.after(timeoutMs / LOOKS, look);
+    },
+  };
+}

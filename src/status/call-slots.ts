@@ -1,0 +1,108 @@
+import type { Caller } from '../core/caller.ts';
+import type { Clock } from '../lib/clock.ts';
+import { type Entry, FairSemaphore, type Group } from '../lib/fair-semaphore.ts';
+import { tooManyCalls } from '../upstream/errors.ts';
+
+interface CallSlotsOptions {
+  /** Calls at a time. */
+  slots: number;
+  clock: Clock;
+}
+
+/** Gives a slot back. */
+export type LeaveSlot = () => void;
+
+/**
+ * How many upstream calls are made at a time, and whose. A caller that holds a quarter of the slots leaves an
+ * eighth alone, and a participant type that holds half of them a quarter, if there were others within the last
+ * minute: so who comes next does not wait for calls that hang. Who waits is served fairly by caller.
+ */
+export interface CallSlots {
+  /**
+   * A slot for one call; a promise where it has to wait, that rejects with the reason of `signal`, or with an
+   * `UpstreamError` when too many wait.
+   */
+  enter(
+    participantType: string,
+    caller: Caller,
+    signal: AbortSignal,
+  ): LeaveSlot | Promise<LeaveSlot>;
+}
+
+/** For each slot: so many calls of 300 ms are made within the default deadline of a request. */
+const WAITING_PER_SLOT = 16;
+
+export function createCallSlots({ slots, clock }: CallSlotsOptions): CallSlots {
+  const semaphore = new FairSemaphore({ capacity: slots, maxWaiting: WAITING_PER_SLOT * slots });
+  const callers = new RecentKeys(clock);
+  const types = new RecentKeys(clock);
+
+  function groupOf(recent: RecentKeys, key: string, share: number, reserve: number): Group {
+    recent.add(key);
+    return {
+      key,
+      share: Math.max(1, Math.floor(share * slots)),
+      reserve: recent.hasOther(key) ? Math.floor(reserve * slots) : 0,
+    };
+  }
+
+  return {
+    enter(participantType, caller, signal) {
+      const { promise, resolve, reject } = Promise.withResolvers<LeaveSlot>();
+      const leave = () => semaphore.leave(entry);
+      const giveUp = () => {
+        leave();
+        reject(signal.reason);
+      };
+      const entry: Entry = {
+        size: 1,
+        groups: [
+          groupOf(callers, caller.key, caller.weight / 4, 1 / 8),
+          groupOf(types, JSON.stringify({ participantType }), 1 / 2, 1 / 4),
+        ],
+        admitted() {
+          signal.removeEventListener('abort', giveUp);
+          resolve(leave);
+        },
+        refused() {
+          signal.removeEventListener('abort', giveUp);
+          reject(tooManyCalls());
+        },
+      };
+      const admission = semaphore.enter(entry);
+      if (admission === 'admitted') return leave;
+      if (admission === 'full') reject(tooManyCalls());
+      else if (signal.aborted) giveUp();
+      else signal.addEventListener('abort', giveUp);
+      return promise;
+    },
+  };
+}
+
+/** So long somebody counts who may come again. */
+const RECENT_MS = 60_000;
+
+/** Tells whether there were others of late, by the last two that differ. */
+class RecentKeys {
+  readonly #clock: Clock;
+  #last = { key: '', at: Number.NEGATIVE_INFINITY };
+  #before = this.#last;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(key: string): void {
+    if (this.#last.key === key) {
+      this.#last.at = this.#clock.now();
+      return;
+    }
+    this.#before = this.#last;
+    this.#last = { key, at: this.#clock.now() };
+  }
+
+  hasOther(key: string): boolean {
+    const other = this.#last.key === key ? this.#before : this.#last;
+    return this.#clock.now() - other.at < RECENT_MS;
+  }
+}
