@@ -229,14 +229,7 @@ function tokenReadiness({ tokens }: TenantServices): ReadinessCheck {
 }
 
 function upstreamReadiness({ participantService }: TenantServices): ReadinessCheck {
-  return {
-    degraded() {
-      const circuit = participantService.circuit();
-      return circuit === 'closed'
-        ? undefined
-        : `the Participant Service fails; the circuit is ${circuit}`;
-    },
-  };
+  return { degraded: () => participantService.problem() };
 }
 
 /** Without keys nobody could come in. */

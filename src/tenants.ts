@@ -21,13 +21,12 @@ import {
 import { fixedSecret, secretFromFile } from './tokens/client-secret.ts';
 import { OS1_TOKEN_PATH } from './tokens/os1.ts';
 import { createTokenCache, type TokenCache } from './tokens/token-cache.ts';
-import { createCircuitBreaker } from './upstream/circuit-breaker.ts';
+import { createCircuits } from './upstream/circuits.ts';
 import {
   createParticipantService,
   type ParticipantService,
 } from './upstream/participant-service.ts';
 import { createStatusCall, type StatusCall } from './upstream/request.ts';
-import { createRetryBudget } from './upstream/retry-budget.ts';
 
 /** The Participant Service that the settings mean: a tenant's, or the sandbox, which runs until `close`. */
 interface ConfiguredService {
@@ -131,12 +130,13 @@ export function createServiceGrant(
 /** Of the shorter of the two time limits. */
 const PATIENCE = 0.8;
 
+/** `onRenewal` is called when connections are renewed because of an answer to another request. */
 export function createServiceCall(
   service: ParticipantServiceSettings,
   { upstreamTimeoutMs, requestDeadlineMs }: Settings,
   client: HttpClient,
   clock: Clock,
-  onForeignAnswer: () => void,
+  onRenewal: () => void,
 ): StatusCall {
   return createStatusCall({
     send: client.send,
@@ -146,8 +146,7 @@ export function createServiceCall(
     clock,
     patienceMs: PATIENCE * Math.min(upstreamTimeoutMs, requestDeadlineMs),
     onForeignAnswer({ via }) {
-      onForeignAnswer();
-      client.renewConnections(via);
+      if (client.renewConnections(via)) onRenewal();
     },
   });
 }
@@ -182,8 +181,7 @@ export function createTenantServices(
       telemetry.foreignAnswer?.(),
     ),
     tokens,
-    breaker: createCircuitBreaker({ clock, telemetry, random }),
-    retries: createRetryBudget({ clock, random }),
+    circuits: createCircuits({ clock, telemetry, random }),
     clock,
   });
   const statuses = createStatusService({

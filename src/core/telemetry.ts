@@ -14,6 +14,14 @@ interface RequestEvent {
 }
 
 /**
+ * Which circuit: the one over all calls to the Participant Service, the one of a participant type, or the one
+ * of all types that have not answered yet.
+ */
+export type CircuitName =
+  | { readonly circuit: 'service' | 'new participant types'; readonly participantType?: undefined }
+  | { readonly circuit: 'participant type'; readonly participantType: string };
+
+/**
  * What the gateway tells whoever watches it: logs, metrics, traces. Each method returns at once and never
  * throws. One that is missing costs nothing: it is called as `telemetry.request?.(…)`, whose arguments are not
  * made then. No event holds a secret.
@@ -28,9 +36,9 @@ export interface Telemetry {
   }): void;
   /** A fault outside GraphQL, answered with 500. */
   handlerFailed?(event: { error: unknown }): void;
-  circuitOpened?(event: { fault: string | undefined }): void;
-  circuitClosed?(event: { openMs: number }): void;
-  /** The upstream answered a request with the answer to another. */
+  circuitOpened?(event: CircuitName & { fault: string }): void;
+  circuitClosed?(event: CircuitName & { openMs: number }): void;
+  /** The upstream answered a request with the answer to another, and its connections are renewed. */
   foreignAnswer?(): void;
   tokenRenewed?(event: { lifetimeMs: number }): void;
   tokenFailed?(event: {

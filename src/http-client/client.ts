@@ -16,12 +16,13 @@ export interface HttpRequest {
 /**
  * Sends one request and reads its whole answer. Rejects with a {@link HttpClientError}, or with the
  * reason of `signal` when that aborts. Redirects are answers like any other: they are not followed.
- * `onSend` is called when there is a connection for it, or one is opened.
+ * `onSend` is called when there is a connection for it, or one is opened; `onConnected`, when it goes out over one.
  */
 export type Send = (
   request: HttpRequest,
   signal: AbortSignal,
   onSend?: () => void,
+  onConnected?: () => void,
 ) => Promise<HttpResponse>;
 
 interface HttpClientOptions {
@@ -39,12 +40,15 @@ export interface HttpClient {
   send: Send;
   /**
    * Lets calls under way end, and uses none of the connections again among which the one of an answer
-   * was. Does nothing if that was done already.
+   * was. Returns false, and does nothing, if that was done already, or within the last second: what may come with
+   * each answer must not cost a pool of connections each time.
    */
-  renewConnections(via: unknown): void;
+  renewConnections(via: unknown): boolean;
   /** Ends all connections; calls under way fail. */
   close(): Promise<void>;
 }
+
+const RENEWAL_INTERVAL_MS = 1_000;
 
 /** Opens no connection before the first call. HTTP/1.1 only, one request at a time on a connection. */
 export function createHttpClient(options: HttpClientOptions): HttpClient {
@@ -61,11 +65,12 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       bodyTimeout: 0,
     });
   let agent = createAgent();
+  let renewableFrom = 0;
   const retired = new Set<Agent>();
   const semaphore = createSemaphore(maxConnections);
 
   return {
-    send: ({ method, url, headers, body }, signal, onSend) =>
+    send: ({ method, url, headers, body }, signal, onSend, onConnected) =>
       new Promise((resolve, reject) => {
         signal.throwIfAborted();
         const begin = () => {
@@ -86,6 +91,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
         const collector = new ResponseCollector(maxBodyBytes, {
           resolve,
           reject,
+          connected: onConnected,
           settled() {
             cancelTimer();
             signal.removeEventListener('abort', giveUp);
@@ -96,12 +102,14 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
         if (permit.isHeld) begin();
       }),
     renewConnections(via) {
-      if (via !== agent) return;
+      if (via !== agent || clock.now() < renewableFrom) return false;
+      renewableFrom = clock.now() + RENEWAL_INTERVAL_MS;
       // Nothing waits in it, so it ends with the calls that are under way.
       const old = agent;
       retired.add(old);
       void old.close().then(() => retired.delete(old));
       agent = createAgent();
+      return true;
     },
     async close() {
       await Promise.all([agent, ...retired].map((each) => each.destroy()));

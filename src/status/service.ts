@@ -4,7 +4,7 @@ import type { Caller } from '../core/caller.ts';
 import { DeadlineExceeded } from '../core/errors.ts';
 import { untilAborted } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
-import { circuitOpen, isOutage, isRefusal, UpstreamError } from '../upstream/errors.ts';
+import { isOutage, isRefusal, UpstreamError } from '../upstream/errors.ts';
 import type { ParticipantService } from '../upstream/participant-service.ts';
 import type { EndUser } from '../upstream/request.ts';
 import type { CallSlots } from './call-slots.ts';
@@ -219,12 +219,17 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
         if (availability.kind === 'probing' && !flights.has(id)) {
           begin(id, key, requester).answer.catch(() => {});
         }
-        const staleBecause = availability.kind === 'held' ? availability.error : circuitOpen(0);
-        return { status: stale, freshUntil: 0, staleBecause, upstreamCalls: 0 };
+        return {
+          status: stale,
+          freshUntil: 0,
+          staleBecause: availability.error,
+          upstreamCalls: 0,
+        };
       }
       if (availability.kind === 'probing') return fetch(id, key, requester);
       // A call of before is joined only if something is to be hoped of it.
-      const mayJoin = participantService.circuit() === 'closed' && flights.has(id);
+      const mayJoin =
+        participantService.circuit(key.participantType) === 'closed' && flights.has(id);
       if (mayJoin) return fetch(id, key, requester);
       return { error: availability.error, upstreamCalls: 0 };
     },

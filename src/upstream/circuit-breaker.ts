@@ -1,133 +1,179 @@
-import {
-  CircuitState,
-  ConsecutiveBreaker,
-  CountBreaker,
-  circuitBreaker,
-  handleAll,
-  type IBreaker,
-} from 'cockatiel';
-import type { Telemetry } from '../core/telemetry.ts';
+import type { CircuitName, Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { CallOutcome } from './outcome.ts';
 
 /** `half-open`: one call is under way that decides. */
 export type CircuitBreakerState = 'closed' | 'open' | 'half-open';
 
+/** What one call tells of the part of the upstream that a circuit stands for. */
+export type Judgement =
+  /** That part works. */
+  | { readonly kind: 'success' }
+  /** That part fails. */
+  | { readonly kind: 'fault'; readonly batch: string; readonly fault: string }
+  /** It answers, but what a caller or a batch can bring about neither opens nor closes a circuit. */
+  | { readonly kind: 'refusal'; readonly batch: string }
+  /** Nothing is known. */
+  | { readonly kind: 'inconclusive' };
+
+/** A call, from when it goes out. */
+export interface BegunCall {
+  /** Whether its outcome decides about the circuit: others wait for it, whoever leaves. */
+  readonly decides: boolean;
+  /** To be called once, with what the call came to. */
+  end(judgement: Judgement): void;
+}
+
 /**
- * Keeps calls from an upstream that fails. It opens after 10 faults in a row, or when more than half of
- * the last 50 calls were faults; then no call is made for a second or a little more, then a single one,
- * whose outcome closes it or keeps it open for another second.
+ * Keeps calls from a part of the upstream that fails. It opens after 10 faults in a row, or when more than
+ * half of the last 50 calls were faults; of both only if the faults among the last 50 calls are of
+ * `minBatches` different batches. Refusals and inconclusive calls are not counted. Then no call is made for a
+ * second or a little more, then a single one that decides: a success closes it; a fault, or a call that is
+ * inconclusive, keeps it open for another second; after a refusal the next call decides at once, and refusals
+ * of 5 different batches without a fault in between close it.
  */
 export interface CircuitBreaker {
+  state(): CircuitBreakerState;
   /** Milliseconds until a call may be made, as far as is known; undefined: one may be made now. */
   waitMs(): number | undefined;
-  /**
-   * Makes a call, and judges it by its result. One that rejects, as it does when its signal aborts, is not
-   * judged, nor is one that is inconclusive. But the call that decides gets a signal that never aborts,
-   * since whoever leaves, all the others need its outcome, and only an answer of the upstream closes the
-   * circuit. Not to be used while there is a wait.
-   */
-  execute(
-    call: (signal: AbortSignal) => Promise<CallOutcome>,
-    signal: AbortSignal,
-  ): Promise<CallOutcome>;
-  state(): CircuitBreakerState;
+  /** Not to be used while there is a wait. */
+  begin(): BegunCall;
 }
 
 interface CircuitBreakerOptions {
+  /** How telemetry names it. */
+  name: CircuitName;
+  minBatches: number;
   clock: Clock;
   telemetry: Telemetry;
   /** A number in [0, 1), for jitter. */
   random: () => number;
 }
 
-const FAULTS_IN_A_ROW = 10;
-/** A fifth of calls that fail, by chance, make it one in many millions that it opens. */
-const FAULTS_OF_LAST = { threshold: 0.5, size: 50, minimumNumberOfCalls: 50 };
-
 const WAIT_MS = 1_000;
 /** Instances that opened together do not call together. */
 const WAIT_JITTER_MS = 250;
 
-const never = new AbortController().signal;
+const REFUSALS_TO_CLOSE = 5;
 
-export function createCircuitBreaker({
-  clock,
-  telemetry,
-  random,
-}: CircuitBreakerOptions): CircuitBreaker {
+export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBreaker {
+  const { name, minBatches, clock, telemetry, random } = options;
+  const calls = createRecentCalls(minBatches);
+  let state: CircuitBreakerState = 'closed';
   /** How often it opened, or stayed open. */
   let openings = 0;
-  let openSince: number | undefined;
+  let openSince = 0;
   let callFrom = 0;
+  /** Batches of the deciding calls that were refused. */
+  const refused = new Set<string>();
 
-  const policy = circuitBreaker(
-    handleAll.orWhenResult((result) => !isGood(result)),
-    {
-      breaker: eitherOf(new ConsecutiveBreaker(FAULTS_IN_A_ROW), new CountBreaker(FAULTS_OF_LAST)),
-      // cockatiel waits by the wall clock, which can step by an hour: so it does not, and this does.
-      halfOpenAfter: Number.NEGATIVE_INFINITY,
-    },
-  );
-  policy.onBreak((reason) => {
+  function stayOpen(waitMs: number): void {
+    state = 'open';
     openings += 1;
-    callFrom = clock.now() + WAIT_MS + WAIT_JITTER_MS * random();
-    // Not each time that it stays open.
-    if (openSince !== undefined) return;
+    callFrom = clock.now() + waitMs;
+  }
+
+  function waitAnew(): void {
+    stayOpen(WAIT_MS + WAIT_JITTER_MS * random());
+  }
+
+  function close(): void {
+    state = 'closed';
+    refused.clear();
+    telemetry.circuitClosed?.({ ...name, openMs: Math.round(clock.now() - openSince) });
+  }
+
+  function decide(judgement: Judgement): void {
+    switch (judgement.kind) {
+      case 'success':
+        close();
+        break;
+      case 'refusal':
+        refused.add(judgement.batch);
+        if (refused.size < REFUSALS_TO_CLOSE) stayOpen(0);
+        else close();
+        break;
+      case 'fault':
+        refused.clear();
+        waitAnew();
+        break;
+      case 'inconclusive':
+        waitAnew();
+        break;
+    }
+  }
+
+  function count(judgement: Judgement): void {
+    if (judgement.kind === 'success') calls.addSuccess();
+    if (judgement.kind !== 'fault' || !calls.addFault(judgement.batch)) return;
+    calls.clear();
     openSince = clock.now();
-    const fault = 'value' in reason ? faultOf(reason.value) : undefined;
-    telemetry.circuitOpened?.({ fault });
-  });
-  policy.onReset(() => {
-    const openMs = openSince === undefined ? 0 : Math.round(clock.now() - openSince);
-    openSince = undefined;
-    telemetry.circuitClosed?.({ openMs });
-  });
+    waitAnew();
+    telemetry.circuitOpened?.({ ...name, fault: judgement.fault });
+  }
 
   return {
+    state: () => state,
     waitMs() {
-      if (policy.state === CircuitState.Closed) return undefined;
+      if (state === 'closed') return undefined;
       // Others do not wait for the call that decides.
-      if (policy.state === CircuitState.HalfOpen) return WAIT_MS;
+      if (state === 'half-open') return WAIT_MS;
       const ms = Math.ceil(callFrom - clock.now());
       return ms > 0 ? ms : undefined;
     },
-    async execute(call, signal) {
-      if (policy.state !== CircuitState.Closed) return policy.execute(() => call(never));
+    begin() {
+      if (state === 'open') {
+        state = 'half-open';
+        return { decides: true, end: decide };
+      }
       const before = openings;
-      const result = await call(signal);
-      // What was begun before it opened tells nothing of the upstream as it is now.
-      if (before === openings && result.kind !== 'inconclusive') await policy.execute(() => result);
-      return result;
-    },
-    state() {
-      if (policy.state === CircuitState.Closed) return 'closed';
-      return policy.state === CircuitState.HalfOpen ? 'half-open' : 'open';
+      return {
+        decides: false,
+        end(judgement) {
+          // What was begun before it opened tells nothing of the upstream as it is now.
+          if (before === openings) count(judgement);
+        },
+      };
     },
   };
 }
 
-/** A call that is inconclusive does not close the circuit, when it is the one that decides. */
-function isGood(result: unknown): boolean {
-  return isOutcome(result) && (result.kind === 'ok' || result.kind === 'refused');
-}
+const FAULTS_IN_A_ROW = 10;
+/** A fifth of calls that fail, by chance, make it one in many millions that it opens. */
+const RECENT_CALLS = 50;
+const SHARE_OF_FAULTS = 0.5;
 
-function faultOf(result: unknown): string | undefined {
-  return isOutcome(result) && 'fault' in result ? result.fault : undefined;
-}
+/** The calls that a closed circuit goes by. */
+function createRecentCalls(minBatches: number) {
+  /** The last ones, the oldest first: the batch of a fault, undefined for a success. */
+  let recent: (string | undefined)[] = [];
+  let inARow = 0;
+  let faults = 0;
 
-/** cockatiel hands on what the call came to, without its type. */
-function isOutcome(result: unknown): result is CallOutcome {
-  return typeof result === 'object' && result !== null && 'kind' in result;
-}
+  function add(batch: string | undefined): void {
+    if (recent.length === RECENT_CALLS && recent.shift() !== undefined) faults -= 1;
+    recent.push(batch);
+  }
 
-/** Opens when one of them would. */
-function eitherOf(...breakers: IBreaker[]): IBreaker {
   return {
-    state: undefined,
-    success: (state) => {
-      for (const breaker of breakers) breaker.success(state);
+    addSuccess(): void {
+      add(undefined);
+      inARow = 0;
     },
-    failure: (state) => breakers.map((breaker) => breaker.failure(state)).some(Boolean),
+    /** Whether that opens the circuit. */
+    addFault(batch: string): boolean {
+      add(batch);
+      inARow += 1;
+      faults += 1;
+      const tooMany =
+        inARow >= FAULTS_IN_A_ROW ||
+        (recent.length === RECENT_CALLS && faults > SHARE_OF_FAULTS * RECENT_CALLS);
+      if (!tooMany) return false;
+      return new Set(recent.filter((one) => one !== undefined)).size >= minBatches;
+    },
+    clear(): void {
+      recent = [];
+      inARow = 0;
+      faults = 0;
+    },
   };
 }

@@ -38,18 +38,24 @@ interface ErrorEnvelope {
  * `secrets` are texts that must not be handed on, should the upstream quote one: they are redacted.
  */
 
-/** Undefined for whatever is not the documented envelope of a success. Never throws. */
-export function decodeSuccessEnvelope(
-  body: string,
-  secrets: readonly string[],
-): SuccessEnvelope | undefined {
-  return unlessMalformed(() => {
+type DecodedSuccess =
+  | { readonly kind: 'envelope'; readonly envelope: SuccessEnvelope }
+  /** JSON that is not read, because of what a batch can hold: `__proto__`, or nesting that is too deep. */
+  | { readonly kind: 'unsafe' }
+  /** Not JSON, or not the documented envelope. */
+  | { readonly kind: 'malformed' };
+
+/** Decodes the answer of a success. Never throws. */
+export function decodeSuccessEnvelope(body: string, secrets: readonly string[]): DecodedSuccess {
+  try {
     const envelope = toObject(parseBody(body, secrets));
-    return {
-      data: toObject(member(envelope, 'data')),
-      request: toEcho(member(envelope, 'request')) ?? EMPTY_ECHO,
-    };
-  });
+    const data = toObject(member(envelope, 'data'));
+    const request = toEcho(member(envelope, 'request')) ?? EMPTY_ECHO;
+    return { kind: 'envelope', envelope: { data, request } };
+  } catch (error) {
+    if (error instanceof MalformedEnvelope) return { kind: error.kind };
+    throw error;
+  }
 }
 
 /** Undefined for whatever is not the documented envelope of an error. Never throws. */
@@ -86,7 +92,14 @@ function toEcho(value: JsonValue | undefined): UpstreamEcho | null {
 }
 
 /** The answer is not what the documents say. Caught where it began. */
-class MalformedEnvelope extends Error {}
+class MalformedEnvelope extends Error {
+  readonly kind: 'malformed' | 'unsafe';
+
+  constructor(kind: 'malformed' | 'unsafe' = 'malformed') {
+    super();
+    this.kind = kind;
+  }
+}
 
 function unlessMalformed<T>(decode: () => T): T | undefined {
   try {
@@ -116,11 +129,21 @@ function parseBody(body: string, secrets: readonly string[]): JsonValue {
   try {
     value = parseJson(body);
   } catch {
-    throw new MalformedEnvelope();
+    throw new MalformedEnvelope(isJson(body) ? 'unsafe' : 'malformed');
   }
   // Where there are escapes the text does not tell: some serialisers write "/" or "+" as one.
   const mayQuote = body.includes('\\') || secrets.some((secret) => body.includes(secret));
   return redactAll(value, MAX_NESTING, mayQuote ? secrets : []);
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text.replace(/^\ufeff/, ''));
+    return true;
+  } catch (error) {
+    // Nested deeper than the stack allows.
+    return error instanceof RangeError;
+  }
 }
 
 /** The value itself, walked once: its depth is checked, and secrets in it are redacted. */
@@ -132,7 +155,7 @@ function redactAll(value: JsonValue, levels: number, secrets: readonly string[])
     return secrets.some((secret) => digits.includes(secret)) ? redact(digits, secrets) : value;
   }
   if (typeof value !== 'object' || value === null) return value;
-  if (levels === 0) throw new MalformedEnvelope();
+  if (levels === 0) throw new MalformedEnvelope('unsafe');
   if (Array.isArray(value)) {
     for (let index = 0; index < value.length; index += 1) {
       value[index] = redactAll(value[index] ?? null, levels - 1, secrets);

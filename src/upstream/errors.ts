@@ -1,3 +1,4 @@
+import type { CircuitName } from '../core/telemetry.ts';
 import type { JsonValue } from '../lib/json.ts';
 import type { UpstreamEcho } from './envelope.ts';
 
@@ -66,13 +67,19 @@ export class UpstreamError extends Error {
 }
 
 /** The upstream fails, so that it is not asked. `waitMs`: until the next call may be made. */
-export function circuitOpen(waitMs: number): UpstreamError {
+export function circuitOpen({ circuit }: CircuitName, waitMs: number): UpstreamError {
   return new UpstreamError(
     'unavailable',
-    'The Participant Service fails: the gateway waits a moment before it asks again.',
+    `The Participant Service fails${FAILS_FOR[circuit]}: the gateway waits a moment before it asks again.`,
     { requestId: undefined, retryAfterMs: waitMs },
   );
 }
+
+const FAILS_FOR: Record<CircuitName['circuit'], string> = {
+  service: '',
+  'participant type': ' for this participant type',
+  'new participant types': ' for participant types that it has not answered yet',
+};
 
 /** The upstream asks for patience with one participant type (429), so that it is not asked for it. */
 export function rateLimitHeld(waitMs: number): UpstreamError {

@@ -3,21 +3,42 @@ import type { SuccessEnvelope } from './envelope.ts';
 import { UpstreamError, type UpstreamErrorKind } from './errors.ts';
 
 /**
- * What one call to the upstream came to. The circuit breaker judges by `kind` alone: `transient` and `fault` count
- * against the upstream. `transient` is tried again; so are two that are `refused`, a 401 with a new token and a 429
- * that says when.
+ * What one call to the upstream came to. The circuits (`circuits.ts`) judge by `kind` and `connected` alone:
+ * `transient` and `fault` count against the participant type, or where there was no connection to send the request
+ * over, against the service as a whole. `transient` and `foreign` are tried again; so are two that are `refused`,
+ * a 401 with a new token and a 429 that says when.
  */
 export type CallOutcome =
   /** An answer with a status. */
   | { readonly kind: 'ok'; readonly answer: StatusAnswer }
-  /** The upstream did its part, and what it says is about the batch or the caller: 4xx, or too large an answer. */
+  /**
+   * The upstream did its part, and what it says is about the batch or the caller: 4xx, or an answer that the
+   * gateway does not read because of what is in it.
+   */
   | { readonly kind: 'refused'; readonly error: UpstreamError }
+  /** An answer to another request: its connection is out of step. */
+  | { readonly kind: 'foreign'; readonly error: UpstreamError }
   /** The upstream's fault, and the same call, made again, may well succeed. */
-  | { readonly kind: 'transient'; readonly error: UpstreamError; readonly fault: string }
+  | ({ readonly kind: 'transient' } & Failure)
   /** The upstream's fault. */
-  | { readonly kind: 'fault'; readonly error: UpstreamError; readonly fault: string }
+  | ({ readonly kind: 'fault' } & Failure)
   /** It tells nothing of the upstream: the call was not sent, or given up too soon. */
-  | { readonly kind: 'inconclusive'; readonly error: UpstreamError };
+  | { readonly kind: 'inconclusive'; readonly error: UpstreamError; readonly connected: boolean };
+
+interface Failure {
+  readonly error: UpstreamError;
+  /** In words for the operator. */
+  readonly fault: string;
+  /** Whether there was a connection, over which the request went out. */
+  readonly connected: boolean;
+}
+
+/** How far a call got that has no answer. */
+export interface CallProgress {
+  readonly connected: boolean;
+  /** Whether the upstream had most of the time that it is given, from when the call was sent. */
+  readonly hadItsTime: boolean;
+}
 
 /** The upstream's answer about one batch. */
 export interface StatusAnswer {
@@ -28,14 +49,11 @@ export interface StatusAnswer {
   readonly size: number;
 }
 
-/**
- * The outcome of a call that has no answer. `hadItsTime`: whether the upstream had most of the time that it is
- * given, from when the call was sent.
- */
+/** The outcome of a call that has no answer. */
 export function toOutcome(
   { kind, message: fault }: HttpClientError,
   requestId: string,
-  hadItsTime: boolean,
+  { connected, hadItsTime }: CallProgress,
 ): CallOutcome {
   const failed = (error: UpstreamErrorKind, message: string) =>
     new UpstreamError(error, message, { requestId });
@@ -43,18 +61,18 @@ export function toOutcome(
     case 'timeout': {
       if (hadItsTime) {
         const error = failed('timeout', 'The Participant Service did not answer in time.');
-        return { kind: 'fault', error, fault };
+        return { kind: 'fault', error, fault, connected };
       }
       const message = 'No connection to the Participant Service was free in time.';
-      return { kind: 'inconclusive', error: failed('timeout', message) };
+      return { kind: 'inconclusive', error: failed('timeout', message), connected };
     }
     case 'exhausted': {
       const message = 'The gateway cannot open a connection to the Participant Service.';
-      return { kind: 'inconclusive', error: failed('unavailable', message) };
+      return { kind: 'inconclusive', error: failed('unavailable', message), connected };
     }
     case 'unreachable': {
       const error = failed('unavailable', 'The Participant Service cannot be reached.');
-      return { kind: 'transient', error, fault };
+      return { kind: 'transient', error, fault, connected };
     }
     case 'too-large': {
       const message = 'The Participant Service answered more than the gateway reads.';
@@ -63,7 +81,7 @@ export function toOutcome(
     }
     case 'malformed': {
       const message = 'The Participant Service answered something that cannot be read.';
-      return { kind: 'fault', error: failed('bad-response', message), fault };
+      return { kind: 'fault', error: failed('bad-response', message), fault, connected };
     }
   }
 }

@@ -4,17 +4,16 @@ import { pause } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { TokenError } from '../tokens/errors.ts';
 import type { AccessToken, TokenCache } from '../tokens/token-cache.ts';
-import type { CircuitBreaker, CircuitBreakerState } from './circuit-breaker.ts';
-import { circuitOpen, rateLimitHeld, UpstreamError } from './errors.ts';
+import type { CircuitBreakerState } from './circuit-breaker.ts';
+import type { Availability, Circuits } from './circuits.ts';
+import { rateLimitHeld, UpstreamError } from './errors.ts';
 import type { CallOutcome, StatusAnswer } from './outcome.ts';
 import type { EndUser, StatusCall } from './request.ts';
-import type { RetryBudget } from './retry-budget.ts';
 
 interface ParticipantServiceOptions {
   call: StatusCall;
   tokens: TokenCache;
-  breaker: CircuitBreaker;
-  retries: RetryBudget;
+  circuits: Circuits;
   clock: Clock;
 }
 
@@ -33,15 +32,6 @@ interface StatusRequest {
   onCall(): void;
 }
 
-/** Whether the upstream is called now. */
-type Availability =
-  /** Calls are made. */
-  | { readonly kind: 'available' }
-  /** One call may be made, to see whether the upstream is back: who has something to answer does not wait for it. */
-  | { readonly kind: 'probing' }
-  /** No call is made for this participant type, and this is why. */
-  | { readonly kind: 'held'; readonly error: UpstreamError };
-
 /** The Participant Service, as far as this gateway needs it: one call under its policies. */
 export interface ParticipantService {
   /**
@@ -51,30 +41,29 @@ export interface ParticipantService {
    */
   getStatus(key: BatchKey, request: StatusRequest): Promise<StatusAnswer>;
   /**
-   * Calls are held while the circuit is open, and for a participant type for which the upstream answered 429
-   * while its Retry-After runs.
+   * Calls are held for a participant type while its circuit is open, or the one over all, and when the upstream
+   * answered 429 for it while its Retry-After runs.
    */
   availability(participantType: string): Availability;
-  circuit(): CircuitBreakerState;
+  /** `closed` where both the circuit of the type and the one over all are. */
+  circuit(participantType: string): CircuitBreakerState;
+  /** What fails, in a few words for the operator; undefined: no circuit is open. */
+  problem(): string | undefined;
 }
 
 /** Types for which a Retry-After is remembered; one that is forgotten costs a call. */
 const MAX_HELD_TYPES = 1_000;
 
-const AVAILABLE: Availability = { kind: 'available' };
-const PROBING: Availability = { kind: 'probing' };
-
 export function createParticipantService(options: ParticipantServiceOptions): ParticipantService {
-  const { call, tokens, breaker, retries, clock } = options;
+  const { call, tokens, circuits, clock } = options;
   /** By participant type, when it may be asked for again. */
   const heldUntil = new LRUCache<string, number>({ max: MAX_HELD_TYPES });
 
   function availability(participantType: string): Availability {
-    const waitMs = breaker.waitMs();
-    if (waitMs !== undefined) return { kind: 'held', error: circuitOpen(waitMs) };
+    const ofCircuits = circuits.availability(participantType);
+    if (ofCircuits.kind === 'held') return ofCircuits;
     const heldMs = Math.ceil((heldUntil.get(participantType) ?? 0) - clock.now());
-    if (heldMs > 0) return { kind: 'held', error: rateLimitHeld(heldMs) };
-    return breaker.state() === 'closed' ? AVAILABLE : PROBING;
+    return heldMs > 0 ? { kind: 'held', error: rateLimitHeld(heldMs) } : ofCircuits;
   }
 
   function holdIfAsked(participantType: string, outcome: CallOutcome): void {
@@ -86,15 +75,17 @@ export function createParticipantService(options: ParticipantServiceOptions): Pa
 
   return {
     availability,
-    circuit: () => breaker.state(),
+    circuit: (participantType) => circuits.state(participantType),
+    problem: () => circuits.problem(),
     async getStatus(key, request) {
       const { signal } = request;
+      const { participantType } = key;
       let calls = 0;
       let mayRenewToken = true;
       let tookMs = 0;
 
       function throwIfHeld(): void {
-        const now = availability(key.participantType);
+        const now = availability(participantType);
         if (now.kind === 'held') throw now.error;
       }
 
@@ -105,16 +96,17 @@ export function createParticipantService(options: ParticipantServiceOptions): Pa
         try {
           // The circuit may have opened meanwhile.
           throwIfHeld();
-          if (calls === 0) retries.countCall();
+          if (calls === 0) circuits.countCall(participantType);
           calls += 1;
           request.onCall();
           const begunAt = clock.now();
-          const outcome = await breaker.execute(
+          const outcome = await circuits.execute(
+            key,
             (callSignal) => call(key, token, request.user, callSignal),
             signal,
           );
           tookMs = clock.now() - begunAt;
-          holdIfAsked(key.participantType, outcome);
+          holdIfAsked(participantType, outcome);
           return outcome;
         } finally {
           leave();
@@ -133,12 +125,15 @@ export function createParticipantService(options: ParticipantServiceOptions): Pa
 
       /** Milliseconds until the second attempt; undefined: there is none. */
       function retryDelayMs(outcome: CallOutcome): number | undefined {
-        if (outcome.kind === 'ok' || breaker.state() !== 'closed') return undefined;
+        if (outcome.kind === 'ok' || circuits.state(participantType) !== 'closed') return undefined;
         const { kind, retryAfterMs } = outcome.error;
         const mayPass =
-          outcome.kind === 'transient' || (kind === 'rate-limited' && retryAfterMs !== undefined);
+          outcome.kind === 'transient' ||
+          outcome.kind === 'foreign' ||
+          (kind === 'rate-limited' && retryAfterMs !== undefined);
         if (!mayPass || (retryAfterMs !== undefined && !request.mayWait)) return undefined;
-        return retries.delayMs({ retryAfterMs, tookMs }, request.deadline() - clock.now());
+        const remainingMs = request.deadline() - clock.now();
+        return circuits.retryDelayMs(participantType, { retryAfterMs, tookMs }, remainingMs);
       }
 
       throwIfHeld();

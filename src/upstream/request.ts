@@ -9,7 +9,7 @@ import { urlBelow } from '../lib/url.ts';
 import type { AccessToken } from '../tokens/token-cache.ts';
 import { UpstreamError } from './errors.ts';
 import { type CallOutcome, toOutcome } from './outcome.ts';
-import { FOREIGN, judgeResponse } from './response.ts';
+import { judgeResponse } from './response.ts';
 
 /** How the access token travels. */
 type TokenHeader = 'X-COREOS-ACCESS' | 'Authorization';
@@ -53,6 +53,7 @@ export function createStatusCall(options: StatusCallOptions): StatusCall {
   return async (key, token, user, signal) => {
     const requestId = randomUUID();
     let sentAt: number | undefined;
+    let connected = false;
     let response: HttpResponse;
     try {
       response = await send(
@@ -72,21 +73,26 @@ export function createStatusCall(options: StatusCallOptions): StatusCall {
         () => {
           sentAt = clock.now();
         },
+        () => {
+          connected = true;
+        },
       );
     } catch (error) {
       const ranMs = sentAt === undefined ? 0 : clock.now() - sentAt;
       const hadItsTime = ranMs >= patienceMs;
-      if (error instanceof HttpClientError) return toOutcome(error, requestId, hadItsTime);
+      if (error instanceof HttpClientError) {
+        return toOutcome(error, requestId, { connected, hadItsTime });
+      }
       if (!(error instanceof DeadlineExceeded)) throw error;
       // Nobody can wait any longer.
       const timeout = new UpstreamError('timeout', error.message, { requestId });
       return hadItsTime
-        ? { kind: 'fault', error: timeout, fault: error.message }
-        : { kind: 'inconclusive', error: timeout };
+        ? { kind: 'fault', error: timeout, fault: error.message, connected }
+        : { kind: 'inconclusive', error: timeout, connected };
     }
     const answer = { requestId, response, secrets: secretsOf(token) };
     const outcome = judgeResponse(key, answer, clock.date());
-    if ('fault' in outcome && outcome.fault === FOREIGN) options.onForeignAnswer(response);
+    if (outcome.kind === 'foreign') options.onForeignAnswer(response);
     return outcome;
   };
 }

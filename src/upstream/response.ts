@@ -14,9 +14,6 @@ interface UpstreamResponse {
   secrets: readonly string[];
 }
 
-/** The fault of an answer that is somebody else's: its connection is out of step. */
-export const FOREIGN = 'an answer to another request';
-
 /** What an answer means. It is decoded here, and nowhere else. */
 export function judgeResponse(key: BatchKey, answer: UpstreamResponse, now: Date): CallOutcome {
   const { response, secrets } = answer;
@@ -25,15 +22,23 @@ export function judgeResponse(key: BatchKey, answer: UpstreamResponse, now: Date
     const echo = outcome.kind === 'ok' ? undefined : outcome.error.upstream?.request;
     return echo && !isEchoOf(key, echo) ? foreign(answer) : outcome;
   }
-  const envelope = decodeSuccessEnvelope(response.body, secrets);
-  if (envelope === undefined) {
-    const message =
-      'The Participant Service answered something that is not its documented envelope.';
-    return badResponse(message, answer);
+  const decoded = decodeSuccessEnvelope(response.body, secrets);
+  switch (decoded.kind) {
+    case 'malformed':
+      return badResponse(NOT_THE_ENVELOPE, answer);
+    case 'unsafe':
+      // The batch brought that about, or whoever wrote it.
+      return { kind: 'refused', error: toBadResponse(NOT_THE_ENVELOPE, answer) };
+    case 'envelope': {
+      const { envelope } = decoded;
+      if (!isEchoOf(key, envelope.request)) return foreign(answer);
+      return { kind: 'ok', answer: { envelope, fetchedAt: now, size: response.body.length } };
+    }
   }
-  if (!isEchoOf(key, envelope.request)) return foreign(answer);
-  return { kind: 'ok', answer: { envelope, fetchedAt: now, size: response.body.length } };
 }
+
+const NOT_THE_ENVELOPE =
+  'The Participant Service answered something that is not its documented envelope.';
 
 function judgeError(answer: UpstreamResponse, now: Date): CallOutcome {
   const { requestId, response, secrets } = answer;
@@ -62,17 +67,17 @@ function judgeError(answer: UpstreamResponse, now: Date): CallOutcome {
   });
   if (status < 500) return { kind: 'refused', error };
   const kind = status >= 502 && status <= 504 ? 'transient' : 'fault';
-  return { kind, error, fault: `status ${status}` };
+  return { kind, error, fault: `status ${status}`, connected: true };
 }
 
 function foreign(answer: UpstreamResponse): CallOutcome {
   const message = 'The Participant Service answered a request that was not this one.';
-  return { kind: 'transient', error: toBadResponse(message, answer), fault: FOREIGN };
+  return { kind: 'foreign', error: toBadResponse(message, answer) };
 }
 
 function badResponse(message: string, answer: UpstreamResponse): CallOutcome {
   const fault = `status ${answer.response.status}, not the documented envelope`;
-  return { kind: 'fault', error: toBadResponse(message, answer), fault };
+  return { kind: 'fault', error: toBadResponse(message, answer), fault, connected: true };
 }
 
 function toBadResponse(message: string, { requestId, response }: UpstreamResponse): UpstreamError {

@@ -3,7 +3,7 @@ import {
   type BrokenGateway,
   circuitLog,
   failure,
-  OPEN,
+  OPEN_FOR_TYPE,
   QUERY,
   startBroken,
   status,
@@ -42,17 +42,19 @@ test('35: in a full outage the circuit opens, single calls see whether it is ove
   // Whose call is made is told what the upstream says; the others, the gateway's own words.
   expect(answers[0]).toEqual(UNAVAILABLE);
   expect(answers).toEqual(
-    answers.map((answer) => (JSON.stringify(answer).includes('"upstream"') ? UNAVAILABLE : OPEN)),
+    answers.map((answer) =>
+      JSON.stringify(answer).includes('"upstream"') ? UNAVAILABLE : OPEN_FOR_TYPE,
+    ),
   );
   clock.advance(LONGEST_PAUSE_MS);
   expect(await ask('decides')).toEqual(UNAVAILABLE);
-  expect(await ask('does not wait')).toEqual(OPEN);
+  expect(await ask('does not wait')).toEqual(OPEN_FOR_TYPE);
   expect(await readiness()).toEqual({
     status: 200,
     body: {
       status: 'degraded',
       notReady: {},
-      degraded: { upstream: 'the Participant Service fails; the circuit is open' },
+      degraded: { upstream: 'the Participant Service fails for vehicles; the circuit is open' },
     },
   });
 
@@ -166,13 +168,13 @@ test('35: one call decides: nobody waits for it who has a copy, and the others a
 
   const deciding = gateway.query(QUERY, { batchId: 'deciding' });
   await upstream.statusCallCount(1);
-  expect(await gateway.query(QUERY, { batchId: 'deciding' })).toEqual(OPEN);
-  expect(await gateway.query(QUERY, { batchId: 'other' })).toEqual(OPEN);
+  expect(await gateway.query(QUERY, { batchId: 'deciding' })).toEqual(OPEN_FOR_TYPE);
+  expect(await gateway.query(QUERY, { batchId: 'other' })).toEqual(OPEN_FOR_TYPE);
   expect(await gateway.query(QUERY, { batchId: 'seen' })).toEqual(
     status('seen', expect.any(String), true),
   );
   expect((await broken.readiness()).body).toMatchObject({
-    degraded: { upstream: 'the Participant Service fails; the circuit is half-open' },
+    degraded: { upstream: 'the Participant Service fails for vehicles; the circuit is half-open' },
   });
   expect(upstream.statusCalls).toHaveLength(1);
   held.resolve();
@@ -232,7 +234,7 @@ for (const [name, answer] of harmful) {
     await using broken = await startBroken();
     broken.upstream.onStatus = () => answer;
     await broken.breakCircuit();
-    expect(await broken.ask('b')).toEqual(OPEN);
+    expect(await broken.ask('b')).toEqual(OPEN_FOR_TYPE);
   });
 }
 
@@ -240,7 +242,7 @@ test('35: calls that nobody can wait for any longer open it, too', async () => {
   await using broken = await startBroken({ REQUEST_DEADLINE_MS: '500' });
   broken.upstream.onStatus = () => undefined;
   await broken.breakCircuit();
-  expect(await broken.ask('b')).toEqual(OPEN);
+  expect(await broken.ask('b')).toEqual(OPEN_FOR_TYPE);
 });
 
 test('35: so do two failures in three, although none has nine others before it', async () => {

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { createLog } from '../../src/telemetry/log.ts';
 import { logEvents } from '../../src/telemetry/log-events.ts';
-import { createCircuitBreaker } from '../../src/upstream/circuit-breaker.ts';
+import { createCircuits } from '../../src/upstream/circuits.ts';
 import { UpstreamError } from '../../src/upstream/errors.ts';
 import type { CallOutcome } from '../../src/upstream/outcome.ts';
 import { circuitLog, OPEN, QUERY, startBroken, status } from '../support/broken-upstream.ts';
@@ -167,24 +167,31 @@ test('35: whose call opens the circuit is not made to wait for a second one', as
 
 const FAILURE = new UpstreamError('unavailable', 'No.', { requestId: undefined });
 
-/** A breaker of its own. */
-function createBreaker() {
+/** Circuits of their own; `vehicles` has not answered yet. */
+function createOwnCircuits() {
   const clock = new TestClock();
   const lines: string[] = [];
   const log = createLog('info', { write: (line) => void lines.push(line) });
-  const breaker = createCircuitBreaker({ clock, telemetry: logEvents(log), random: () => 0 });
+  const circuits = createCircuits({ clock, telemetry: logEvents(log), random: () => 0 });
   const { signal } = new AbortController();
+  let batches = 0;
+  const execute = (call: () => Promise<CallOutcome>) => {
+    batches += 1;
+    return circuits.execute({ participantType: 'vehicles', batchId: `b-${batches}` }, call, signal);
+  };
   return {
     clock,
-    breaker,
+    circuits,
     lines,
-    execute: (call: () => Promise<CallOutcome>) => breaker.execute(call, signal),
+    execute,
     async fail(times: number) {
       for (let index = 0; index < times; index += 1) {
-        await breaker.execute(
-          async () => ({ kind: 'fault', error: FAILURE, fault: 'it fails' }),
-          signal,
-        );
+        await execute(async () => ({
+          kind: 'fault',
+          error: FAILURE,
+          fault: 'it fails',
+          connected: true,
+        }));
       }
     },
   };
@@ -192,26 +199,29 @@ function createBreaker() {
 
 const undecided: [name: string, call: () => Promise<CallOutcome>][] = [
   ['ends in a fault of the gateway', () => Promise.reject(new Error('a bug'))],
-  ['finds no connection', async () => ({ kind: 'inconclusive', error: FAILURE })],
+  ['finds no connection', async () => ({ kind: 'inconclusive', error: FAILURE, connected: false })],
 ];
 
 for (const [name, call] of undecided) {
   test(`35: a deciding call that ${name} keeps the circuit open`, async () => {
-    const { clock, breaker, lines, execute, fail } = createBreaker();
+    const { clock, circuits, lines, execute, fail } = createOwnCircuits();
     await fail(10);
     clock.advance(1_000);
-    expect(breaker.waitMs()).toBe(undefined);
+    expect(circuits.availability('vehicles')).toMatchObject({ kind: 'probing' });
     await execute(call).catch(() => {});
-    expect([breaker.state(), breaker.waitMs()]).toEqual(['open', 1_000]);
+    expect(circuits.availability('vehicles')).toMatchObject({
+      kind: 'held',
+      error: { retryAfterMs: 1_000 },
+    });
     expect(circuitLog(lines)).toEqual(['circuit open: the upstream fails']);
   });
 
   test(`35: among faults in a row, a call that ${name} is no success`, async () => {
-    const { breaker, execute, fail } = createBreaker();
+    const { circuits, execute, fail } = createOwnCircuits();
     await fail(9);
     await execute(call).catch(() => {});
-    expect(breaker.state()).toBe('closed');
+    expect(circuits.state('vehicles')).toBe('closed');
     await fail(1);
-    expect(breaker.state()).toBe('open');
+    expect(circuits.state('vehicles')).toBe('open');
   });
 }

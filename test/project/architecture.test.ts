@@ -15,12 +15,16 @@ async function filesWith(pattern: RegExp): Promise<string[]> {
   return (await sources()).filter(([, text]) => pattern.test(text)).map(([path]) => path);
 }
 
-test('the circuit breaker has one caller, which one file makes', async () => {
-  expect(await filesWith(/\bbreaker\.(?:execute|waitMs|state)\(/)).toEqual([
-    'upstream/participant-service.ts',
+test('circuit breakers and retry budgets have one owner, which has one caller, and one file makes it', async () => {
+  expect(await filesWith(/\bbreaker\.(?:begin|waitMs|state)\(/)).toEqual(['upstream/circuits.ts']);
+  expect(await filesWith(/\bcreate(?:CircuitBreaker|RetryBudget)\(\{?\s*\w/)).toEqual([
+    'upstream/circuit-breaker.ts',
+    'upstream/circuits.ts',
+    'upstream/retry-budget.ts',
   ]);
-  expect(await filesWith(/upstream\/circuit-breaker\.ts'/)).toEqual(['tenants.ts']);
-  expect(await filesWith(/'\.\/circuit-breaker\.ts'/)).toEqual(['upstream/participant-service.ts']);
+  expect(await filesWith(/\bcircuits\.\w+\(/)).toEqual(['upstream/participant-service.ts']);
+  expect(await filesWith(/upstream\/circuits\.ts'/)).toEqual(['tenants.ts']);
+  expect(await filesWith(/'\.\/circuits\.ts'/)).toEqual(['upstream/participant-service.ts']);
 });
 
 test('an answer of the upstream is decoded in one place, and an error becomes public in one', async () => {

@@ -58,7 +58,14 @@ export function failure(message: string, extensions: object) {
   return { status: 200, body: { data: { batchStatus: null }, errors: [error] } };
 }
 
+const HELD = { code: 'UPSTREAM_UNAVAILABLE', retryAfterMs: expect.any(Number) };
+/** No connection can be had. */
 export const OPEN = failure(
   'The Participant Service fails: the gateway waits a moment before it asks again.',
-  { code: 'UPSTREAM_UNAVAILABLE', retryAfterMs: expect.any(Number) },
+  HELD,
+);
+/** The upstream fails for the participant type that is asked for. */
+export const OPEN_FOR_TYPE = failure(
+  'The Participant Service fails for this participant type: the gateway waits a moment before it asks again.',
+  HELD,
 );
