@@ -128,7 +128,7 @@ for (const [name, outcome] of [
     await call('drivers', FAULT, 'f');
     expect(circuits.availability('drivers')).toMatchObject({ error: { retryAfterMs: 1_000 } });
     clock.advance(1_000);
-    for (const batchId of ['a', 'b', 'c', 'd']) await call('drivers', outcome, batchId);
+    for (const batchId of ['g', 'h', 'i', 'j']) await call('drivers', outcome, batchId);
     expect(circuits.state('drivers')).toBe('open');
     await call('drivers', outcome, 'e');
     expect(circuits.state('drivers')).toBe('closed');
