@@ -131,8 +131,9 @@ export function createCircuits({ clock, telemetry, random }: CircuitsOptions): C
       );
       const [first] = open;
       if (first === undefined) return AVAILABLE;
+      const [holding = first] = open.filter(({ breaker }) => breaker.waitMs() !== undefined);
       const waits = open.flatMap(({ breaker }) => breaker.waitMs() ?? []);
-      const error = circuitOpen(first.name, Math.max(0, ...waits));
+      const error = circuitOpen(holding.name, Math.max(0, ...waits));
       return { kind: waits.length === 0 ? 'probing' : 'held', error };
     },
     state(participantType) {

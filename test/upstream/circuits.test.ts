@@ -194,6 +194,33 @@ test('81: a call that finds no connection tells nothing of its type, and keeps t
   expect(circuits.problem()).toBe('the Participant Service fails for drivers; the circuit is open');
 });
 
+test('81: of two circuits that are open, the error names the one that holds the call', async () => {
+  const { circuits, call, clock } = createTested();
+  await call('vehicles', OK);
+  const { promise, resolve } = Promise.withResolvers<CallOutcome>();
+  const { signal } = new AbortController();
+  const before = Array.from({ length: 10 }, (_, index) =>
+    circuits.execute({ participantType: 'vehicles', batchId: `b-${index}` }, () => promise, signal),
+  );
+  for (let index = 0; index < 10; index += 1) await call('drivers', UNREACHED);
+  clock.advance(500);
+  resolve(FAULT);
+  await Promise.all(before);
+  expect(circuits.availability('vehicles')).toMatchObject({
+    kind: 'held',
+    error: { message: expect.stringContaining('fails: '), retryAfterMs: 1_000 },
+  });
+  clock.advance(500);
+  expect(circuits.availability('vehicles')).toMatchObject({
+    kind: 'held',
+    error: {
+      message: expect.stringContaining('fails for this participant type: '),
+      retryAfterMs: 500,
+    },
+  });
+  expect(circuits.availability('drivers').kind).toBe('probing');
+});
+
 test('81: 1,000 types have circuits of their own; who has answered longest ago goes, but none that is open', async () => {
   const { circuits, call, open } = createTested();
   for (let index = 0; index < 1_000; index += 1) await call(`t-${index}`, OK);
