@@ -329,7 +329,7 @@ test('81: an upstream that refuses connections has one circuit for all types, wh
   expect(isolated.circuitEvents()).toHaveLength(2);
 });
 
-test('81: an answer to another request is that batch’s failure: connections are renewed once a second at most', async () => {
+test('81: an answer to another request is the failure of that batch: connections are renewed once a second at most', async () => {
   await using isolated = await startIsolated();
   const { clock, ask, fail, expectFresh } = isolated;
   const echo = { queryString: 'batchId=another' };
