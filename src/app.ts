@@ -34,6 +34,7 @@ import { createSendRoom } from './server/send-room.ts';
 import { createHttpServer, type Server } from './server/server.ts';
 import { createSlowReaders } from './server/slow-readers.ts';
 import { createGraphiQL } from './server/static.ts';
+import { createHeldStatuses } from './status/held-statuses.ts';
 import {
   createIssuerClient,
   createTenantServices,
@@ -193,6 +194,7 @@ async function createGraphQLHandler(
     persistedDocuments: await createPersistedDocuments(settings, schema),
     responseCache: createResponseCache(clock),
     statuses,
+    heldStatuses: createHeldStatuses(),
     participantTypes: settings.participantTypes,
     maxBatches: limits.maxBatches,
     maxResponseBytes: settings.responseMaxBytes,

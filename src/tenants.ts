@@ -127,13 +127,19 @@ export function createServiceGrant(
   });
 }
 
+/**
+ * What an answer may take in memory, as a multiple of the longest that is read. Lists of records take two to three
+ * bytes for each of text, and are estimated at up to five; a list of empty objects takes 21.
+ */
+const PARSED_PER_TEXT = 10;
+
 /** Of the shorter of the two time limits. */
 const PATIENCE = 0.8;
 
 /** `onRenewal` is called when connections are renewed because of an answer to another request. */
 export function createServiceCall(
   service: ParticipantServiceSettings,
-  { upstreamTimeoutMs, requestDeadlineMs }: Settings,
+  { upstreamTimeoutMs, requestDeadlineMs, upstreamMaxBodyBytes }: Settings,
   client: HttpClient,
   clock: Clock,
   onRenewal: () => void,
@@ -145,6 +151,7 @@ export function createServiceCall(
     tokenHeader: service.token.header,
     clock,
     patienceMs: PATIENCE * Math.min(upstreamTimeoutMs, requestDeadlineMs),
+    maxParsedBytes: PARSED_PER_TEXT * upstreamMaxBodyBytes,
     onForeignAnswer({ via }) {
       if (client.renewConnections(via)) onRenewal();
     },

@@ -55,8 +55,10 @@ export interface Answer {
   /** Bytes of its body, at the most: what it may take to hold it. */
   readonly maxBytes: number;
   readonly summary: AnswerSummary;
-  /** Writes the body out. To be called once. */
+  /** Writes the body out, and lets go what it is made of. To be called once. */
   serialize(): string;
+  /** To be called in the place of that where nobody wants it any more. */
+  discard(): void;
 }
 
 /** An answer whose body is at hand. */
@@ -65,7 +67,14 @@ export function textAnswer(
   { status, headers, summary }: Pick<Answer, 'status' | 'headers' | 'summary'>,
 ): Answer {
   // A character takes three bytes at the most; a pair of surrogates four.
-  return { status, headers, maxBytes: 3 * body.length, summary, serialize: () => body };
+  return {
+    status,
+    headers,
+    maxBytes: 3 * body.length,
+    summary,
+    serialize: () => body,
+    discard() {},
+  };
 }
 
 /** Who asks. */

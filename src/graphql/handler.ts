@@ -13,6 +13,7 @@ import { RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
 import { negotiate } from '../lib/media-type.ts';
+import type { HeldStatuses } from '../status/held-statuses.ts';
 import { createStatusLoader, type LoadSummary } from '../status/loader.ts';
 import type { Requester, StatusService } from '../status/service.ts';
 import type { GraphQLContext } from './context.ts';
@@ -33,6 +34,7 @@ interface HandlerOptions extends PublicErrorOptions {
   persistedDocuments: PersistedDocuments;
   responseCache: ResponseCache;
   statuses: StatusService;
+  heldStatuses: HeldStatuses;
   participantTypes: ReadonlySet<string>;
   /** Different batches that one request may ask for. */
   maxBatches: number;
@@ -77,26 +79,46 @@ export function createHandler(options: HandlerOptions): Handler {
 
   async function execute(
     operation: PreparedOperation,
-    { query, variables }: GraphQLParameters,
+    parameters: GraphQLParameters,
     question: Question,
     context: RequestContext,
     asker: Asker,
   ): Promise<Answer> {
     const { mediaType } = question;
-    const faults = operation.faultsOfVariables(variables);
+    const faults = operation.faultsOfVariables(parameters.variables);
     if (faults.length > 0) return answerErrors(faults, operation.name, mediaType, context);
-    const user = options.forwardUserInfo ? toEndUser(asker.principal) : undefined;
-    const requester = new ContextRequester(asker.caller, user, context);
-    const loader = createStatusLoader(statuses, requester, options.maxBatches);
-    const { principal } = asker;
-    const contextValue: GraphQLContext = { principal, statuses: loader, participantTypes };
+    const { principal, caller } = asker;
+    const user = options.forwardUserInfo ? toEndUser(principal) : undefined;
+    const requester = new ContextRequester(caller, user, context);
+    const { maxBatches, heldStatuses } = options;
+    const loader = createStatusLoader(statuses, requester, maxBatches, heldStatuses);
+    const contextValue = { principal, statuses: loader, participantTypes };
+    try {
+      return await executeIn(contextValue, operation, parameters, question, context);
+    } catch (error) {
+      loader.release();
+      throw error;
+    }
+  }
+
+  async function executeIn(
+    contextValue: GraphQLContext,
+    operation: PreparedOperation,
+    { query, variables }: GraphQLParameters,
+    question: Question,
+    context: RequestContext,
+  ): Promise<Answer> {
+    const { mediaType } = question;
     const { data, errors } = await operation.execute({ contextValue, variables });
-    const loaded = loader.summary();
+    const loaded = contextValue.statuses.summary();
     // Variables that cannot be coerced: nothing was executed.
-    if (data === undefined) return answerErrors(errors ?? [], operation.name, mediaType, context);
+    if (data === undefined) {
+      contextValue.statuses.release();
+      return answerErrors(errors ?? [], operation.name, mediaType, context);
+    }
 
     let result = toResult(data, errors, context);
-    const longestField = query.length + LONGEST_TEXT + LONGEST_ESCAPE * loaded.largestSize;
+    const longestField = query.length + LONGEST_TEXT + LONGEST_ESCAPE * loaded.longestText;
     let maxBytes = result.errorsSize + operation.measured.maxFields * longestField;
     if (maxBytes > SHORT_ANSWER_BYTES) {
       maxBytes = sizeOf(result, maxResponseBytes);
@@ -114,11 +136,13 @@ export function createHandler(options: HandlerOptions): Handler {
       maxBytes,
       summary: toSummary(operation.name, shown, loaded),
       serialize() {
+        contextValue.statuses.release();
         if (shown !== undefined) return JSON.stringify({ errors: shown.errors, data: result.data });
         const body = JSON.stringify({ data: result.data });
         responseCache.set(question, answer, body, loaded.freshUntil);
         return body;
       },
+      discard: () => contextValue.statuses.release(),
     };
     return answer;
   }

@@ -95,6 +95,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     const outcome: Outcome = { answer: undefined, subject: undefined, refusal: undefined };
     let held: HeldRequest | undefined;
     let sending: Sending | undefined;
+    let unwritten: Answer | undefined;
     response.once('close', () => {
       context.end(response.writableFinished);
       held?.leave();
@@ -113,10 +114,12 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       const answer =
         handler.cached(question, asker.principal) ??
         (await handler.handle(question, context, asker));
+      unwritten = answer;
       const entering = sendRoom.enter(answer.maxBytes, asker.caller, context);
       sending = entering instanceof Promise ? await entering : entering;
       outcome.answer = answer;
     } catch (error) {
+      unwritten?.discard();
       if (!(error instanceof RefusedRequest)) throw error;
       if (!isShort(request, maxBodyBytes)) response.setHeader('connection', 'close');
       outcome.subject ??= error.subject;
@@ -125,6 +128,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     }
     if (response.closed) {
       // The client went away meanwhile: nothing is written out for nobody.
+      outcome.answer.discard();
       sending?.leave();
       return;
     }

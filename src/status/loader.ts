@@ -1,7 +1,8 @@
 import DataLoader from 'dataloader';
 import { type BatchKey, toEntityId } from '../core/batch-key.ts';
 import { FieldError } from '../core/errors.ts';
-import type { UpstreamError } from '../upstream/errors.ts';
+import { UpstreamError } from '../upstream/errors.ts';
+import type { HeldStatuses } from './held-statuses.ts';
 import type { Requester, StatusService } from './service.ts';
 import type { BatchStatus } from './status.ts';
 
@@ -17,8 +18,8 @@ export interface LoadSummary {
    * Infinity where there is none.
    */
   readonly freshUntil: number;
-  /** The `size` of the largest of them; 0 where there is none. */
-  readonly largestSize: number;
+  /** The `textLength` of the longest of them; 0 where there is none. */
+  readonly longestText: number;
 }
 
 /**
@@ -26,9 +27,14 @@ export interface LoadSummary {
  * request, never shared between two.
  */
 export interface StatusLoader {
-  /** Rejects with an `UpstreamError`, or the reason of the requester's signal. */
+  /**
+   * Rejects with an `UpstreamError`, the reason of the requester's signal, or a {@link FieldError}: for too many keys,
+   * and where there is no memory for the status.
+   */
   load(key: BatchKey): Promise<BatchStatus>;
   summary(): LoadSummary;
+  /** To be called when what was loaded is not needed any more: it may hold much memory. */
+  release(): void;
 }
 
 /**
@@ -40,26 +46,45 @@ export function createStatusLoader(
   service: StatusService,
   requester: Requester,
   maxKeys: number,
+  heldStatuses: HeldStatuses,
 ): StatusLoader {
+  const held: object[] = [];
+  let isReleased = false;
   let asked = 0;
   let upstreamCalls = 0;
   let staleStatuses = 0;
   let freshUntil = Number.POSITIVE_INFINITY;
-  let largestSize = 0;
+  let longestText = 0;
   const staleBecause: UpstreamError[] = [];
 
   async function loadOne(key: BatchKey): Promise<BatchStatus | Error> {
     const result = await service.get(key, requester);
     upstreamCalls += result.upstreamCalls;
-    if ('error' in result) return toError(result.error);
+    if ('error' in result) {
+      const { error } = result;
+      if (!(error instanceof UpstreamError)) return toError(error);
+      return hold(error, error.size) ? error : overloaded();
+    }
+    const { status } = result;
+    if (!hold(status.data, status.size)) return overloaded();
     freshUntil = Math.min(freshUntil, result.freshUntil);
-    largestSize = Math.max(largestSize, result.status.size);
+    longestText = Math.max(longestText, status.textLength);
     const failure = result.staleBecause;
     if (failure !== undefined) {
+      if (!hold(failure, failure.size)) return overloaded();
       staleStatuses += 1;
       if (!staleBecause.some(({ kind }) => kind === failure.kind)) staleBecause.push(failure);
     }
-    return result.status;
+    return status;
+  }
+
+  /** Until the loader is released. */
+  function hold(object: object, bytes: number): boolean {
+    // The request has its answer already.
+    if (isReleased) return false;
+    const isHeld = heldStatuses.hold(object, bytes);
+    if (isHeld) held.push(object);
+    return isHeld;
   }
 
   const loader = new DataLoader<BatchKey, BatchStatus, string>(
@@ -78,11 +103,21 @@ export function createStatusLoader(
   );
   return {
     load: (key) => loader.load(key),
-    summary: () => ({ upstreamCalls, staleStatuses, staleBecause, freshUntil, largestSize }),
+    summary: () => ({ upstreamCalls, staleStatuses, staleBecause, freshUntil, longestText }),
+    release() {
+      isReleased = true;
+      for (const object of held.splice(0)) heldStatuses.release(object);
+    },
   };
 }
 
 /** An abort's reason can be anything; DataLoader tells a failure by its being an Error. */
 function toError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error('the request was aborted', { cause: reason });
+}
+
+function overloaded(): FieldError {
+  const message =
+    'The requests under way hold as much as there is memory for: try again in a moment.';
+  return new FieldError('OVERLOADED', message);
 }

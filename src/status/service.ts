@@ -74,12 +74,11 @@ export interface StatusService {
   get(key: BatchKey, requester: Requester): Promise<StatusResult>;
 }
 
-/**
- * Bounds of the cache: in number, and in characters of the answers that they came from (parsed, they take
- * several times that).
- */
+/** Bounds of the cache: in number, and in bytes as they are held. */
 const MAX_ENTRIES = 10_000;
-const MAX_ENTRIES_SIZE = 16 * 1024 * 1024;
+const MAX_ENTRIES_SIZE = 32 * 1024 * 1024;
+/** What an entry takes beside the upstream's answer: its key, typed fields, dates, its place in the cache. */
+const ENTRY_SIZE = 1_024;
 
 interface CacheEntry {
   readonly status: BatchStatus;
@@ -114,7 +113,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
   const entries = new LRUCache<string, CacheEntry>({
     max: MAX_ENTRIES,
     maxSize: MAX_ENTRIES_SIZE,
-    sizeCalculation: ({ status }) => status.size + 1,
+    sizeCalculation: ({ status }) => status.size + ENTRY_SIZE,
     perf: clock,
     ttlResolution: 0,
   });

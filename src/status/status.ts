@@ -25,15 +25,18 @@ export interface BatchStatus {
   readonly successes: readonly JsonValue[] | null;
   /** The records that failed, as they came; null when the upstream lists none. */
   readonly failures: readonly JsonValue[] | null;
-  /** Length of the answer's text, a measure for the memory it takes. */
+  /** Bytes that `data` and `request` take in memory at most. */
   readonly size: number;
+  /** Length of the answer's text, in characters. */
+  readonly textLength: number;
 }
 
 interface BatchStatusSource {
   key: BatchKey;
-  envelope: SuccessEnvelope;
+  envelope: Pick<SuccessEnvelope, 'data' | 'request'>;
   fetchedAt: Date;
   size: number;
+  textLength: number;
   /** In upper case. */
   finishedStatuses: ReadonlySet<string>;
 }
@@ -62,7 +65,7 @@ const FAILURE_LISTS: readonly string[] = ['errors', 'failureDetails'];
  * are found without regard to case.
  */
 export function toBatchStatus(source: BatchStatusSource): BatchStatus {
-  const { key, envelope, fetchedAt, size, finishedStatuses } = source;
+  const { key, envelope, fetchedAt, size, textLength, finishedStatuses } = source;
   const { data, request } = envelope;
   const meta = member(data, 'meta');
   const isCore = isJsonObject(meta);
@@ -80,6 +83,7 @@ export function toBatchStatus(source: BatchStatusSource): BatchStatus {
     fetchedAt,
     stale: false,
     size,
+    textLength,
     status,
     finished: isFinished(status, counts, finishedStatuses),
     totalCount: counts.total,

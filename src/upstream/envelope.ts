@@ -6,6 +6,7 @@ import {
   parseJson,
   toLabel,
 } from '../lib/json.ts';
+import { bytesPerCharacter, JSON_BYTES, type JsonShapes } from '../lib/json-size.ts';
 
 /** The upstream's echo of the request that it got. */
 export interface UpstreamEcho {
@@ -19,6 +20,8 @@ export interface UpstreamEcho {
 export interface SuccessEnvelope {
   data: JsonObject;
   request: UpstreamEcho;
+  /** Bytes that both take in memory at most. */
+  size: number;
 }
 
 /** An answer of any other status: `{ error, request }`. */
@@ -27,6 +30,8 @@ interface ErrorEnvelope {
   description: string | null;
   additionalInfo: JsonValue;
   request: UpstreamEcho | null;
+  /** Bytes that all of it takes in memory at most. */
+  size: number;
 }
 
 /*
@@ -36,6 +41,7 @@ interface ErrorEnvelope {
  * but what is there must have the documented type. `data` belongs to the client: it stays as it came.
  *
  * `secrets` are texts that must not be handed on, should the upstream quote one: they are redacted.
+ * `shapes` are those of earlier answers.
  */
 
 type DecodedSuccess =
@@ -46,12 +52,17 @@ type DecodedSuccess =
   | { readonly kind: 'malformed' };
 
 /** Decodes the answer of a success. Never throws. */
-export function decodeSuccessEnvelope(body: string, secrets: readonly string[]): DecodedSuccess {
+export function decodeSuccessEnvelope(
+  body: string,
+  secrets: readonly string[],
+  shapes: JsonShapes,
+): DecodedSuccess {
   try {
-    const envelope = toObject(parseBody(body, secrets));
+    const { value, size } = parseBody(body, secrets, shapes);
+    const envelope = toObject(value);
     const data = toObject(member(envelope, 'data'));
     const request = toEcho(member(envelope, 'request')) ?? EMPTY_ECHO;
-    return { kind: 'envelope', envelope: { data, request } };
+    return { kind: 'envelope', envelope: { data, request, size } };
   } catch (error) {
     if (error instanceof MalformedEnvelope) return { kind: error.kind };
     throw error;
@@ -62,9 +73,11 @@ export function decodeSuccessEnvelope(body: string, secrets: readonly string[]):
 export function decodeErrorEnvelope(
   body: string,
   secrets: readonly string[],
+  shapes: JsonShapes,
 ): ErrorEnvelope | undefined {
   return unlessMalformed(() => {
-    const envelope = toObject(parseBody(body, secrets));
+    const { value, size } = parseBody(body, secrets, shapes);
+    const envelope = toObject(value);
     const error = toObject(member(envelope, 'error'));
     const code = member(error, 'code');
     return {
@@ -74,6 +87,7 @@ export function decodeErrorEnvelope(
       additionalInfo: member(error, 'additionalInfo') ?? null,
       // A malformed echo must not hide what the error says.
       request: unlessMalformed(() => toEcho(member(envelope, 'request'))) ?? null,
+      size,
     };
   });
 }
@@ -124,7 +138,21 @@ function toText(value: JsonValue | undefined): string | null {
 /** No status is nested like that; JSON.stringify overflows the stack some thousand levels down. */
 const MAX_NESTING = 200;
 
-function parseBody(body: string, secrets: readonly string[]): JsonValue {
+/** What goes along with the walk through a value. */
+interface Walk {
+  readonly secrets: readonly string[];
+  readonly shapes: JsonShapes;
+  /** Of the value's texts. */
+  readonly bytesPerCharacter: number;
+  /** Bytes that the value takes at most, as far as it was walked. */
+  size: number;
+}
+
+function parseBody(
+  body: string,
+  secrets: readonly string[],
+  shapes: JsonShapes,
+): { value: JsonValue; size: number } {
   let value: JsonValue;
   try {
     value = parseJson(body);
@@ -132,8 +160,15 @@ function parseBody(body: string, secrets: readonly string[]): JsonValue {
     throw new MalformedEnvelope(isJson(body) ? 'unsafe' : 'malformed');
   }
   // Where there are escapes the text does not tell: some serialisers write "/" or "+" as one.
-  const mayQuote = body.includes('\\') || secrets.some((secret) => body.includes(secret));
-  return redactAll(value, MAX_NESTING, mayQuote ? secrets : []);
+  const hasEscapes = body.includes('\\');
+  const mayQuote = hasEscapes || secrets.some((secret) => body.includes(secret));
+  const walk: Walk = {
+    secrets: mayQuote ? secrets : [],
+    shapes,
+    bytesPerCharacter: hasEscapes ? 2 : bytesPerCharacter(body),
+    size: 0,
+  };
+  return { value: redactAll(value, MAX_NESTING, walk), size: walk.size };
 }
 
 function isJson(text: string): boolean {
@@ -146,24 +181,38 @@ function isJson(text: string): boolean {
   }
 }
 
-/** The value itself, walked once: its depth is checked, and secrets in it are redacted. */
-function redactAll(value: JsonValue, levels: number, secrets: readonly string[]): JsonValue {
-  if (typeof value === 'string') return redact(value, secrets);
+/** The value itself, walked once: depth and size are measured, and secrets in it are redacted. */
+function redactAll(value: JsonValue, levels: number, walk: Walk): JsonValue {
+  const { secrets, shapes } = walk;
+  if (typeof value === 'string') {
+    walk.size += JSON_BYTES.string + walk.bytesPerCharacter * value.length;
+    return redact(value, secrets);
+  }
   if (typeof value === 'number' || JSON.isRawJSON(value)) {
+    walk.size += typeof value === 'number' ? JSON_BYTES.number : JSON_BYTES.rawNumber;
+    if (JSON.isRawJSON(value)) walk.size += value.rawJSON.length;
     // A token can be digits alone.
     const digits = toLabel(value) ?? '';
     return secrets.some((secret) => digits.includes(secret)) ? redact(digits, secrets) : value;
   }
-  if (typeof value !== 'object' || value === null) return value;
+  if (typeof value !== 'object' || value === null) {
+    walk.size += JSON_BYTES.literal;
+    return value;
+  }
   if (levels === 0) throw new MalformedEnvelope('unsafe');
   if (Array.isArray(value)) {
+    walk.size += JSON_BYTES.array;
     for (let index = 0; index < value.length; index += 1) {
-      value[index] = redactAll(value[index] ?? null, levels - 1, secrets);
+      value[index] = redactAll(value[index] ?? null, levels - 1, walk);
     }
     return value;
   }
+  walk.size += JSON_BYTES.object;
+  let shape = shapes.root;
   for (const name in value) {
-    const inside = redactAll(value[name] ?? null, levels - 1, secrets);
+    walk.size += shapes.bytesOfName(shape, name, walk.bytesPerCharacter);
+    shape = shapes.with(shape, name);
+    const inside = redactAll(value[name] ?? null, levels - 1, walk);
     const shownName = redact(name, secrets);
     if (shownName !== name) delete value[name];
     value[shownName] = inside;

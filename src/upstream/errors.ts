@@ -47,6 +47,8 @@ interface UpstreamErrorDetails {
   /** Milliseconds until another try makes sense, when somebody said so. */
   retryAfterMs?: number | undefined;
   upstream?: UpstreamReport | undefined;
+  /** Bytes that `upstream` takes in memory at most; 0 by default. */
+  size?: number | undefined;
 }
 
 /** A status that could not be fetched. The message is fit for the client. */
@@ -56,6 +58,7 @@ export class UpstreamError extends Error {
   readonly requestId: string | undefined;
   readonly retryAfterMs: number | undefined;
   readonly upstream: UpstreamReport | undefined;
+  readonly size: number;
 
   constructor(kind: UpstreamErrorKind, message: string, details: UpstreamErrorDetails) {
     super(message);
@@ -63,6 +66,7 @@ export class UpstreamError extends Error {
     this.requestId = details.requestId;
     this.retryAfterMs = details.retryAfterMs;
     this.upstream = details.upstream;
+    this.size = details.size ?? 0;
   }
 }
 

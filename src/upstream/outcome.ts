@@ -45,8 +45,10 @@ export interface StatusAnswer {
   readonly envelope: SuccessEnvelope;
   /** When it came, on the wall clock. */
   readonly fetchedAt: Date;
-  /** Length of its text, in characters. */
+  /** Bytes that it takes in memory at most. */
   readonly size: number;
+  /** Length of its text, in characters. */
+  readonly textLength: number;
 }
 
 /** The outcome of a call that has no answer. */
@@ -75,13 +77,17 @@ export function toOutcome(
       return { kind: 'transient', error, fault, connected };
     }
     case 'too-large': {
-      const message = 'The Participant Service answered more than the gateway reads.';
-      // That is the batch, and the gateway's own limit.
-      return { kind: 'refused', error: failed('bad-response', message) };
+      return tooLargeAnswer(requestId);
     }
     case 'malformed': {
       const message = 'The Participant Service answered something that cannot be read.';
       return { kind: 'fault', error: failed('bad-response', message), fault, connected };
     }
   }
+}
+
+/** An answer that is longer than the gateway reads, or takes more memory. That is the batch, and the gateway's limit. */
+export function tooLargeAnswer(requestId: string): CallOutcome {
+  const message = 'The Participant Service answered more than the gateway reads.';
+  return { kind: 'refused', error: new UpstreamError('bad-response', message, { requestId }) };
 }

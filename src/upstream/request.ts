@@ -5,6 +5,7 @@ import type { HttpClient, HttpRequest } from '../http-client/client.ts';
 import { HttpClientError } from '../http-client/errors.ts';
 import type { HttpResponse } from '../http-client/response-collector.ts';
 import type { Clock } from '../lib/clock.ts';
+import { JsonShapes } from '../lib/json-size.ts';
 import { urlBelow } from '../lib/url.ts';
 import type { AccessToken } from '../tokens/token-cache.ts';
 import { UpstreamError } from './errors.ts';
@@ -29,6 +30,8 @@ interface StatusCallOptions {
   clock: Clock;
   /** A call that is given up sooner, in milliseconds from when it was sent, tells nothing of the upstream. */
   patienceMs: number;
+  /** An answer that may take more memory than that once it is parsed is refused, in bytes. */
+  maxParsedBytes: number;
   /** Called when an answer was somebody else's: its connection is out of step. */
   onForeignAnswer(answer: HttpResponse): void;
 }
@@ -46,7 +49,8 @@ export type StatusCall = (
 ) => Promise<CallOutcome>;
 
 export function createStatusCall(options: StatusCallOptions): StatusCall {
-  const { send, baseUrl, tenantId, tokenHeader, clock, patienceMs } = options;
+  const { send, baseUrl, tenantId, tokenHeader, clock, patienceMs, maxParsedBytes } = options;
+  const shapes = new JsonShapes();
   const { origin, pathname } = urlBelow(baseUrl, '/core/api/v2/participants/');
   const participantsUrl = { origin, pathname };
 
@@ -90,7 +94,7 @@ export function createStatusCall(options: StatusCallOptions): StatusCall {
         ? { kind: 'fault', error: timeout, fault: error.message, connected }
         : { kind: 'inconclusive', error: timeout, connected };
     }
-    const answer = { requestId, response, secrets: secretsOf(token) };
+    const answer = { requestId, response, secrets: secretsOf(token), maxParsedBytes, shapes };
     const outcome = judgeResponse(key, answer, clock.date());
     if (outcome.kind === 'foreign') options.onForeignAnswer(response);
     return outcome;

@@ -1,10 +1,11 @@
 import type { BatchKey } from '../core/batch-key.ts';
 import { type HttpResponse, headerOf } from '../http-client/response-collector.ts';
 import { readRetryAfterMs } from '../http-client/retry-after.ts';
+import { estimateParsedBytes, type JsonShapes } from '../lib/json-size.ts';
 import { isEchoOf } from './echo.ts';
 import { decodeErrorEnvelope, decodeSuccessEnvelope } from './envelope.ts';
 import { UpstreamError, type UpstreamErrorKind } from './errors.ts';
-import type { CallOutcome } from './outcome.ts';
+import { type CallOutcome, tooLargeAnswer } from './outcome.ts';
 
 /** An answer of the upstream, and what of the request must not come back to anybody. */
 interface UpstreamResponse {
@@ -12,17 +13,23 @@ interface UpstreamResponse {
   requestId: string;
   response: HttpResponse;
   secrets: readonly string[];
+  /** What its body may take in memory once it is parsed, in bytes. */
+  maxParsedBytes: number;
+  /** Of earlier answers. */
+  shapes: JsonShapes;
 }
 
 /** What an answer means. It is decoded here, and nowhere else. */
 export function judgeResponse(key: BatchKey, answer: UpstreamResponse, now: Date): CallOutcome {
-  const { response, secrets } = answer;
+  const { response, secrets, shapes } = answer;
+  const estimate = estimateOf(answer);
   if (response.status < 200 || response.status > 299) {
-    const outcome = judgeError(answer, now);
+    const outcome = judgeError(answer, estimate, now);
     const echo = outcome.kind === 'ok' ? undefined : outcome.error.upstream?.request;
     return echo && !isEchoOf(key, echo) ? foreign(answer) : outcome;
   }
-  const decoded = decodeSuccessEnvelope(response.body, secrets);
+  if (estimate > answer.maxParsedBytes) return tooLargeAnswer(answer.requestId);
+  const decoded = decodeSuccessEnvelope(response.body, secrets, shapes);
   switch (decoded.kind) {
     case 'malformed':
       return badResponse(NOT_THE_ENVELOPE, answer);
@@ -32,7 +39,9 @@ export function judgeResponse(key: BatchKey, answer: UpstreamResponse, now: Date
     case 'envelope': {
       const { envelope } = decoded;
       if (!isEchoOf(key, envelope.request)) return foreign(answer);
-      return { kind: 'ok', answer: { envelope, fetchedAt: now, size: response.body.length } };
+      const size = Math.min(envelope.size, estimate);
+      const textLength = response.body.length;
+      return { kind: 'ok', answer: { envelope, fetchedAt: now, size, textLength } };
     }
   }
 }
@@ -40,8 +49,18 @@ export function judgeResponse(key: BatchKey, answer: UpstreamResponse, now: Date
 const NOT_THE_ENVELOPE =
   'The Participant Service answered something that is not its documented envelope.';
 
-function judgeError(answer: UpstreamResponse, now: Date): CallOutcome {
-  const { requestId, response, secrets } = answer;
+/** Shorter bodies take little, whatever they say: they are measured as they are decoded. */
+const MIN_LENGTH_ESTIMATED = 4 * 1024;
+
+/** How many bytes the body takes at most once it is parsed; for a short one the most that may be. */
+function estimateOf({ response: { body }, maxParsedBytes }: UpstreamResponse): number {
+  return body.length < MIN_LENGTH_ESTIMATED
+    ? maxParsedBytes
+    : estimateParsedBytes(body, maxParsedBytes);
+}
+
+function judgeError(answer: UpstreamResponse, estimate: number, now: Date): CallOutcome {
+  const { requestId, response, secrets, shapes } = answer;
   const { status } = response;
   if (status < 400) {
     return badResponse(
@@ -49,7 +68,9 @@ function judgeError(answer: UpstreamResponse, now: Date): CallOutcome {
       answer,
     );
   }
-  const envelope = decodeErrorEnvelope(response.body, secrets);
+  // What a refusal says beside its status is not worth more than the status.
+  const isTooLarge = estimate > answer.maxParsedBytes;
+  const envelope = isTooLarge ? undefined : decodeErrorEnvelope(response.body, secrets, shapes);
   const upstream = {
     status,
     code: envelope?.code ?? null,
@@ -64,6 +85,7 @@ function judgeError(answer: UpstreamResponse, now: Date): CallOutcome {
     requestId,
     retryAfterMs,
     upstream,
+    size: envelope && Math.min(envelope.size, estimate),
   });
   if (status < 500) return { kind: 'refused', error };
   const kind = status >= 502 && status <= 504 ? 'transient' : 'fault';

@@ -10,6 +10,7 @@ import { toCountingSchema } from '../../src/graphql/response-size.ts';
 import { createSubgraphSchema } from '../../src/graphql/schema/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { parseJson } from '../../src/lib/json.ts';
+import { createHeldStatuses } from '../../src/status/held-statuses.ts';
 import { type BatchStatus, toBatchStatus } from '../../src/status/status.ts';
 import { UpstreamError } from '../../src/upstream/errors.ts';
 import { type RandomDocument, randomDocument } from '../support/random-document.ts';
@@ -33,6 +34,7 @@ function statusOf(key: BatchStatus['key']): BatchStatus {
     },
     fetchedAt: new Date('2026-01-31T12:00:00.000Z'),
     size: 1,
+    textLength: 1_000,
     finishedStatuses: new Set(),
   });
 }
@@ -56,6 +58,7 @@ function createTestHandler(schema: GraphQLSchema): Handler {
     }),
     persistedDocuments: createPlainDocuments(),
     responseCache: createResponseCache(systemClock),
+    heldStatuses: createHeldStatuses(),
     statuses: {
       async get(key) {
         const kind = { gone: 'not-found', down: 'unavailable' } as const;

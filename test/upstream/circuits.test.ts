@@ -9,9 +9,14 @@ const error = new UpstreamError('unavailable', 'No.', { requestId: undefined });
 const OK: CallOutcome = {
   kind: 'ok',
   answer: {
-    envelope: { data: {}, request: { uri: null, method: null, queryString: null, body: null } },
+    envelope: {
+      data: {},
+      request: { uri: null, method: null, queryString: null, body: null },
+      size: 2,
+    },
     fetchedAt: new Date(0),
     size: 2,
+    textLength: 2,
   },
 };
 const FAULT: CallOutcome = { kind: 'fault', error, fault: 'status 500', connected: true };
