@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { RefusedRequest } from '../core/errors.ts';
+import { textBytes } from '../lib/json-size.ts';
 
 /** Requests that name their document by its hash. */
 export interface PersistedDocuments {
@@ -40,10 +41,10 @@ export function createTrustedDocuments(texts: ReadonlyMap<string, string>): Pers
   };
 }
 
-/** Bounds of what is remembered: in number, and in characters. A document left out is sent again. */
+/** Bounds of what is remembered: in number, and in bytes of memory. A document left out is sent again. */
 const MAX_TEXTS = 1_000;
-const MAX_ALL_TEXTS_LENGTH = 1024 * 1024;
-const MAX_TEXT_LENGTH = 16 * 1024;
+const MAX_ALL_BYTES = 1024 * 1024;
+const MAX_BYTES = 16 * 1024;
 
 /**
  * Apollo's automatic persisted queries: a hash that comes with its text is remembered, one that comes
@@ -52,9 +53,9 @@ const MAX_TEXT_LENGTH = 16 * 1024;
 export function createAutomaticPersistedQueries(): PersistedDocuments {
   const texts = new LRUCache<string, string>({
     max: MAX_TEXTS,
-    maxSize: MAX_ALL_TEXTS_LENGTH,
-    maxEntrySize: MAX_TEXT_LENGTH,
-    sizeCalculation: (text) => text.length || 1,
+    maxSize: MAX_ALL_BYTES,
+    maxEntrySize: MAX_BYTES,
+    sizeCalculation: textBytes,
   });
   return {
     resolve(params) {

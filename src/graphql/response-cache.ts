@@ -2,11 +2,14 @@ import { LRUCache } from 'lru-cache';
 import { type Answer, type AnswerSummary, NOTHING_LOADED, textAnswer } from '../core/answer.ts';
 import type { Principal } from '../core/principal.ts';
 import type { Clock } from '../lib/clock.ts';
+import { textBytes } from '../lib/json-size.ts';
 
-/** Bounds of what is kept: in number, and in characters of requests and answers together. */
+/** Bounds of what is kept: in number, and in bytes that requests and answers take in memory together. */
 const MAX_ENTRIES = 10_000;
-const MAX_ALL_CHARACTERS = 16 * 1024 * 1024;
-const MAX_CHARACTERS = 256 * 1024;
+const MAX_ALL_BYTES = 16 * 1024 * 1024;
+const MAX_BYTES = 256 * 1024;
+/** What an entry takes beside its texts. */
+const ENTRY_BYTES = 512;
 
 /** What an answer depends on, whole. */
 export interface Question {
@@ -38,16 +41,16 @@ export function responseKey({ principal, mediaType, method, text }: Question): s
 
 interface Entry {
   readonly answer: Answer;
-  /** Of its body, in characters. */
-  readonly length: number;
+  /** What its body takes in memory. */
+  readonly bodyBytes: number;
 }
 
 export function createResponseCache(clock: Clock): ResponseCache {
   const entries = new LRUCache<string, Entry>({
     max: MAX_ENTRIES,
-    maxSize: MAX_ALL_CHARACTERS,
-    maxEntrySize: MAX_CHARACTERS,
-    sizeCalculation: ({ length }, key) => key.length + length,
+    maxSize: MAX_ALL_BYTES,
+    maxEntrySize: MAX_BYTES,
+    sizeCalculation: ({ bodyBytes }, key) => ENTRY_BYTES + textBytes(key) + bodyBytes,
     perf: clock,
     ttlResolution: 0,
   });
@@ -57,7 +60,7 @@ export function createResponseCache(clock: Clock): ResponseCache {
       const ttl = freshUntil - clock.now();
       if (ttl > 0 && ttl < Number.POSITIVE_INFINITY) {
         const kept = textAnswer(body, { ...answer, summary: toCached(answer.summary) });
-        entries.set(responseKey(question), { answer: kept, length: body.length }, { ttl });
+        entries.set(responseKey(question), { answer: kept, bodyBytes: textBytes(body) }, { ttl });
       }
     },
   };

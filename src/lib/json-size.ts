@@ -33,6 +33,11 @@ export function bytesPerCharacter(text: string): number {
   return BEYOND_LATIN_1.test(text) ? 2 : 1;
 }
 
+/** What a text takes in memory, in bytes. */
+export function textBytes(text: string): number {
+  return STRING + bytesPerCharacter(text) * text.length;
+}
+
 // For a text that V8 keeps as Latin-1 it knows without looking.
 const BEYOND_LATIN_1 = /[^\0-\xff]/;
 
