@@ -17,6 +17,8 @@ export interface ProgramOptions {
   /** By default one that is not the project's, where a developer may have a `.env`. */
   cwd?: string;
   args?: string[];
+  /** Of Node itself. */
+  nodeArgs?: string[];
   /** Loaded before the program: a path of the project. It hears what is sent to `process`. */
   preload?: string;
   /** How many files it may have open, connections included. */
@@ -27,11 +29,12 @@ export interface ProgramOptions {
 export function runProgram(
   path: string,
   environment: Record<string, string>,
-  { cwd = tmpdir(), args = [], preload, maxFiles }: ProgramOptions = {},
+  { cwd = tmpdir(), args = [], nodeArgs = [], preload, maxFiles }: ProgramOptions = {},
 ): RunningProgram {
   const pathOf = (file: string) => fileURLToPath(new URL(`../../${file}`, import.meta.url));
   const node = [
     process.execPath,
+    ...nodeArgs,
     ...(preload === undefined ? [] : ['--import', pathOf(preload)]),
     pathOf(path),
     ...args,
