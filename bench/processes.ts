@@ -33,6 +33,11 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+/** Whether a program has ended, for whatever reason. */
+export function hasEnded({ child }: Running): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
 /** The command line that binds a program to a core. */
 export function pinned(core: number | undefined, command: string[]): string[] {
   const taskset = core === undefined ? undefined : findProgram('taskset');
@@ -53,16 +58,17 @@ export function start(command: string[], options: StartOptions): Running {
   const { pid } = child;
   children.add(child);
   child.once('exit', () => children.delete(child));
-  return {
+  const running: Running = {
     child,
     pid,
     async stop() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
+      if (hasEnded(running)) return;
       const ended = once(child, 'exit');
       child.kill('SIGKILL');
       await ended;
     },
   };
+  return running;
 }
 
 /** Runs a program to its end; resolves to what it wrote to standard output. Rejects when it fails. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
-import { bodyFor, requestHeaders } from '../workloads.ts';
+import { requestHeaders } from '../workloads.ts';
 import { now } from './now.ts';
 
 /** One request, and how it ended. */
@@ -10,7 +10,10 @@ export interface Sample {
   at: number;
   /** From then to the end of its answer, in milliseconds. */
   ms: number;
-  /** The error's code, or the HTTP status, where it got no batch status; undefined where it got one. */
+  /**
+   * The error's code, or the HTTP status, where it got no batch status; `stale` where it got an old one;
+   * undefined where it got a fresh one.
+   */
   error: string | undefined;
 }
 
@@ -22,33 +25,57 @@ export interface Arrivals {
   stop(): Promise<Sample[]>;
 }
 
-/**
- * Requests under way at a time. The gateway takes 256, and what is beyond would be OVERLOADED: where the
- * machine is too slow for the load, requests wait here instead, and that counts as theirs.
- */
+/** A batch to ask for. */
+export interface Batch {
+  participantType: string;
+  batchId: string;
+}
+
+export interface ArrivalsOptions {
+  /** The batch of the n-th request, counted from 0; another batch of vehicles each time by default. */
+  toBatch?: (sequence: number) => Batch;
+  /** Headers besides those of a GraphQL request. */
+  headers?: Readonly<Record<string, string>>;
+  /**
+   * Requests under way at a time. The gateway takes 256, and what is beyond would be OVERLOADED: by default
+   * there are fewer. Where the machine is too slow for the load, requests wait here instead, and that counts
+   * as theirs.
+   */
+  maxUnderWay?: number;
+}
+
 const MAX_UNDER_WAY = 240;
 
-const HEADERS = requestHeaders([]);
+/** Longer than the gateway's deadline: what takes longer gets no answer. */
+const ANSWER_LIMIT_MS = 10_000;
+
+const QUERY =
+  'query S($t:String!,$b:ID){batchStatus(participantType:$t,batchId:$b){participantType stale data request{uri}}}';
 
 /**
- * Asks for a different batch so often in a second, however long the answers take (an open loop). A
- * request counts from when it was due, so that one that had to wait here does not look fast.
+ * Sends so many requests in a second, however long the answers take (an open loop). A request counts from
+ * when it was due, so that one that had to wait here does not look fast.
  */
-export function startArrivals(endpoint: string, perSecond: number): Arrivals {
-  const connections = new Agent();
+export function startArrivals(
+  endpoint: string,
+  perSecond: number,
+  { toBatch = toVehicles, headers = {}, maxUnderWay = MAX_UNDER_WAY }: ArrivalsOptions = {},
+): Arrivals {
+  const connections = new Agent({ headersTimeout: ANSWER_LIMIT_MS, bodyTimeout: ANSWER_LIMIT_MS });
+  const allHeaders = { ...requestHeaders([]), ...headers };
   const samples: Sample[] = [];
   const begunAt = now();
   let sent = 0;
 
-  async function ask(at: number, batchId: string): Promise<void> {
-    const error = await askOnce(connections, endpoint, batchId).catch(() => 'no answer');
-    samples.push({ batchId, at, ms: now() - at, error });
+  async function ask(at: number, batch: Batch): Promise<void> {
+    const error = await askOnce(connections, endpoint, allHeaders, batch).catch(() => 'no answer');
+    samples.push({ batchId: batch.batchId, at, ms: now() - at, error });
   }
 
   const timer = setInterval(() => {
     const due = ((now() - begunAt) * perSecond) / 1_000;
-    while (sent < due && sent - samples.length < MAX_UNDER_WAY) {
-      void ask(begunAt + (1_000 * sent) / perSecond, `b-${sent}`);
+    while (sent < due && sent - samples.length < maxUnderWay) {
+      void ask(begunAt + (1_000 * sent) / perSecond, toBatch(sent));
       sent += 1;
     }
   }, 1);
@@ -64,20 +91,25 @@ export function startArrivals(endpoint: string, perSecond: number): Arrivals {
   };
 }
 
+function toVehicles(sequence: number): Batch {
+  return { participantType: 'vehicles', batchId: `b-${sequence}` };
+}
+
 async function askOnce(
   connections: Agent,
   endpoint: string,
-  batchId: string,
+  headers: Record<string, string>,
+  { participantType, batchId }: Batch,
 ): Promise<string | undefined> {
   const { statusCode, body } = await request(endpoint, {
     method: 'POST',
     dispatcher: connections,
-    headers: HEADERS,
-    body: bodyFor(batchId),
+    headers,
+    body: JSON.stringify({ query: QUERY, variables: { t: participantType, b: batchId } }),
   });
   const text = await body.text();
   if (statusCode === 200 && text.includes('"IN_PROGRESS"') && !text.includes('"errors"')) {
-    return undefined;
+    return text.includes('"stale":true') ? 'stale' : undefined;
   }
   const [, code = `status ${statusCode}`] = /"code":"([A-Z_]+)"/.exec(text) ?? [];
   return code;

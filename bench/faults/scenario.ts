@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { watchCores } from '../core-watch.ts';
 import type { Verdict } from '../goals.ts';
-import { coreTimes, coreUse, cpuTimeOf } from '../machine.ts';
-import { DISTURBED } from '../measure.ts';
 import { type Server, startServer } from '../server.ts';
 import type { Stage } from '../stage.ts';
 import { medianOf, percentileOf } from '../statistics.ts';
@@ -22,11 +21,6 @@ export type Scenario = (stage: Stage) => Promise<Outcome>;
 /** The upstream works for so long before it fails: then there are connections, and compiled code. */
 export const WARMUP_MS = 2_000;
 
-/** More of its core than this, and the load and the upstream may be late. */
-const LOAD_CORE_FULL = 0.95;
-
-const percent = (share: number) => `${Math.round(100 * share)} %`;
-
 export interface Equipment {
   /** Settings of the gateway besides. */
   env?: Record<string, string>;
@@ -45,19 +39,9 @@ export async function withGateway(
     env: { ...env, TOKEN_URL: upstream.tokenUrl },
   });
   try {
-    const [serverCore = 0, loadCore = serverCore] = [stage.serverCore, stage.loadCore];
-    const cores = [coreTimes(serverCore), coreTimes(loadCore)] as const;
-    const cpuTime = cpuTimeOf(server.pid);
+    const watch = watchCores(stage, server);
     const outcome = await run(upstream, server);
-    const cpuUs = cpuTimeOf(server.pid) - cpuTime;
-    const { others } = coreUse(cores[0], coreTimes(serverCore), cpuUs);
-    const { busy } = coreUse(cores[1], coreTimes(loadCore), 0);
-    if (stage.serverCore !== undefined && others > DISTURBED) {
-      outcome.figures.push(`Note: others used ${percent(others)} of the server's core.`);
-    }
-    if (busy > LOAD_CORE_FULL) {
-      outcome.figures.push(`Note: the core of the load was ${percent(busy)} busy.`);
-    }
+    outcome.figures.push(...watch.notes());
     return outcome;
   } finally {
     await server.stop();
