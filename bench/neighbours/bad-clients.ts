@@ -1,0 +1,85 @@
+/**
+ * The neighbour's clients, in a process of their own, so that the good ones do not wait for them where they
+ * run. Arguments: the name of a way (ways.ts), the endpoint. At the first message they stop, and it sends
+ * what became of their requests.
+ */
+import { once } from 'node:events';
+import { setPriority } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Agent, request } from 'undici';
+import { type Batch, startArrivals } from '../faults/arrivals.ts';
+import { requestHeaders } from '../workloads.ts';
+import { BAD_ADDRESS, BAD_NICENESS } from './callers.ts';
+import { type Counts, countEach } from './counts.ts';
+import { BAD_PER_SECOND, BATCHES, WAYS } from './ways.ts';
+
+const [, , name = '', endpoint = ''] = process.argv;
+
+setPriority(BAD_NICENESS);
+const load = WAYS.get(name)?.load;
+const stopped = once(process, 'message');
+/** No run asks for a batch of another. */
+const nonce = process.pid.toString(36);
+
+/** More than the gateway takes: a neighbour does not hold back. */
+const MAX_UNDER_WAY = 2_000;
+
+/** Who was refused comes again after so long: at once, it would be a flood. */
+const REFUSED_MS = 100;
+
+async function arrive(toBatch: (sequence: number, id: string) => Batch): Promise<Counts> {
+  const arrivals = startArrivals(endpoint, BAD_PER_SECOND, {
+    toBatch: (sequence) => toBatch(sequence, `${nonce}-${sequence}`),
+    headers: BAD_ADDRESS,
+    maxUnderWay: MAX_UNDER_WAY,
+  });
+  await stopped;
+  const samples = await arrivals.stop();
+  return countEach(samples.map(({ error }) => error ?? 'succeeded'));
+}
+
+async function askForBatches(): Promise<Counts> {
+  const connections = new Agent();
+  const results: string[] = [];
+  let asked = 0;
+  let isStopped = false;
+
+  async function ask(): Promise<string> {
+    asked += 1;
+    const { body } = await request(endpoint, {
+      method: 'POST',
+      dispatcher: connections,
+      headers: { ...requestHeaders([]), ...BAD_ADDRESS },
+      body: JSON.stringify({ query: queryFor(`${nonce}-${asked}`) }),
+    });
+    const [, code = 'succeeded'] = /"code":"([A-Z_]+)"/.exec(await body.text()) ?? [];
+    return code;
+  }
+
+  async function keepAsking(): Promise<void> {
+    while (!isStopped) {
+      const result = await ask().catch(() => 'no answer');
+      results.push(result);
+      if (result !== 'succeeded') await sleep(REFUSED_MS);
+    }
+  }
+
+  const all = Promise.all(Array.from({ length: BATCHES.requests }, keepAsking));
+  await stopped;
+  isStopped = true;
+  await all;
+  return countEach(results);
+}
+
+function queryFor(id: string): string {
+  const fields = Array.from(
+    { length: BATCHES.batches },
+    (_, batch) =>
+      `b${batch}: batchStatus(participantType: "operators", batchId: "${id}-${batch}") { status }`,
+  );
+  return `{ ${fields.join(' ')} }`;
+}
+
+process.once('disconnect', () => process.exit());
+if (load?.kind === 'arrivals') process.send?.(await arrive(load.toBatch));
+if (load?.kind === 'batches') process.send?.(await askForBatches());

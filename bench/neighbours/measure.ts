@@ -1,0 +1,165 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { watchCores } from '../core-watch.ts';
+import { type Sample, startArrivals } from '../faults/arrivals.ts';
+import { countsOf, latenciesOf, p99Of } from '../faults/scenario.ts';
+import type { Verdict } from '../goals.ts';
+import { hasEnded, type Running, start } from '../processes.ts';
+import { startServer } from '../server.ts';
+import type { Stage } from '../stage.ts';
+import { medianOf, spreadOf } from '../statistics.ts';
+import { GATEWAY } from '../subjects.ts';
+import { CALLERS_ENV, GOOD_ADDRESS } from './callers.ts';
+import { countsFrom, countsSince, describeCounts } from './counts.ts';
+import { STALLED, type Way } from './ways.ts';
+
+/** Requests in a second of the good load: a small part of what the gateway can. */
+const GOOD_PER_SECOND = 50;
+/** Before the first round there is more, for the compiler's sake. */
+const WARMUP = { perSecond: 200, seconds: 3 };
+/** More than are under way when none is answered before the gateway's deadline. */
+const MAX_UNDER_WAY = 1_000;
+
+/** How long a round waits until the gateway is well again after the one before. */
+const SETTLE_SECONDS = 20;
+
+const LEAST_FRESH = 0.99;
+const MOST_OF_ITS_OWN = 2;
+/** Where its own p99 is below, this stands for it: what is less is the noise of the machine. */
+const P99_FLOOR_MS = 10;
+
+export interface MeasureOptions {
+  rounds: number;
+  /** How long the good load is measured, alone and beside the bad one, in each round. */
+  seconds: number;
+  /** Called with each figure as soon as it is there. */
+  say(line: string): void;
+}
+
+/** What the good load got beside the bad one, in one round. */
+interface Round {
+  /** The share of its answers that were fresh statuses, 0 to 1. */
+  fresh: number;
+  /** Its p99 as a ratio to that of its own, alone. */
+  ratio: number;
+}
+
+/** Measures a healthy participant type beside a neighbour that fails, with a gateway and an upstream of its own. */
+export async function measureWay(
+  stage: Stage,
+  name: string,
+  way: Way,
+  { rounds, seconds, say }: MeasureOptions,
+): Promise<Verdict[]> {
+  const upstream = startProgram('upstream-server.ts', [name], stage);
+  const { port } = await countsFrom(upstream.child);
+  const server = await startServer(GATEWAY, stage, {
+    upstreamOrigin: `http://127.0.0.1:${port}`,
+    env: CALLERS_ENV,
+  });
+  try {
+    const watch = watchCores(stage, server);
+    await ask(server.endpoint, 'warm', WARMUP.seconds, WARMUP.perSecond);
+    const measured: Round[] = [];
+    for (let round = 1; round <= rounds && !hasEnded(server); round += 1) {
+      if (!(await settles(server.endpoint, `${round}`))) {
+        say(`Note: ${SETTLE_SECONDS} s after the round before, the gateway was not well yet.`);
+      }
+      const alone = await ask(server.endpoint, `${round}-alone`, seconds);
+      const before = await countsFrom(upstream.child, 'calls');
+      const neighbour = startNeighbour(name, way, server.endpoint, stage);
+      await sleep(way.leadInMs);
+      const beside = await ask(server.endpoint, `${round}-beside`, seconds);
+      const bad = await countsFrom(neighbour.child, 'stop');
+      await neighbour.stop();
+      const calls = countsSince(before, await countsFrom(upstream.child, 'calls'));
+      measured.push({ fresh: freshOf(beside), ratio: ratioOf(alone, beside) });
+      say(`${round}/${rounds} alone: ${countsOf(alone)}; ${latenciesOf(alone)}`);
+      say(`  beside it: ${countsOf(beside)}; ${latenciesOf(beside)}`);
+      say(`  the neighbour: ${describeCounts(bad)}; upstream calls: ${describeCounts(calls)}`);
+    }
+    for (const note of watch.notes()) say(note);
+    if (hasEnded(server)) {
+      say('Note: the gateway has ended.');
+      measured.fill({ fresh: 0, ratio: Number.POSITIVE_INFINITY });
+    }
+    return toVerdicts(name, measured);
+  } finally {
+    await server.stop();
+    server.emptyLog();
+    await upstream.stop();
+  }
+}
+
+function startProgram(file: string, args: readonly string[], stage: Stage): Running {
+  const program = fileURLToPath(new URL(file, import.meta.url));
+  return start([process.execPath, program, ...args], { core: stage.loadCore, ipc: true });
+}
+
+function startNeighbour(name: string, { load }: Way, endpoint: string, stage: Stage): Running {
+  if (load.kind !== 'stalled') return startProgram('bad-clients.ts', [name, endpoint], stage);
+  const { clients, requests } = STALLED;
+  const args = [new URL(endpoint).port, clients, requests].map(String);
+  return startProgram('stalled-clients.ts', args, stage);
+}
+
+/** The good load for so long: each request is for another batch of vehicles, whose id begins with `id`. */
+async function ask(
+  endpoint: string,
+  id: string,
+  seconds: number,
+  perSecond = GOOD_PER_SECOND,
+): Promise<Sample[]> {
+  const arrivals = startArrivals(endpoint, perSecond, {
+    toBatch: (sequence) => ({ participantType: 'vehicles', batchId: `good-${id}-${sequence}` }),
+    headers: GOOD_ADDRESS,
+    maxUnderWay: MAX_UNDER_WAY,
+  });
+  await sleep(1_000 * seconds);
+  return arrivals.stop();
+}
+
+/** Resolves to true after the first second in which all is well; to false when there is none in time. */
+async function settles(endpoint: string, round: string): Promise<boolean> {
+  for (let second = 1; second <= SETTLE_SECONDS; second += 1) {
+    const samples = await ask(endpoint, `${round}-settle-${second}`, 1);
+    if (freshOf(samples) === 1) return true;
+  }
+  return false;
+}
+
+function freshOf(samples: readonly Sample[]): number {
+  return samples.filter(({ error }) => error === undefined).length / samples.length;
+}
+
+function ratioOf(alone: readonly Sample[], beside: readonly Sample[]): number {
+  return p99Of(beside) / Math.max(p99Of(alone), P99_FLOOR_MS);
+}
+
+/** The medians of the rounds, against the goals. */
+function toVerdicts(name: string, rounds: readonly Round[]): Verdict[] {
+  const fresh = rounds.map((round) => round.fresh);
+  const ratios = rounds.map(({ ratio }) => ratio);
+  return [
+    {
+      goal: `${name}: at least ${inPercent(LEAST_FRESH)} of the answers are fresh`,
+      measured: describe(fresh, inPercent),
+      met: medianOf(fresh) >= LEAST_FRESH,
+    },
+    {
+      goal: `${name}: p99 at most ${MOST_OF_ITS_OWN} of its own`,
+      measured: describe(ratios, (ratio) => ratio.toFixed(2)),
+      met: medianOf(ratios) <= MOST_OF_ITS_OWN,
+    },
+  ];
+}
+
+function describe(figures: readonly number[], format: (figure: number) => string): string {
+  const { median, min, max } = spreadOf(figures);
+  return `${format(median)} (${format(min)}–${format(max)})`;
+}
+
+/** Rounded down, so that a goal that is missed does not look met. */
+function inPercent(share: number): string {
+  return `${Math.floor(1_000 * share) / 10} %`;
+}

@@ -1,0 +1,61 @@
+/**
+ * Clients that go on sending requests for large answers, one behind the other on a connection, and never
+ * read. Arguments: the gateway's port, the number of clients, the requests of each in a second. One whose
+ * connection is closed comes again. At a message it sends what became of the connections.
+ */
+import { connect } from 'node:net';
+import { setPriority } from 'node:os';
+import { BAD_NICENESS, fromAddress } from './callers.ts';
+
+const [, , port, clients, requests] = process.argv;
+
+setPriority(BAD_NICENESS);
+
+const counts = { 'connections that were opened': 0, 'that the gateway closed': 0 };
+
+function open(client: number): void {
+  const socket = connect(Number(port), '127.0.0.1');
+  // Or it would begin to read as soon as it is connected.
+  socket.pause();
+  socket.on('error', () => {});
+  const send = () => void socket.write(requestOf(client).repeat(Number(requests)));
+  // Not once: those that are refused fill no buffer. And who does not read learns by writing that it is cut off.
+  const timer = setInterval(send, 1_000);
+  socket.once('connect', () => {
+    counts['connections that were opened'] += 1;
+    send();
+  });
+  socket.once('close', () => {
+    clearInterval(timer);
+    counts['that the gateway closed'] += 1;
+    openSoon(client);
+  });
+}
+
+function openSoon(client: number): void {
+  setTimeout(() => open(client), 2_000 * Math.random());
+}
+
+let asked = 0;
+
+/** For another batch each time, and from an address of the client's own. */
+function requestOf(client: number): string {
+  asked += 1;
+  const id = `${process.pid.toString(36)}-${asked}`;
+  const query = `{batchStatus(participantType:"operators",batchId:"${id}"){data}}`;
+  const body = JSON.stringify({ query });
+  const headers = {
+    host: `127.0.0.1:${port}`,
+    accept: 'application/json',
+    'content-type': 'application/json',
+    'content-length': String(body.length),
+    ...fromAddress(`10.0.${client >> 8}.${client & 255}`),
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `POST /graphql HTTP/1.1\r\n${lines.join('')}\r\n${body}`;
+}
+
+for (let client = 0; client < Number(clients); client += 1) openSoon(client);
+
+process.on('message', () => process.send?.(counts));
+process.once('disconnect', () => process.exit());

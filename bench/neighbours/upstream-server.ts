@@ -1,0 +1,133 @@
+/**
+ * A Participant Service for which one participant type fails, as a program of its own. Its argument is the
+ * name of a way (ways.ts). It sends its port once it listens, and the calls that it got, by participant
+ * type, whenever it gets a message.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ENVELOPE } from '../workloads.ts';
+
+const [, , way = ''] = process.argv;
+
+type Answer = (response: ServerResponse, echo: Echo) => void;
+
+interface Echo {
+  uri: string;
+  queryString: string;
+}
+
+const { data: DATA }: { data: object } = JSON.parse(ENVELOPE);
+const SLOW_MS = 300;
+const TRICKLE_MS = 100;
+
+/** One long text, which costs next to nothing to read and to write: what is measured is that nobody reads it. */
+const LARGE_DATA = toJson({ ...DATA, note: 'x'.repeat(500_000) });
+const HUGE_DATA = toJson({ ...DATA, note: 'x'.repeat(3 * 1024 * 1024) });
+const SMALL_DATA = toJson(DATA);
+const PROTO_DATA = Buffer.from('{"status":"IN_PROGRESS","__proto__":{"polluted":true}}');
+
+/** What calls for drivers meet. */
+const FAULTS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
+  ['500', (response, echo) => sendError(response, 500, echo)],
+  ['hang', () => {}],
+  ['trickle', (response, echo) => void trickle(response, echo)],
+  ['reset', ({ socket }) => void socket?.resetAndDestroy()],
+  ['proto', (response, echo) => sendData(response, echo, PROTO_DATA)],
+  ['huge', (response, echo) => sendData(response, echo, HUGE_DATA)],
+]);
+
+const healthy: Answer = (response, echo) => sendData(response, echo, SMALL_DATA);
+const notFound: Answer = (response, echo) => sendError(response, 404, echo);
+
+/** By participant type; there are no others. */
+const TYPES: ReadonlyMap<string, Answer> = new Map<string, Answer>([
+  ['drivers', FAULTS.get(way) ?? healthy],
+  [
+    'operators',
+    way === 'batches' ? (...of) => void sleep(SLOW_MS).then(() => healthy(...of)) : sendLarge,
+  ],
+  ['vehicles', answerVehicles],
+]);
+
+const calls: Record<string, number> = Object.fromEntries(
+  [...TYPES.keys(), 'others'].map((name) => [name, 0]),
+);
+
+function answer(request: IncomingMessage, response: ServerResponse): void {
+  const uri = request.url ?? '';
+  const [, type = '', queryString = ''] =
+    /\/participants\/([^/]+)\/batch\/status\??(.*)$/.exec(uri) ?? [];
+  const known = TYPES.get(type);
+  const counted = known === undefined ? 'others' : type;
+  calls[counted] = (calls[counted] ?? 0) + 1;
+  (known ?? notFound)(response, { uri, queryString });
+}
+
+/** Its echo of an id that holds the name of a parameter is decoded: it looks like one for another batch. */
+function answerVehicles(response: ServerResponse, { uri, queryString }: Echo): void {
+  if (queryString.startsWith('batchId=no-such-')) notFound(response, { uri, queryString });
+  else if (!queryString.startsWith('batchId=%26')) healthy(response, { uri, queryString });
+  else {
+    healthy(response, {
+      uri: decodeURIComponent(uri),
+      queryString: decodeURIComponent(queryString),
+    });
+  }
+}
+
+function sendLarge(response: ServerResponse, echo: Echo): void {
+  sendData(response, echo, LARGE_DATA);
+}
+
+/** Without a copy of the data, which may be long. */
+function sendData(response: ServerResponse, echo: Echo, data: Buffer): void {
+  const parts = toEnvelope(echo, data);
+  writeHead(response, 200, parts);
+  response.cork();
+  for (const part of parts) response.write(part);
+  response.end();
+}
+
+async function trickle(response: ServerResponse, echo: Echo): Promise<void> {
+  const parts = toEnvelope(echo, SMALL_DATA);
+  writeHead(response, 200, parts);
+  for (const byte of Buffer.concat(parts)) {
+    response.write(Buffer.of(byte));
+    await sleep(TRICKLE_MS);
+    if (response.closed) return;
+  }
+  response.end();
+}
+
+function sendError(response: ServerResponse, status: number, echo: Echo): void {
+  const error = { code: '100100210001', description: 'The bench has it so.' };
+  const body = toJson({ error, request: toRequest(echo) });
+  writeHead(response, status, [body]);
+  response.end(body);
+}
+
+function toEnvelope(echo: Echo, data: Buffer): Buffer[] {
+  const request = JSON.stringify(toRequest(echo));
+  return [Buffer.from(`{"request":${request},"data":`), data, Buffer.from('}')];
+}
+
+function toRequest({ uri, queryString }: Echo): object {
+  return { uri, method: 'GET', queryString, body: {} };
+}
+
+function writeHead(response: ServerResponse, status: number, parts: readonly Buffer[]): void {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': length });
+}
+
+function toJson(value: object): Buffer {
+  return Buffer.from(JSON.stringify(value));
+}
+
+const server = createServer({ keepAliveTimeout: 3_600_000 }, answer);
+server.listen(0, '127.0.0.1', () => {
+  const address = server.address();
+  process.send?.({ port: typeof address === 'object' && address !== null ? address.port : 0 });
+});
+process.on('message', () => process.send?.(calls));
+process.once('disconnect', () => process.exit());

@@ -1,0 +1,89 @@
+import type { Batch } from '../faults/arrivals.ts';
+
+/** A way in which the neighbour of a healthy participant type hurts. */
+export interface Way {
+  /** What it does, for people. */
+  title: string;
+  load: BadLoad;
+  /** How long the bad load is there before the good one is measured beside it, in milliseconds. */
+  leadInMs: number;
+}
+
+type BadLoad =
+  /** Requests at a constant rate, however long the answers take. */
+  | { kind: 'arrivals'; toBatch(sequence: number, id: string): Batch }
+  /** One caller keeps requests for many slow batches each under way. */
+  | { kind: 'batches' }
+  /** Clients ask for large answers, and do not read them. */
+  | { kind: 'stalled' };
+
+/** Requests in a second of a bad load that is at a constant rate. */
+export const BAD_PER_SECOND = 200;
+
+/** Requests that one caller keeps under way, and the batches that each is for. */
+export const BATCHES = { requests: 64, batches: 20 };
+
+/** Clients that do not read, and the requests that each sends in a second, all at once. */
+export const STALLED = { clients: 300, requests: 4 };
+
+const LEAD_IN_MS = 1_500;
+
+/** By name. What the upstream makes of them is in upstream-server.ts. */
+export const WAYS: ReadonlyMap<string, Way> = new Map([
+  ['500', drivers('each call for drivers is answered 500')],
+  ['hang', drivers('calls for drivers are never answered')],
+  ['trickle', drivers('answers for drivers come a byte at a time, one in 100 ms')],
+  ['reset', drivers('the connection of each call for drivers is reset')],
+  [
+    'proto',
+    arrivals('answers for drivers have a member __proto__ in their data', (sequence, id) => ({
+      participantType: 'drivers',
+      batchId: sequence % 2 === 0 ? 'the-same' : id,
+    })),
+  ],
+  [
+    'echo',
+    arrivals('batches of vehicles whose id looks like a parameter in the echo', (_, id) => ({
+      participantType: 'vehicles',
+      batchId: `&batchid=x-${id}`,
+    })),
+  ],
+  [
+    '404',
+    arrivals('types, and batches of vehicles, that there are none of', (sequence, id) =>
+      sequence % 2 === 0
+        ? { participantType: `no-such-type-${id}`, batchId: id }
+        : { participantType: 'vehicles', batchId: `no-such-${id}` },
+    ),
+  ],
+  ['huge', drivers('answers for drivers have 3 MiB')],
+  [
+    'batches',
+    {
+      title: `one caller keeps ${BATCHES.requests} requests for ${BATCHES.batches} batches each under way, of operators, which take 300 ms`,
+      load: { kind: 'batches' },
+      leadInMs: 3_000,
+    },
+  ],
+  [
+    'stalled',
+    {
+      title: `${STALLED.clients} clients send ${STALLED.requests} requests/s each for answers of 500 KB, and do not read`,
+      load: { kind: 'stalled' },
+      // They do not come all at once, and of each the kernel takes some 4 MB that nobody reads.
+      leadInMs: 6_000,
+    },
+  ],
+]);
+
+function drivers(title: string): Way {
+  return arrivals(title, (_, id) => ({ participantType: 'drivers', batchId: id }));
+}
+
+function arrivals(title: string, toBatch: (sequence: number, id: string) => Batch): Way {
+  return {
+    title: `${title}; ${BAD_PER_SECOND} requests/s`,
+    load: { kind: 'arrivals', toBatch },
+    leadInMs: LEAD_IN_MS,
+  };
+}
