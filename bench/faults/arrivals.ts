@@ -47,7 +47,7 @@ export interface ArrivalsOptions {
 const MAX_UNDER_WAY = 240;
 
 /** Longer than the gateway's deadline: what takes longer gets no answer. */
-const ANSWER_LIMIT_MS = 10_000;
+export const CLIENT_TIMEOUTS = { headersTimeout: 10_000, bodyTimeout: 10_000 };
 
 const QUERY =
   'query S($t:String!,$b:ID){batchStatus(participantType:$t,batchId:$b){participantType stale data request{uri}}}';
@@ -61,7 +61,7 @@ export function startArrivals(
   perSecond: number,
   { toBatch = toVehicles, headers = {}, maxUnderWay = MAX_UNDER_WAY }: ArrivalsOptions = {},
 ): Arrivals {
-  const connections = new Agent({ headersTimeout: ANSWER_LIMIT_MS, bodyTimeout: ANSWER_LIMIT_MS });
+  const connections = new Agent(CLIENT_TIMEOUTS);
   const allHeaders = { ...requestHeaders([]), ...headers };
   const samples: Sample[] = [];
   const begunAt = now();

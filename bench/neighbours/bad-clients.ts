@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
-import { type Batch, startArrivals } from '../faults/arrivals.ts';
+import { type Batch, CLIENT_TIMEOUTS, startArrivals } from '../faults/arrivals.ts';
 import { requestHeaders } from '../workloads.ts';
 import { BAD_ADDRESS, BAD_NICENESS } from './callers.ts';
 import { type Counts, countEach } from './counts.ts';
@@ -39,7 +39,7 @@ async function arrive(toBatch: (sequence: number, id: string) => Batch): Promise
 }
 
 async function askForBatches(): Promise<Counts> {
-  const connections = new Agent();
+  const connections = new Agent(CLIENT_TIMEOUTS);
   const results: string[] = [];
   let asked = 0;
   let isStopped = false;

@@ -58,18 +58,20 @@ export async function measureWay(
     env: CALLERS_ENV,
   });
   try {
-    const watch = watchCores(stage, server);
     await ask(server.endpoint, 'warm', WARMUP.seconds, WARMUP.perSecond);
     const measured: Round[] = [];
     for (let round = 1; round <= rounds && !hasEnded(server); round += 1) {
       if (!(await settles(server.endpoint, `${round}`))) {
         say(`Note: ${SETTLE_SECONDS} s after the round before, the gateway was not well yet.`);
       }
+      if (hasEnded(server)) break;
+      const watch = watchCores(stage, server);
       const alone = await ask(server.endpoint, `${round}-alone`, seconds);
       const before = await countsFrom(upstream.child, 'calls');
       const neighbour = startNeighbour(name, way, server.endpoint, stage);
       await sleep(way.leadInMs);
       const beside = await ask(server.endpoint, `${round}-beside`, seconds);
+      const notes = watch.notes();
       const bad = await countsFrom(neighbour.child, 'stop');
       await neighbour.stop();
       const calls = countsSince(before, await countsFrom(upstream.child, 'calls'));
@@ -77,8 +79,8 @@ export async function measureWay(
       say(`${round}/${rounds} alone: ${countsOf(alone)}; ${latenciesOf(alone)}`);
       say(`  beside it: ${countsOf(beside)}; ${latenciesOf(beside)}`);
       say(`  the neighbour: ${describeCounts(bad)}; upstream calls: ${describeCounts(calls)}`);
+      for (const note of notes) say(`  ${note}`);
     }
-    for (const note of watch.notes()) say(note);
     if (hasEnded(server)) {
       say('Note: the gateway has ended.');
       measured.fill({ fresh: 0, ratio: Number.POSITIVE_INFINITY });
