@@ -95,6 +95,11 @@ export async function createGateway({
   });
   const methods = settings.getQueries ? ['GET', 'HEAD', 'POST'] : ['POST'];
   const origins = settings.corsOrigins;
+  const intake = createIntake(settings.intake);
+  const sendRoom = createSendRoom(
+    Math.max(MIN_UNSENT_BYTES, 4 * settings.responseMaxBytes),
+    settings.intake.maxRequests,
+  );
   const pipeline = createPipeline({
     cors: createCors({ origins, methods }),
     csrf: createCsrfGuard({ origins, methods }),
@@ -113,11 +118,8 @@ export async function createGateway({
       settings.rateLimit.perSecond === 0
         ? undefined
         : createRateLimit({ ...settings.rateLimit, tenantId, clock, random: Math.random }),
-    intake: createIntake(settings.intake),
-    sendRoom: createSendRoom(
-      Math.max(MIN_UNSENT_BYTES, 4 * settings.responseMaxBytes),
-      settings.intake.maxRequests,
-    ),
+    intake,
+    sendRoom,
     handler: await createGraphQLHandler(settings, tenant, clock, telemetry),
     refuse,
     telemetry,
@@ -149,6 +151,7 @@ export async function createGateway({
     clock,
     telemetry,
     timeoutMs: settings.responseTimeoutMs,
+    othersWait: () => intake.isFull || sendRoom.isFull,
   });
   const server: Server = createHttpServer({
     routes,

@@ -282,7 +282,7 @@ const limits = {
   RESPONSE_TIMEOUT_MS: withDefault(
     '10000',
     integer(100, 600_000, 'milliseconds'),
-    'How long a client may take less than 16 KiB a second of its answer, in milliseconds; then its connection is closed.',
+    'How long a client may take less than 16 KiB a second of its answer, in milliseconds; then its connection is closed. A tenth of that while others wait for room.',
   ),
   MAX_SOCKETS: withDefault(
     '10000',

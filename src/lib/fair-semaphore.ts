@@ -22,8 +22,8 @@ export interface Entry {
 
 /**
  * Shares a capacity out. Nobody waits while there is room, except that a group which holds its share leaves its
- * reserve alone. Of those that wait, those come first whose groups are below their shares, then those of the caller
- * that holds least of its share, then those that came first. At most `maxWaiting` wait: then the caller with most
+ * reserve alone. Of those that wait, those come first whose groups are below their shares, then those whose caller
+ * would hold least of its share, then those that came first. At most `maxWaiting` wait: then the caller with most
  * entries among them gives way.
  */
 export class FairSemaphore {
@@ -40,9 +40,8 @@ export class FairSemaphore {
     this.#maxWaiting = maxWaiting;
   }
 
-  /** What all hold together. */
-  get used(): number {
-    return this.#used;
+  get hasWaiting(): boolean {
+    return this.#waiting.size > 0;
   }
 
   /** `full`: it was turned away, because too many wait already. */
@@ -112,7 +111,7 @@ export class FairSemaphore {
   /** The smaller, the better: below 1 where all groups are below their shares. */
   #claim({ groups, size }: Entry): number {
     const [{ key, share }] = groups;
-    const ofShare = Math.min((this.#heldBy.get(key) ?? 0) / share, 1e6);
+    const ofShare = Math.min(((this.#heldBy.get(key) ?? 0) + size) / share, 1e6);
     const isAbove = groups.some((group) => this.#isAboveShare(group, size));
     return isAbove ? 1 + ofShare : Math.min(ofShare, 0.999_999);
   }

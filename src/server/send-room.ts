@@ -1,7 +1,7 @@
 import type { Caller } from '../core/caller.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { RequestContext } from '../core/request-context.ts';
-import { type Entry, FairSemaphore } from '../lib/fair-semaphore.ts';
+import { type Entry, FairSemaphore, type Group } from '../lib/fair-semaphore.ts';
 
 /** What one answer may take of the bytes that wait to be sent. */
 export interface Sending {
@@ -13,6 +13,8 @@ export interface Sending {
 
 /** How many bytes of answers wait for their clients at a time. */
 export interface SendRoom {
+  /** Whether answers wait for room. */
+  readonly isFull: boolean;
   /**
    * Waits for room for an answer that is `maxBytes` long at the most; undefined: it needs none. Rejects with a
    * {@link RefusedRequest} (503) when there is none before the request's time is up. Those that wait are served
@@ -27,10 +29,21 @@ export interface SendRoom {
 
 /** An answer so short waits for nothing: the requests that are held at a time bound the number of them. */
 const SHORT_ANSWER_BYTES = 16 * 1024;
+/** Longer ones leave an eighth of the room to the others. */
+const LONG_ANSWER_BYTES = 1024 * 1024;
+const FOR_OTHERS = 1 / 8;
 
 export function createSendRoom(maxBytes: number, maxWaiting: number): SendRoom {
   const semaphore = new FairSemaphore({ capacity: maxBytes, maxWaiting });
+  const longAnswers: Group = {
+    key: 'long answers',
+    share: (1 - FOR_OTHERS) * maxBytes,
+    reserve: FOR_OTHERS * maxBytes,
+  };
   return {
+    get isFull() {
+      return semaphore.hasWaiting;
+    },
     enter(longest, caller, context) {
       if (longest <= SHORT_ANSWER_BYTES) return undefined;
       const { promise, resolve, reject } = Promise.withResolvers<Sending>();
@@ -44,7 +57,10 @@ export function createSendRoom(maxBytes: number, maxWaiting: number): SendRoom {
       };
       const entry: Entry = {
         size: longest,
-        groups: [{ key: caller.key, share: (caller.weight * maxBytes) / 4, reserve: 0 }],
+        groups: [
+          { key: caller.key, share: (caller.weight * maxBytes) / 4, reserve: 0 },
+          ...(longest > LONG_ANSWER_BYTES ? [longAnswers] : []),
+        ],
         admitted() {
           context.signal.removeEventListener('abort', giveUp);
           resolve(sending);

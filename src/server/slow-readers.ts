@@ -8,17 +8,28 @@ interface SlowReadersOptions {
   telemetry: Telemetry;
   /** How long a client may take next to nothing of an answer, in milliseconds. */
   timeoutMs: number;
+  /** Whether others wait for what such clients hold: then they have a tenth of that time. */
+  othersWait(): boolean;
+}
+
+/** What is looked at of a response, and of the connection that it goes out over. */
+interface WatchedResponse extends Pick<ServerResponse, 'headersSent' | 'writableFinished'> {
+  readonly socket: WatchedSocket | null;
+  once(event: 'close', listener: () => void): unknown;
+}
+interface WatchedSocket extends Pick<Socket, 'bytesWritten' | 'writableLength'> {
+  destroy(): unknown;
 }
 
 /** Cuts off clients that do not take their answers: they would hold memory, and a request's place, without end. */
 export interface SlowReaders {
   /** To be called for each response, when its request has come. */
-  watch(response: ServerResponse): void;
+  watch(response: WatchedResponse): void;
 }
 
 /** A client that takes less than this on the average is cut off. */
 const MIN_BYTES_PER_SECOND = 16 * 1024;
-/** How often is looked within the time limit. */
+/** So often it is looked within the time limit. */
 const LOOKS = 10;
 
 /** What was sent over a connection when it was looked at first. */
@@ -27,20 +38,18 @@ interface Look {
   sentBytes: number;
 }
 
-export function createSlowReaders({
-  clock,
-  telemetry,
-  timeoutMs,
-}: SlowReadersOptions): SlowReaders {
-  const responses = new Set<ServerResponse>();
+export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
+  const { clock, telemetry, timeoutMs, othersWait } = options;
+  const responses = new Set<WatchedResponse>();
   /** Of connections on which an answer waited to be taken at the last look. */
-  let looks = new Map<Socket, Look>();
+  let looks = new Map<WatchedSocket, Look>();
   let isLooking = false;
 
   function look(): void {
     const now = clock.now();
-    const next = new Map<Socket, Look>();
-    const tooSlow: Socket[] = [];
+    const next = new Map<WatchedSocket, Look>();
+    const tooSlow: WatchedSocket[] = [];
+    const limitMs = othersWait() ? timeoutMs / LOOKS : timeoutMs;
     for (const { socket, headersSent, writableFinished } of responses) {
       // Without a socket, it waits behind another answer on the same connection.
       if (socket === null || !headersSent || writableFinished) continue;
@@ -48,7 +57,7 @@ export function createSlowReaders({
       const before = looks.get(socket) ?? { at: now, sentBytes };
       const ranMs = now - before.at;
       const leastBytes = (MIN_BYTES_PER_SECOND * ranMs) / 1_000;
-      if (ranMs < timeoutMs) next.set(socket, before);
+      if (ranMs < limitMs) next.set(socket, before);
       else if (sentBytes - before.sentBytes < leastBytes) tooSlow.push(socket);
       else next.set(socket, { at: now, sentBytes });
     }

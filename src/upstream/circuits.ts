@@ -96,9 +96,7 @@ export function createCircuits({ clock, telemetry, random }: CircuitsOptions): C
   }
 
   function firstClosed(): string | undefined {
-    for (const [participantType, { breaker }] of proven) {
-      if (breaker.state() === 'closed') return participantType;
-    }
+    for (const [participantType, group] of proven) if (isClosed(group)) return participantType;
     return undefined;
   }
 
@@ -121,17 +119,15 @@ export function createCircuits({ clock, telemetry, random }: CircuitsOptions): C
 
   function openGroups(): readonly Group[] {
     const groups = [service, newTypes, ...proven.values()];
-    return groups.filter(({ breaker }) => breaker.state() !== 'closed');
+    return groups.filter((group) => !isClosed(group));
   }
 
   return {
     availability(participantType) {
-      const open = [service, groupOf(participantType)].filter(
-        ({ breaker }) => breaker.state() !== 'closed',
-      );
-      const [first] = open;
-      if (first === undefined) return AVAILABLE;
-      const [holding = first] = open.filter(({ breaker }) => breaker.waitMs() !== undefined);
+      const group = groupOf(participantType);
+      if (isClosed(service) && isClosed(group)) return AVAILABLE;
+      const open = [service, group].filter((it) => !isClosed(it));
+      const [holding = group] = open.filter(({ breaker }) => breaker.waitMs() !== undefined);
       const waits = open.flatMap(({ breaker }) => breaker.waitMs() ?? []);
       const error = circuitOpen(holding.name, Math.max(0, ...waits));
       return { kind: waits.length === 0 ? 'probing' : 'held', error };
@@ -185,6 +181,10 @@ export function createCircuits({ clock, telemetry, random }: CircuitsOptions): C
 }
 
 const MAX_SHOWN = 3;
+
+function isClosed({ breaker }: Group): boolean {
+  return breaker.state() === 'closed';
+}
 
 interface JudgedCall {
   readonly ofType: Judgement;

@@ -5,6 +5,7 @@ import { expect, test, vi } from 'vitest';
 import { INTROSPECTION_LISTS, MeasuredOperation } from '../../src/graphql/limits.ts';
 import { createSubgraphSchema } from '../../src/graphql/schema/index.ts';
 import { ECHO, startScriptedUpstream } from '../support/scripted-upstream.ts';
+import { TestClock } from '../support/test-clock.ts';
 import { sendBody, startTestGateway, type TestGateway } from '../support/test-gateway.ts';
 
 const MIB = 1024 * 1024;
@@ -290,9 +291,12 @@ test('79: an answer is whole as long as it is within the limit, to the byte, and
   let body: object = { data: {} };
   upstream.onStatus = () => ({ body });
   const environment = { STATUS_TTL_MS: '0', STATUS_STALE_MS: '0' };
-  await using patient = await startTestGateway({ upstream, environment });
+  // Making up data takes so long that calls would be out of time.
+  const clock = new TestClock();
+  await using patient = await startTestGateway({ upstream, clock, environment });
   await using gateway = await startTestGateway({
     upstream,
+    clock,
     environment: { ...environment, RESPONSE_MAX_BYTES: String(LIMIT) },
   });
   const query = `{ ${times(
@@ -304,8 +308,6 @@ test('79: an answer is whole as long as it is within the limit, to the byte, and
   )} }`;
   const post = (to: TestGateway) => sendBody(to, JSON.stringify({ query }));
   const text = fc.string({ unit: 'binary', maxLength: 300 });
-  // With tokens at hand: making up data takes so long that the first one would not come in time.
-  for (const each of [patient, gateway]) expect((await post(each)).status).toBe(200);
   const seen = { whole: 0, cut: 0 };
   await fc.assert(
     fc.asyncProperty(

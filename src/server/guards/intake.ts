@@ -9,6 +9,8 @@ interface IntakeOptions {
 
 /** How many requests are held at a time, from before their bodies are read until their answers are out. */
 export interface Intake {
+  /** Whether so many are held that not every address is admitted. */
+  readonly isFull: boolean;
   /**
    * Admits a request from an address. Throws a {@link RefusedRequest} (503) when there are too many: at once, while
    * there is time to ask elsewhere. One address cannot have the last quarter.
@@ -41,6 +43,10 @@ class Holdings {
     this.#limit = limit;
   }
 
+  get isFull(): boolean {
+    return this.#held >= Math.ceil((1 - FOR_OTHERS) * this.#limit);
+  }
+
   take(address: string, amount: number): boolean {
     const own = (this.#heldBy.get(address) ?? 0) + amount;
     const isAboveShare = own > SHARE * this.#limit;
@@ -63,6 +69,9 @@ export function createIntake({ maxRequests, maxBytes }: IntakeOptions): Intake {
   const requests = new Holdings(maxRequests);
   const bytes = new Holdings(maxBytes);
   return {
+    get isFull() {
+      return requests.isFull || bytes.isFull;
+    },
     enter(address) {
       if (!requests.take(address, 1)) throw overloaded();
       let length = 0;
