@@ -21,6 +21,7 @@ import { createSchema, createSubgraphSchema } from './graphql/schema/index.ts';
 import { decodeTrustedDocuments } from './graphql/trusted-documents-file.ts';
 import type { Send } from './http-client/client.ts';
 import type { Clock } from './lib/clock.ts';
+import { Turns } from './lib/turns.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 import { createClientIp } from './server/client-ip.ts';
 import { createCors } from './server/guards/cors.ts';
@@ -86,8 +87,9 @@ export async function createGateway({
   const configured = await openService(settings, clock);
   const { service } = configured;
   const { tenantId } = service;
+  const turns = new Turns();
   const issuerClient = createIssuerClient(settings, clock);
-  const tenant = createTenantServices(service, settings, clock, telemetry);
+  const tenant = createTenantServices(service, settings, { clock, telemetry, turns });
   const callers = await createCallers(settings, tenantId, configured.sandbox, {
     clock,
     telemetry,
@@ -96,10 +98,11 @@ export async function createGateway({
   const methods = settings.getQueries ? ['GET', 'HEAD', 'POST'] : ['POST'];
   const origins = settings.corsOrigins;
   const intake = createIntake(settings.intake);
-  const sendRoom = createSendRoom(
-    Math.max(MIN_UNSENT_BYTES, 4 * settings.responseMaxBytes),
-    settings.intake.maxRequests,
-  );
+  const sendRoom = createSendRoom({
+    maxBytes: Math.max(MIN_UNSENT_BYTES, 4 * settings.responseMaxBytes),
+    maxWaiting: settings.intake.maxRequests,
+    turns,
+  });
   const pipeline = createPipeline({
     cors: createCors({ origins, methods }),
     csrf: createCsrfGuard({ origins, methods }),

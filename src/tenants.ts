@@ -9,6 +9,7 @@ import type {
 import type { Telemetry } from './core/telemetry.ts';
 import { createHttpClient, type HttpClient, type Send } from './http-client/client.ts';
 import type { Clock } from './lib/clock.ts';
+import type { Turns } from './lib/turns.ts';
 import { urlBelow } from './lib/url.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 import { createCallSlots } from './status/call-slots.ts';
@@ -141,8 +142,7 @@ export function createServiceCall(
   service: ParticipantServiceSettings,
   { upstreamTimeoutMs, requestDeadlineMs, upstreamMaxBodyBytes }: Settings,
   client: HttpClient,
-  clock: Clock,
-  onRenewal: () => void,
+  { clock, turns, onRenewal }: { clock: Clock; turns: Turns; onRenewal(): void },
 ): StatusCall {
   return createStatusCall({
     send: client.send,
@@ -150,6 +150,7 @@ export function createServiceCall(
     tenantId: service.tenantId,
     tokenHeader: service.token.header,
     clock,
+    turns,
     patienceMs: PATIENCE * Math.min(upstreamTimeoutMs, requestDeadlineMs),
     maxParsedBytes: PARSED_PER_TEXT * upstreamMaxBodyBytes,
     onForeignAnswer({ via }) {
@@ -171,8 +172,7 @@ export interface TenantServices {
 export function createTenantServices(
   service: ParticipantServiceSettings,
   settings: Settings,
-  clock: Clock,
-  telemetry: Telemetry,
+  { clock, telemetry, turns }: { clock: Clock; telemetry: Telemetry; turns: Turns },
 ): TenantServices {
   const statusClient = createStatusClient(settings, clock);
   const tokenClient = createTokenClient(settings, clock);
@@ -184,9 +184,11 @@ export function createTenantServices(
     grant: createServiceGrant(service, tokenClient.send, clock),
   });
   const participantService = createParticipantService({
-    call: createServiceCall(service, settings, statusClient, clock, () =>
-      telemetry.foreignAnswer?.(),
-    ),
+    call: createServiceCall(service, settings, statusClient, {
+      clock,
+      turns,
+      onRenewal: () => telemetry.foreignAnswer?.(),
+    }),
     tokens,
     circuits: createCircuits({ clock, telemetry, random }),
     clock,

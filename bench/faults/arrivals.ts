@@ -37,7 +37,7 @@ export interface ArrivalsOptions {
   /** Headers besides those of a GraphQL request. */
   headers?: Readonly<Record<string, string>>;
   /**
-   * Requests under way at a time. The gateway takes 256, and what is beyond would be OVERLOADED: by default
+   * Requests under way at a time, fewer than four for each of the connections of the gateway: by default
    * there are fewer. Where the machine is too slow for the load, requests wait here instead, and that counts
    * as theirs.
    */

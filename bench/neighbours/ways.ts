@@ -24,7 +24,7 @@ export const BAD_PER_SECOND = 200;
 export const BATCHES = { requests: 64, batches: 20 };
 
 /** Clients that do not read, and the requests that each sends in a second, all at once. */
-export const STALLED = { clients: 300, requests: 4 };
+export const STALLED = { clients: 300, requests: 1 };
 
 const LEAD_IN_MS = 1_500;
 
@@ -71,7 +71,7 @@ export const WAYS: ReadonlyMap<string, Way> = new Map([
       title: `${STALLED.clients} clients send ${STALLED.requests} requests/s each for answers of 500 KB, and do not read`,
       load: { kind: 'stalled' },
       // They do not come all at once, and of each the kernel takes some 4 MB that nobody reads.
-      leadInMs: 6_000,
+      leadInMs: 12_000,
     },
   ],
 ]);

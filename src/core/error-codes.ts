@@ -65,7 +65,8 @@ export const ERROR_CODES = {
   },
   OPERATION_TOO_COMPLEX: {
     retryable: false,
-    cause: "The operation passes one of the gateway's limits.",
+    cause:
+      "The operation passes one of the gateway's limits; at a field: it would make the answer too long, or asks for too many batches.",
   },
   PAYLOAD_TOO_LARGE: {
     retryable: false,
@@ -77,7 +78,8 @@ export const ERROR_CODES = {
   },
   OVERLOADED: {
     retryable: true,
-    cause: 'The gateway has more to do than it can.',
+    cause:
+      'The gateway has more to do than it can; at a field: more calls to make, or more to hold.',
   },
   PERSISTED_QUERY_NOT_FOUND: {
     retryable: false,

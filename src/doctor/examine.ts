@@ -2,6 +2,7 @@ import { SettingsError } from '../config/load.ts';
 import type { ParticipantServiceSettings, Settings } from '../config/settings.ts';
 import { parseBatchKey } from '../core/batch-key.ts';
 import type { Clock } from '../lib/clock.ts';
+import { Turns } from '../lib/turns.ts';
 import {
   createIssuerClient,
   createServiceCall,
@@ -108,7 +109,11 @@ async function examineUpstream(
     );
   }
   const statusClient = createStatusClient(settings, clock);
-  const call = createServiceCall(service, settings, statusClient, clock, () => {});
+  const call = createServiceCall(service, settings, statusClient, {
+    clock,
+    turns: new Turns(),
+    onRenewal() {},
+  });
   await record
     .take('status', () => examineStatus(batch, call, token, settings.finishedStatuses))
     .finally(() => statusClient.close());

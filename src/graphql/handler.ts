@@ -44,15 +44,12 @@ interface HandlerOptions extends PublicErrorOptions {
   forwardUserInfo: boolean;
 }
 
-/** More than the longest id, percent-encoded, and the punctuation of a field. */
-const LONGEST_TEXT = 8 * 1024;
+/** What is read out of a request, its ids and names, can be percent-encoded UTF-8: 3 characters for each of 3 bytes. */
+const LONGEST_ESCAPE = 9;
+/** More than any text of the gateway's own, with its punctuation. */
+const LONGEST_TEXT = 128;
 /** How often an operation is run whose answer is too long, until it is not. */
 const COUNTED_RUNS = 3;
-
-/** An answer that may be longer is measured before it is written out. */
-const SHORT_ANSWER_BYTES = 16 * 1024;
-/** JSON writes one character as six at the most. */
-const LONGEST_ESCAPE = 6;
 
 /** What an execution came to. */
 interface Result {
@@ -118,9 +115,10 @@ export function createHandler(options: HandlerOptions): Handler {
     }
 
     let result = toResult(data, errors, context);
-    const longestField = query.length + LONGEST_TEXT + LONGEST_ESCAPE * loaded.longestText;
-    let maxBytes = result.errorsSize + operation.measured.maxFields * longestField;
-    if (maxBytes > SHORT_ANSWER_BYTES) {
+    const ofRequest = LONGEST_ESCAPE * (query.length + question.text.length);
+    const longestValue = ofRequest + LONGEST_TEXT + loaded.longestJson;
+    let maxBytes = result.errorsSize + operation.measured.maxValues * longestValue;
+    if (maxBytes > maxResponseBytes) {
       maxBytes = sizeOf(result, maxResponseBytes);
       if (maxBytes > maxResponseBytes) {
         const counted = (responseSize: ResponseSize) =>

@@ -37,6 +37,8 @@ interface Size {
   /** Fields as they stand in the text. */
   fields: number;
   /** Fields as often as they can come in the answer. */
+  values: number;
+  /** The same, in points. */
   cost: number;
   /** A field that is for routers only; undefined: there is none. */
   routerField: string | undefined;
@@ -118,9 +120,9 @@ export class MeasuredOperation {
   readonly #operation: OperationDefinitionNode;
   readonly #limits: OperationLimits;
   /** What it costs with those variables that make it cost most. */
-  readonly #greatestCost: number;
-  /** The most fields that an answer to it has; Infinity where nobody knows. */
-  readonly maxFields: number;
+  readonly greatestCost: number;
+  /** The most values that an answer to it has; Infinity where nobody knows. */
+  readonly maxValues: number;
 
   constructor(document: DocumentNode, operation: OperationDefinitionNode, limits: OperationLimits) {
     this.#document = document;
@@ -128,11 +130,11 @@ export class MeasuredOperation {
     this.#limits = limits;
     const greatest = this.#measure(greatestSize(limits.maxReferences));
     this.routerField = greatest.routerField;
-    this.#greatestCost = greatest.cost;
+    this.greatestCost = greatest.cost;
     // Lists of the introspection are counted by their average.
-    this.maxFields = greatest.introspects
+    this.maxValues = greatest.introspects
       ? Number.POSITIVE_INFINITY
-      : Math.min(greatest.cost, limits.maxCost);
+      : Math.min(greatest.values, limits.maxCost);
   }
 
   /**
@@ -147,7 +149,7 @@ export class MeasuredOperation {
         throw tooComplex(`The variable $${name} is a list of more than ${maxReferences} elements.`);
       }
     }
-    if (this.#greatestCost <= maxCost) return;
+    if (this.greatestCost <= maxCost) return;
     if (this.#measure(sizeWith(this.#operation, variables)).cost > maxCost) {
       throw tooComplex(`The operation costs more than ${maxCost} points.`);
     }
@@ -232,6 +234,7 @@ const NOTHING: Size = {
   aliases: 0,
   directives: 0,
   fields: 0,
+  values: 0,
   cost: 0,
   routerField: undefined,
   introspects: false,
@@ -298,12 +301,14 @@ class Measure {
   #field(field: FieldNode): Size {
     const name = field.name.value;
     const inside = this.#selectionSet(field.selectionSet);
+    const elements = this.#elementsOf(field);
     return {
       depth: inside.depth,
       aliases: inside.aliases + (field.alias === undefined ? 0 : 1),
       directives: inside.directives,
       fields: inside.fields + 1,
-      cost: (FIELD_COSTS.get(name) ?? 1) + this.#elementsOf(field) * inside.cost,
+      values: 1 + elements * inside.values,
+      cost: (FIELD_COSTS.get(name) ?? 1) + elements * inside.cost,
       routerField: ROUTER_FIELDS.has(name) ? name : inside.routerField,
       introspects: inside.introspects || name === '__schema' || name === '__type',
     };
@@ -336,6 +341,7 @@ function add(a: Size, b: Size): Size {
     aliases: a.aliases + b.aliases,
     directives: a.directives + b.directives,
     fields: a.fields + b.fields,
+    values: a.values + b.values,
     cost: a.cost + b.cost,
     routerField: a.routerField ?? b.routerField,
     introspects: a.introspects || b.introspects,

@@ -28,7 +28,7 @@ export function jsonSize(value: unknown, limit: number): number {
 }
 
 /** What JSON writes as an escape, halves of surrogate pairs among it. */
-const ESCAPED = /["\\\p{Cc}\p{Cs}]/u;
+const ESCAPED = /[^ !#-[\]-\ud7ff\ue000-\uffff]/;
 
 function textSize(text: string): number {
   return ESCAPED.test(text) ? Buffer.byteLength(JSON.stringify(text)) : Buffer.byteLength(text) + 2;

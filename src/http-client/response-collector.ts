@@ -70,6 +70,10 @@ export class ResponseCollector implements Dispatcher.DispatchHandler {
   onResponseStart(_: unknown, status: number, headers: ResponseHeaders): void {
     this.#status = status;
     this.#headers = headers;
+    // Not to be begun with.
+    if (Number(headers['content-length']) > this.#maxBodyBytes) {
+      this.fail(tooLarge(this.#maxBodyBytes));
+    }
   }
 
   onResponseData(_: unknown, chunk: Buffer): void {

@@ -1,57 +1,71 @@
-const NONE = Buffer.alloc(0);
-const SMALLEST_CAPACITY = 256;
+/** A shorter chunk is copied: an object for each would take more than its bytes. */
+const MIN_CHUNK_BYTES = 512;
+/** Such chunks are copied into blocks of this length. */
+const BLOCK_BYTES = 8 * 1024;
 
 /**
- * Bytes that come in chunks, as one Buffer. A single chunk is kept as it is; of more, the bytes are copied into a
- * buffer that doubles: what is held is at most twice as long as what came, or 256 bytes, however small the chunks.
+ * Bytes that come in chunks, as one Buffer. Chunks are kept as they are, but for short ones behind the first, which
+ * are copied together: what is held is at most a block longer than what came, and a fifth of it for objects, however
+ * small the chunks.
  */
 export class ByteCollector {
   readonly #maxBytes: number;
-  #bytes: Buffer = NONE;
   #length = 0;
-  /** Whether the buffer is the collector's own, and may be written to. */
-  #isOwn = false;
+  #parts: Buffer[] = [];
+  /** What is left of the block that short chunks are copied into. */
+  #block = Buffer.alloc(0);
+  /** Bytes at its beginning that are no part yet. */
+  #filled = 0;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** How long the buffer is that holds the bytes. */
-  get capacity(): number {
-    return this.#bytes.length;
+  /** Objects that hold the bytes. */
+  get parts(): number {
+    return this.#parts.length + (this.#filled > 0 ? 1 : 0);
   }
 
   /** False when it makes more than `maxBytes`, and from then on; nothing is held any more. */
   add(chunk: Buffer): boolean {
-    const length = this.#length + chunk.length;
-    if (length > this.#maxBytes) {
-      this.#bytes = NONE;
+    this.#length += chunk.length;
+    if (this.#length > this.#maxBytes) {
+      this.#parts = [];
+      this.#block = Buffer.alloc(0);
+      this.#filled = 0;
       this.#length = Number.POSITIVE_INFINITY;
       return false;
     }
-    if (this.#length === 0) {
-      this.#bytes = chunk;
-      this.#isOwn = false;
-    } else {
-      this.#makeRoom(length);
-      chunk.copy(this.#bytes, this.#length);
+    if (this.#parts.length > 0 && chunk.length < MIN_CHUNK_BYTES) {
+      this.#copy(chunk);
+    } else if (chunk.length > 0) {
+      this.#endPart();
+      this.#parts.push(chunk);
     }
-    this.#length = length;
     return true;
   }
 
-  /** All bytes so far. Shares its memory with the collector. */
+  /** All bytes so far. May share its memory with the chunks. */
   bytes(): Buffer {
-    return this.#bytes.subarray(0, this.#length);
+    this.#endPart();
+    const [first] = this.#parts;
+    return first !== undefined && this.#parts.length === 1 ? first : Buffer.concat(this.#parts);
   }
 
-  #makeRoom(length: number): void {
-    if (this.#isOwn && length <= this.#bytes.length) return;
-    const capacity = Math.max(length, SMALLEST_CAPACITY, 2 * this.#length);
-    // Not from Node's pool: a small buffer would hold the whole pool.
-    const bytes = Buffer.allocUnsafeSlow(Math.min(capacity, this.#maxBytes));
-    this.#bytes.copy(bytes, 0, 0, this.#length);
-    this.#bytes = bytes;
-    this.#isOwn = true;
+  #copy(chunk: Buffer): void {
+    if (this.#filled + chunk.length > this.#block.length) {
+      this.#endPart();
+      // Not from Node's pool: a small buffer would hold the whole pool.
+      this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    }
+    chunk.copy(this.#block, this.#filled);
+    this.#filled += chunk.length;
+  }
+
+  #endPart(): void {
+    if (this.#filled === 0) return;
+    this.#parts.push(this.#block.subarray(0, this.#filled));
+    this.#block = this.#block.subarray(this.#filled);
+    this.#filled = 0;
   }
 }

@@ -20,6 +20,22 @@ export interface Entry {
   refused(): void;
 }
 
+/** What an admitted entry holds. */
+export interface Permit {
+  /** Sets how much that is, once it is known better. */
+  resize(size: number): void;
+  /** Gives it back. Does nothing the second time. */
+  leave(): void;
+}
+
+/** How a wait can end without a permit. */
+interface Waiting {
+  /** Asked for only where there is a wait. */
+  signal(): AbortSignal;
+  refused(): unknown;
+  aborted(): unknown;
+}
+
 /**
  * Shares a capacity out. Nobody waits while there is room, except that a group which holds its share leaves its
  * reserve alone. Of those that wait, those come first whose groups are below their shares, then those whose caller
@@ -42,6 +58,43 @@ export class FairSemaphore {
 
   get hasWaiting(): boolean {
     return this.#waiting.size > 0;
+  }
+
+  /**
+   * What {@link enter} does, as a value: the permit, or a promise where it has to wait. That rejects with `refused()`
+   * when too many wait, and with `aborted()` when the signal aborts before.
+   */
+  acquire(
+    { size, groups }: Pick<Entry, 'size' | 'groups'>,
+    { signal, refused, aborted }: Waiting,
+  ): Permit | Promise<Permit> {
+    const { promise, resolve, reject } = Promise.withResolvers<Permit>();
+    const permit: Permit = {
+      resize: (to) => this.resize(entry, to),
+      leave: () => this.leave(entry),
+    };
+    const giveUp = () => {
+      this.leave(entry);
+      reject(aborted());
+    };
+    const entry: Entry = {
+      size,
+      groups,
+      admitted() {
+        signal().removeEventListener('abort', giveUp);
+        resolve(permit);
+      },
+      refused() {
+        signal().removeEventListener('abort', giveUp);
+        reject(refused());
+      },
+    };
+    const admission = this.enter(entry);
+    if (admission === 'admitted') return permit;
+    if (admission === 'full') reject(refused());
+    else if (signal().aborted) giveUp();
+    else signal().addEventListener('abort', giveUp);
+    return promise;
   }
 
   /** `full`: it was turned away, because too many wait already. */

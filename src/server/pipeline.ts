@@ -11,6 +11,7 @@ import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
 import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Permit } from '../lib/fair-semaphore.ts';
 import { readBody } from './body.ts';
 import type { ClientIp } from './client-ip.ts';
 import type { Cors } from './guards/cors.ts';
@@ -19,7 +20,7 @@ import type { HeldRequest, Intake } from './guards/intake.ts';
 import type { RateLimit } from './guards/rate-limit.ts';
 import { HttpRequestContext } from './request-context.ts';
 import { respond } from './respond.ts';
-import type { Sending, SendRoom } from './send-room.ts';
+import type { SendRoom } from './send-room.ts';
 
 interface PipelineOptions {
   cors: Cors;
@@ -94,7 +95,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     const context = new HttpRequestContext(request, response, clock, deadlineMs);
     const outcome: Outcome = { answer: undefined, subject: undefined, refusal: undefined };
     let held: HeldRequest | undefined;
-    let sending: Sending | undefined;
+    let sending: Permit | undefined;
     let unwritten: Answer | undefined;
     response.once('close', () => {
       context.end(response.writableFinished);

@@ -1,15 +1,8 @@
 import type { Caller } from '../core/caller.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { RequestContext } from '../core/request-context.ts';
-import { type Entry, FairSemaphore, type Group } from '../lib/fair-semaphore.ts';
-
-/** What one answer may take of the bytes that wait to be sent. */
-export interface Sending {
-  /** Says how long the answer is, once that is known. */
-  resize(bytes: number): void;
-  /** To be called once, when the answer is out, or its client gone. */
-  leave(): void;
-}
+import { FairSemaphore, type Group, type Permit } from '../lib/fair-semaphore.ts';
+import type { Turns } from '../lib/turns.ts';
 
 /** How many bytes of answers wait for their clients at a time. */
 export interface SendRoom {
@@ -24,58 +17,53 @@ export interface SendRoom {
     maxBytes: number,
     caller: Caller,
     context: RequestContext,
-  ): Sending | Promise<Sending> | undefined;
+  ): Permit | Promise<Permit> | undefined;
 }
 
 /** An answer so short waits for nothing: the requests that are held at a time bound the number of them. */
 const SHORT_ANSWER_BYTES = 16 * 1024;
+/** Longer ones are written out one at a time. */
+const HEAVY_ANSWER_BYTES = 256 * 1024;
 /** Longer ones leave an eighth of the room to the others. */
 const LONG_ANSWER_BYTES = 1024 * 1024;
 const FOR_OTHERS = 1 / 8;
 
-export function createSendRoom(maxBytes: number, maxWaiting: number): SendRoom {
+interface SendRoomOptions {
+  /** Bytes of all answers together. */
+  maxBytes: number;
+  maxWaiting: number;
+  /** For long answers, which are written out one at a time. */
+  turns: Turns;
+}
+
+export function createSendRoom({ maxBytes, maxWaiting, turns }: SendRoomOptions): SendRoom {
   const semaphore = new FairSemaphore({ capacity: maxBytes, maxWaiting });
   const longAnswers: Group = {
     key: 'long answers',
     share: (1 - FOR_OTHERS) * maxBytes,
     reserve: FOR_OTHERS * maxBytes,
   };
+  async function enterInTurn(entering: Permit | Promise<Permit>): Promise<Permit> {
+    const permit = await entering;
+    await turns.next();
+    return permit;
+  }
+
   return {
     get isFull() {
       return semaphore.hasWaiting;
     },
     enter(longest, caller, context) {
       if (longest <= SHORT_ANSWER_BYTES) return undefined;
-      const { promise, resolve, reject } = Promise.withResolvers<Sending>();
-      const sending: Sending = {
-        resize: (bytes) => semaphore.resize(entry, bytes),
-        leave: () => semaphore.leave(entry),
-      };
-      const giveUp = () => {
-        semaphore.leave(entry);
-        reject(noRoom());
-      };
-      const entry: Entry = {
-        size: longest,
-        groups: [
-          { key: caller.key, share: (caller.weight * maxBytes) / 4, reserve: 0 },
-          ...(longest > LONG_ANSWER_BYTES ? [longAnswers] : []),
-        ],
-        admitted() {
-          context.signal.removeEventListener('abort', giveUp);
-          resolve(sending);
+      const ofCaller = { key: caller.key, share: (caller.weight * maxBytes) / 4, reserve: 0 };
+      const entering = semaphore.acquire(
+        {
+          size: longest,
+          groups: longest > LONG_ANSWER_BYTES ? [ofCaller, longAnswers] : [ofCaller],
         },
-        refused: () => {
-          context.signal.removeEventListener('abort', giveUp);
-          reject(noRoom());
-        },
-      };
-      const admission = semaphore.enter(entry);
-      if (admission === 'admitted') return sending;
-      if (admission === 'full') reject(noRoom());
-      else if (context.signal.aborted) giveUp();
-      else context.signal.addEventListener('abort', giveUp);
-      return promise;
+        { signal: () => context.signal, refused: noRoom, aborted: noRoom },
+      );
+      return longest > HEAVY_ANSWER_BYTES ? enterInTurn(entering) : entering;
     },
   };
 }

@@ -1,6 +1,6 @@
 import type { Caller } from '../core/caller.ts';
 import type { Clock } from '../lib/clock.ts';
-import { type Entry, FairSemaphore, type Group } from '../lib/fair-semaphore.ts';
+import { FairSemaphore, type Group, type Permit } from '../lib/fair-semaphore.ts';
 import { tooManyCalls } from '../upstream/errors.ts';
 
 interface CallSlotsOptions {
@@ -9,12 +9,9 @@ interface CallSlotsOptions {
   clock: Clock;
 }
 
-/** Gives a slot back. */
-export type LeaveSlot = () => void;
-
 /**
  * How many upstream calls are made at a time, and whose. A caller that holds a quarter of the slots leaves an
- * eighth alone, and a participant type that holds half of them a quarter, if there were others within the last
+ * eighth alone, and a participant type that holds half of them the other half, if there were others within the last
  * minute: so who comes next does not wait for calls that hang. Who waits is served fairly by caller.
  */
 export interface CallSlots {
@@ -22,11 +19,7 @@ export interface CallSlots {
    * A slot for one call; a promise where it has to wait, that rejects with the reason of `signal`, or with an
    * `UpstreamError` when too many wait.
    */
-  enter(
-    participantType: string,
-    caller: Caller,
-    signal: AbortSignal,
-  ): LeaveSlot | Promise<LeaveSlot>;
+  enter(participantType: string, caller: Caller, signal: AbortSignal): Permit | Promise<Permit>;
 }
 
 /** For each slot: so many calls of 300 ms are made within the default deadline of a request. */
@@ -48,33 +41,12 @@ export function createCallSlots({ slots, clock }: CallSlotsOptions): CallSlots {
 
   return {
     enter(participantType, caller, signal) {
-      const { promise, resolve, reject } = Promise.withResolvers<LeaveSlot>();
-      const leave = () => semaphore.leave(entry);
-      const giveUp = () => {
-        leave();
-        reject(signal.reason);
-      };
-      const entry: Entry = {
-        size: 1,
-        groups: [
-          groupOf(callers, caller.key, caller.weight / 4, 1 / 8),
-          groupOf(types, JSON.stringify({ participantType }), 1 / 2, 1 / 4),
-        ],
-        admitted() {
-          signal.removeEventListener('abort', giveUp);
-          resolve(leave);
-        },
-        refused() {
-          signal.removeEventListener('abort', giveUp);
-          reject(tooManyCalls());
-        },
-      };
-      const admission = semaphore.enter(entry);
-      if (admission === 'admitted') return leave;
-      if (admission === 'full') reject(tooManyCalls());
-      else if (signal.aborted) giveUp();
-      else signal.addEventListener('abort', giveUp);
-      return promise;
+      const ofCaller = groupOf(callers, caller.key, caller.weight / 4, 1 / 8);
+      const ofType = groupOf(types, JSON.stringify({ participantType }), 1 / 2, 1 / 2);
+      return semaphore.acquire(
+        { size: 1, groups: [ofCaller, ofType] },
+        { signal: () => signal, refused: tooManyCalls, aborted: () => signal.reason },
+      );
     },
   };
 }

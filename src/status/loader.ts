@@ -18,8 +18,8 @@ export interface LoadSummary {
    * Infinity where there is none.
    */
   readonly freshUntil: number;
-  /** The `textLength` of the longest of them; 0 where there is none. */
-  readonly longestText: number;
+  /** The `jsonBytes` of the longest of them; 0 where there is none. */
+  readonly longestJson: number;
 }
 
 /**
@@ -54,7 +54,7 @@ export function createStatusLoader(
   let upstreamCalls = 0;
   let staleStatuses = 0;
   let freshUntil = Number.POSITIVE_INFINITY;
-  let longestText = 0;
+  let longestJson = 0;
   const staleBecause: UpstreamError[] = [];
 
   async function loadOne(key: BatchKey): Promise<BatchStatus | Error> {
@@ -68,7 +68,7 @@ export function createStatusLoader(
     const { status } = result;
     if (!hold(status.data, status.size)) return overloaded();
     freshUntil = Math.min(freshUntil, result.freshUntil);
-    longestText = Math.max(longestText, status.textLength);
+    longestJson = Math.max(longestJson, status.jsonBytes);
     const failure = result.staleBecause;
     if (failure !== undefined) {
       if (!hold(failure, failure.size)) return overloaded();
@@ -103,7 +103,7 @@ export function createStatusLoader(
   );
   return {
     load: (key) => loader.load(key),
-    summary: () => ({ upstreamCalls, staleStatuses, staleBecause, freshUntil, longestText }),
+    summary: () => ({ upstreamCalls, staleStatuses, staleBecause, freshUntil, longestJson }),
     release() {
       isReleased = true;
       for (const object of held.splice(0)) heldStatuses.release(object);

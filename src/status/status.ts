@@ -27,16 +27,15 @@ export interface BatchStatus {
   readonly failures: readonly JsonValue[] | null;
   /** Bytes that `data` and `request` take in memory at most. */
   readonly size: number;
-  /** Length of the answer's text, in characters. */
-  readonly textLength: number;
+  /** Bytes that they take at most when they are written out as JSON. */
+  readonly jsonBytes: number;
 }
 
 interface BatchStatusSource {
   key: BatchKey;
-  envelope: Pick<SuccessEnvelope, 'data' | 'request'>;
+  envelope: Pick<SuccessEnvelope, 'data' | 'request' | 'jsonBytes'>;
   fetchedAt: Date;
   size: number;
-  textLength: number;
   /** In upper case. */
   finishedStatuses: ReadonlySet<string>;
 }
@@ -65,8 +64,8 @@ const FAILURE_LISTS: readonly string[] = ['errors', 'failureDetails'];
  * are found without regard to case.
  */
 export function toBatchStatus(source: BatchStatusSource): BatchStatus {
-  const { key, envelope, fetchedAt, size, textLength, finishedStatuses } = source;
-  const { data, request } = envelope;
+  const { key, envelope, fetchedAt, size, finishedStatuses } = source;
+  const { data, request, jsonBytes } = envelope;
   const meta = member(data, 'meta');
   const isCore = isJsonObject(meta);
   const core = isCore ? meta : {};
@@ -83,7 +82,7 @@ export function toBatchStatus(source: BatchStatusSource): BatchStatus {
     fetchedAt,
     stale: false,
     size,
-    textLength,
+    jsonBytes,
     status,
     finished: isFinished(status, counts, finishedStatuses),
     totalCount: counts.total,

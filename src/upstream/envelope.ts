@@ -22,6 +22,8 @@ export interface SuccessEnvelope {
   request: UpstreamEcho;
   /** Bytes that both take in memory at most. */
   size: number;
+  /** Bytes that both take at most when they are written out as JSON. */
+  jsonBytes: number;
 }
 
 /** An answer of any other status: `{ error, request }`. */
@@ -58,11 +60,11 @@ export function decodeSuccessEnvelope(
   shapes: JsonShapes,
 ): DecodedSuccess {
   try {
-    const { value, size } = parseBody(body, secrets, shapes);
+    const { value, size, jsonBytes } = parseBody(body, secrets, shapes);
     const envelope = toObject(value);
     const data = toObject(member(envelope, 'data'));
     const request = toEcho(member(envelope, 'request')) ?? EMPTY_ECHO;
-    return { kind: 'envelope', envelope: { data, request, size } };
+    return { kind: 'envelope', envelope: { data, request, size, jsonBytes } };
   } catch (error) {
     if (error instanceof MalformedEnvelope) return { kind: error.kind };
     throw error;
@@ -146,13 +148,18 @@ interface Walk {
   readonly bytesPerCharacter: number;
   /** Bytes that the value takes at most, as far as it was walked. */
   size: number;
+  /** How many numbers there were. */
+  numbers: number;
 }
+
+/** A number is written in so many characters at most, however short it came: 1e20 has 21. Nothing else grows. */
+const LONGEST_NUMBER = 24;
 
 function parseBody(
   body: string,
   secrets: readonly string[],
   shapes: JsonShapes,
-): { value: JsonValue; size: number } {
+): { value: JsonValue; size: number; jsonBytes: number } {
   let value: JsonValue;
   try {
     value = parseJson(body);
@@ -167,8 +174,11 @@ function parseBody(
     shapes,
     bytesPerCharacter: hasEscapes ? 2 : bytesPerCharacter(body),
     size: 0,
+    numbers: 0,
   };
-  return { value: redactAll(value, MAX_NESTING, walk), size: walk.size };
+  const redacted = redactAll(value, MAX_NESTING, walk);
+  const jsonBytes = Buffer.byteLength(body) + LONGEST_NUMBER * walk.numbers;
+  return { value: redacted, size: walk.size, jsonBytes };
 }
 
 function isJson(text: string): boolean {
@@ -189,6 +199,7 @@ function redactAll(value: JsonValue, levels: number, walk: Walk): JsonValue {
     return redact(value, secrets);
   }
   if (typeof value === 'number' || JSON.isRawJSON(value)) {
+    walk.numbers += 1;
     walk.size += typeof value === 'number' ? JSON_BYTES.number : JSON_BYTES.rawNumber;
     if (JSON.isRawJSON(value)) walk.size += value.rawJSON.length;
     // A token can be digits alone.

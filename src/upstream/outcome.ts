@@ -47,8 +47,6 @@ export interface StatusAnswer {
   readonly fetchedAt: Date;
   /** Bytes that it takes in memory at most. */
   readonly size: number;
-  /** Length of its text, in characters. */
-  readonly textLength: number;
 }
 
 /** The outcome of a call that has no answer. */

@@ -17,6 +17,12 @@ interface ParticipantServiceOptions {
   clock: Clock;
 }
 
+/** One of the calls that may be made at a time. */
+interface CallSlot {
+  /** Gives it back. */
+  leave(): void;
+}
+
 /** What goes with a request for a status. */
 interface StatusRequest {
   /** Undefined: nobody is named to the upstream. */
@@ -26,8 +32,8 @@ interface StatusRequest {
   deadline(): number;
   /** Whether a Retry-After is waited for, as far as there is time: not where there is something else to answer. */
   mayWait: boolean;
-  /** Waits for the slot of a call, and resolves to what gives it back. Rejects when there is none in time. */
-  enter(): (() => void) | Promise<() => void>;
+  /** Waits for the slot of a call. Rejects when there is none in time. */
+  enter(): CallSlot | Promise<CallSlot>;
   /** Called for every call that goes out to the upstream. */
   onCall(): void;
 }
@@ -92,7 +98,7 @@ export function createParticipantService(options: ParticipantServiceOptions): Pa
       async function ask(token: AccessToken): Promise<CallOutcome> {
         throwIfHeld();
         const entering = request.enter();
-        const leave = entering instanceof Promise ? await entering : entering;
+        const slot = entering instanceof Promise ? await entering : entering;
         try {
           // The circuit may have opened meanwhile.
           throwIfHeld();
@@ -109,7 +115,7 @@ export function createParticipantService(options: ParticipantServiceOptions): Pa
           holdIfAsked(participantType, outcome);
           return outcome;
         } finally {
-          leave();
+          slot.leave();
         }
       }
 

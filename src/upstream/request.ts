@@ -6,6 +6,7 @@ import { HttpClientError } from '../http-client/errors.ts';
 import type { HttpResponse } from '../http-client/response-collector.ts';
 import type { Clock } from '../lib/clock.ts';
 import { JsonShapes } from '../lib/json-size.ts';
+import type { Turns } from '../lib/turns.ts';
 import { urlBelow } from '../lib/url.ts';
 import type { AccessToken } from '../tokens/token-cache.ts';
 import { UpstreamError } from './errors.ts';
@@ -28,6 +29,8 @@ interface StatusCallOptions {
   tenantId: string;
   tokenHeader: TokenHeader;
   clock: Clock;
+  /** For long answers, which are read one at a time. */
+  turns: Turns;
   /** A call that is given up sooner, in milliseconds from when it was sent, tells nothing of the upstream. */
   patienceMs: number;
   /** An answer that may take more memory than that once it is parsed is refused, in bytes. */
@@ -48,8 +51,12 @@ export type StatusCall = (
   signal: AbortSignal,
 ) => Promise<CallOutcome>;
 
+/** Characters of an answer that takes a millisecond or so to be read. */
+const HEAVY_BODY_LENGTH = 64 * 1024;
+
 export function createStatusCall(options: StatusCallOptions): StatusCall {
-  const { send, baseUrl, tenantId, tokenHeader, clock, patienceMs, maxParsedBytes } = options;
+  const { send, baseUrl, tenantId, tokenHeader, clock, turns, patienceMs, maxParsedBytes } =
+    options;
   const shapes = new JsonShapes();
   const { origin, pathname } = urlBelow(baseUrl, '/core/api/v2/participants/');
   const participantsUrl = { origin, pathname };
@@ -94,6 +101,7 @@ export function createStatusCall(options: StatusCallOptions): StatusCall {
         ? { kind: 'fault', error: timeout, fault: error.message, connected }
         : { kind: 'inconclusive', error: timeout, connected };
     }
+    if (response.body.length > HEAVY_BODY_LENGTH) await turns.next();
     const answer = { requestId, response, secrets: secretsOf(token), maxParsedBytes, shapes };
     const outcome = judgeResponse(key, answer, clock.date());
     if (outcome.kind === 'foreign') options.onForeignAnswer(response);

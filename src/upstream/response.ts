@@ -40,8 +40,7 @@ export function judgeResponse(key: BatchKey, answer: UpstreamResponse, now: Date
       const { envelope } = decoded;
       if (!isEchoOf(key, envelope.request)) return foreign(answer);
       const size = Math.min(envelope.size, estimate);
-      const textLength = response.body.length;
-      return { kind: 'ok', answer: { envelope, fetchedAt: now, size, textLength } };
+      return { kind: 'ok', answer: { envelope, fetchedAt: now, size } };
     }
   }
 }

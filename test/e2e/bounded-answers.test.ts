@@ -176,7 +176,7 @@ function costOf(query: string): number {
     maxDirectives: 0,
     maxCost: Number.POSITIVE_INFINITY,
     maxReferences: 100,
-  }).maxFields;
+  }).greatestCost;
 }
 
 test('79: the lists of the introspection count what they hold on the average', () => {

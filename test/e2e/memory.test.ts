@@ -32,6 +32,7 @@ async function startGateway(upstream: ScriptedUpstream, heapMiB = 256) {
       UPSTREAM_TIMEOUT_MS: '60000',
       REQUEST_DEADLINE_MS: '60000',
       REQUEST_TIMEOUT_MS: '60000',
+      TRUSTED_PROXIES: '127.0.0.1',
     },
     { nodeArgs: [`--max-old-space-size=${heapMiB}`] },
   );
@@ -180,6 +181,38 @@ test('91: request bodies in chunks of one byte take no more than their bytes', a
     );
   }
   await gateway.isWell();
+});
+
+test('91: of 3,000 slow bodies of 64 KB as many are held as there is room for; the others are OVERLOADED, and another address is served', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startGateway(upstream);
+  const query = `{ batchStatus(participantType: "vehicles") { status } }`;
+  const body = JSON.stringify({ query, filler: 'x'.repeat(63_900) });
+  const head = `POST /graphql HTTP/1.1\r\nhost: ${gateway.endpoint.host}\r\ncontent-type: application/json\r\nx-forwarded-for: 192.0.2.1\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n`;
+  const sockets = Array.from({ length: 3_000 }, () =>
+    connect(Number(gateway.endpoint.port), gateway.endpoint.hostname),
+  );
+  const answers = sockets.map((socket) => text(socket).catch(() => 'cut off'));
+  const early: string[] = [];
+  for (const answer of answers) void answer.then((one) => early.push(one));
+  // All but the last byte.
+  for (const socket of sockets) socket.write(head + body.slice(0, -1));
+  // 48 MiB are what one address may have of INTAKE_MAX_BYTES.
+  const held = Math.floor((48 * MIB) / body.length);
+  await expect.poll(() => early.length, { timeout: 20_000 }).toBeGreaterThan(3_000 - held - 50);
+  await gateway.isWell();
+
+  const refusals = early.length;
+  for (const socket of sockets) socket.write(body.slice(-1));
+  const all = await Promise.all(answers);
+  const served = all.filter((answer) => answer.startsWith('HTTP/1.1 200 '));
+  expect(served.length).toBeGreaterThan(held - 50);
+  expect(served.length).toBeLessThanOrEqual(3_000 - refusals);
+  for (const answer of served) expect(answer).toContain('"data":{"batchStatus":{"status":"DONE"}}');
+  for (const answer of all) {
+    // A client that goes on to send may lose the answer to a connection that is closed.
+    expect(answer).toMatch(/^HTTP\/1\.1 200 |^HTTP\/1\.1 503 .*"OVERLOADED"|^cut off$/s);
+  }
 });
 
 function inChunks(body: string): string {

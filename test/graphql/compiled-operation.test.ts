@@ -31,10 +31,10 @@ function statusOf(key: BatchStatus['key']): BatchStatus {
     envelope: {
       data: key.batchId === 'done' ? Object(DATA) : {},
       request: { uri: '/x', method: 'GET', queryString: null, body: [{ n: 1 }] },
+      jsonBytes: 1_000,
     },
     fetchedAt: new Date('2026-01-31T12:00:00.000Z'),
     size: 1,
-    textLength: 1_000,
     finishedStatuses: new Set(),
   });
 }

@@ -13,10 +13,10 @@ const OK: CallOutcome = {
       data: {},
       request: { uri: null, method: null, queryString: null, body: null },
       size: 2,
+      jsonBytes: 2,
     },
     fetchedAt: new Date(0),
     size: 2,
-    textLength: 2,
   },
 };
 const FAULT: CallOutcome = { kind: 'fault', error, fault: 'status 500', connected: true };
