@@ -123,10 +123,11 @@ export async function createGateway({
         : createRateLimit({ ...settings.rateLimit, tenantId, clock, random: Math.random }),
     intake,
     sendRoom,
-    handler: await createGraphQLHandler(settings, tenant, clock, telemetry),
+    handler: await createGraphQLHandler(settings, tenant, { clock, telemetry, turns }),
     refuse,
     telemetry,
     clock,
+    turns,
     deadlineMs: settings.requestDeadlineMs,
     maxBodyBytes: settings.requestMaxBytes,
     routerWeight: settings.limits.maxBatches,
@@ -153,6 +154,7 @@ export async function createGateway({
   const slowReaders = createSlowReaders({
     clock,
     telemetry,
+    turns,
     timeoutMs: settings.responseTimeoutMs,
     othersWait: () => intake.isFull || sendRoom.isFull,
   });
@@ -183,8 +185,7 @@ export async function createGateway({
 async function createGraphQLHandler(
   settings: Settings,
   { statuses }: TenantServices,
-  clock: Clock,
-  telemetry: Telemetry,
+  { clock, telemetry, turns }: { clock: Clock; telemetry: Telemetry; turns: Turns },
 ): Promise<Handler> {
   const { limits, introspection } = settings;
   const createOwnSchema = () =>
@@ -204,6 +205,7 @@ async function createGraphQLHandler(
     participantTypes: settings.participantTypes,
     maxBatches: limits.maxBatches,
     maxResponseBytes: settings.responseMaxBytes,
+    turns,
     forwardUserInfo: settings.auth.forwardUserInfo,
     errorDetail: settings.errorDetail,
     telemetry,

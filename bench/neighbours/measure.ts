@@ -100,8 +100,8 @@ function startProgram(file: string, args: readonly string[], stage: Stage): Runn
 
 function startNeighbour(name: string, { load }: Way, endpoint: string, stage: Stage): Running {
   if (load.kind !== 'stalled') return startProgram('bad-clients.ts', [name, endpoint], stage);
-  const { clients, requests } = STALLED;
-  const args = [new URL(endpoint).port, clients, requests].map(String);
+  const { clients, requests, spreadMs } = STALLED;
+  const args = [new URL(endpoint).port, clients, requests, spreadMs].map(String);
   return startProgram('stalled-clients.ts', args, stage);
 }
 

@@ -1,13 +1,13 @@
 /**
- * Clients that go on sending requests for large answers, one behind the other on a connection, and never
- * read. Arguments: the gateway's port, the number of clients, the requests of each in a second. One whose
- * connection is closed comes again. At a message it sends what became of the connections.
+ * Clients that send requests for large answers, one behind the other on a connection, and never read. Arguments: the
+ * gateway's port, the number of clients, the requests of each, and over how many milliseconds they come. One whose
+ * connection is closed comes again, within that time. At a message it sends what became of the connections.
  */
 import { connect } from 'node:net';
 import { setPriority } from 'node:os';
 import { BAD_NICENESS, fromAddress } from './callers.ts';
 
-const [, , port, clients, requests] = process.argv;
+const [, , port, clients, requests, spreadMs] = process.argv;
 
 setPriority(BAD_NICENESS);
 
@@ -18,12 +18,11 @@ function open(client: number): void {
   // Or it would begin to read as soon as it is connected.
   socket.pause();
   socket.on('error', () => {});
-  const send = () => void socket.write(requestOf(client).repeat(Number(requests)));
-  // Not once: those that are refused fill no buffer. And who does not read learns by writing that it is cut off.
-  const timer = setInterval(send, 1_000);
+  // Who does not read learns by writing that it is cut off.
+  const timer = setInterval(() => void socket.write(requestOf(client)), 2_000);
   socket.once('connect', () => {
     counts['connections that were opened'] += 1;
-    send();
+    for (let sent = 0; sent < Number(requests); sent += 1) socket.write(requestOf(client));
   });
   socket.once('close', () => {
     clearInterval(timer);
@@ -33,7 +32,7 @@ function open(client: number): void {
 }
 
 function openSoon(client: number): void {
-  setTimeout(() => open(client), 2_000 * Math.random());
+  setTimeout(() => open(client), Number(spreadMs) * Math.random());
 }
 
 let asked = 0;

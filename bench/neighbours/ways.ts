@@ -23,8 +23,11 @@ export const BAD_PER_SECOND = 200;
 /** Requests that one caller keeps under way, and the batches that each is for. */
 export const BATCHES = { requests: 64, batches: 20 };
 
-/** Clients that do not read, and the requests that each sends in a second, all at once. */
-export const STALLED = { clients: 300, requests: 1 };
+/**
+ * Clients that do not read, the requests that each sends as it comes, for more than the kernel takes in their place,
+ * and the time over which they come: they are not there to be a flood.
+ */
+export const STALLED = { clients: 300, requests: 10, spreadMs: 20_000 };
 
 const LEAD_IN_MS = 1_500;
 
@@ -68,10 +71,9 @@ export const WAYS: ReadonlyMap<string, Way> = new Map([
   [
     'stalled',
     {
-      title: `${STALLED.clients} clients send ${STALLED.requests} requests/s each for answers of 500 KB, and do not read`,
+      title: `${STALLED.clients} clients ask ${STALLED.requests} times for answers of 500 KB, and do not read`,
       load: { kind: 'stalled' },
-      // They do not come all at once, and of each the kernel takes some 4 MB that nobody reads.
-      leadInMs: 12_000,
+      leadInMs: STALLED.spreadMs,
     },
   ],
 ]);

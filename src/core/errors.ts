@@ -11,8 +11,21 @@ interface RefusedRequestOptions extends ErrorOptions {
   subject?: string | undefined;
 }
 
+/**
+ * An error that is a part of an answer, and nothing that is wrong with the gateway. It has no stack: that would tell
+ * nothing, and costs more than the rest of the error where somebody reads it, as graphql does.
+ */
+export class ExpectedError extends Error {
+  override readonly name: string = 'ExpectedError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.stack = '';
+  }
+}
+
 /** A request that is refused before anything of it is executed. The message is shown to the client. */
-export class RefusedRequest extends Error {
+export class RefusedRequest extends ExpectedError {
   override readonly name = 'RefusedRequest';
   readonly code: ErrorCode;
   /** The HTTP status of the answer. */
@@ -42,7 +55,7 @@ export class RefusedRequest extends Error {
 }
 
 /** An error of one field, found before anybody is asked. The message is shown to the client. */
-export class FieldError extends Error {
+export class FieldError extends ExpectedError {
   override readonly name = 'FieldError';
   readonly code: ErrorCode;
 
@@ -53,11 +66,11 @@ export class FieldError extends Error {
 }
 
 /** The reason of a request's signal when its deadline has passed. The message is shown to the client. */
-export class DeadlineExceeded extends Error {
+export class DeadlineExceeded extends ExpectedError {
   override readonly name = 'DeadlineExceeded';
 }
 
 /** The reason of a request's signal when its client has gone away: nobody waits any more. */
-export class ClientGone extends Error {
+export class ClientGone extends ExpectedError {
   override readonly name = 'ClientGone';
 }

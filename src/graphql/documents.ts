@@ -66,6 +66,8 @@ interface DocumentsOptions {
 
 /** The documents of a server: what is done once for each text. Shared by all callers. */
 export interface Documents {
+  /** Whether a text is prepared already. */
+  has(text: string): boolean;
   /** Throws a `RefusedRequest` for a document that exceeds a limit. */
   prepare(text: string): PreparedDocument;
 }
@@ -112,6 +114,7 @@ export function createDocuments(options: DocumentsOptions): Documents {
   }
 
   return {
+    has: (text) => byText.has(text),
     prepare(text) {
       const known = byText.get(text);
       if (known !== undefined) return known;

@@ -13,6 +13,7 @@ import { RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
 import { negotiate } from '../lib/media-type.ts';
+import type { Turns } from '../lib/turns.ts';
 import type { HeldStatuses } from '../status/held-statuses.ts';
 import { createStatusLoader, type LoadSummary } from '../status/loader.ts';
 import type { Requester, StatusService } from '../status/service.ts';
@@ -38,6 +39,8 @@ interface HandlerOptions extends PublicErrorOptions {
   participantTypes: ReadonlySet<string>;
   /** Different batches that one request may ask for. */
   maxBatches: number;
+  /** For documents that were not asked for before. */
+  turns: Turns;
   /** The longest answer to an operation that is executed, in bytes. */
   maxResponseBytes: number;
   /** Whether the upstream is told who calls. */
@@ -71,7 +74,7 @@ type GraphQLMediaType = (typeof MEDIA_TYPES)[number];
  */
 export function createHandler(options: HandlerOptions): Handler {
   const { documents, persistedDocuments, responseCache, statuses, participantTypes } = options;
-  const { maxResponseBytes } = options;
+  const { maxResponseBytes, turns } = options;
   const tooLong = toGraphQLError(responseTooLong(maxResponseBytes));
 
   async function execute(
@@ -207,6 +210,8 @@ export function createHandler(options: HandlerOptions): Handler {
     if (mediaType === undefined) throw notAcceptable();
     const question = toQuestion(request, mediaType, asker.principal);
     const parameters = readParameters(request, persistedDocuments);
+    // To parse and validate takes longer than all the rest.
+    if (!documents.has(parameters.query)) await turns.next();
     const document = documents.prepare(parameters.query);
     if (document.errors.length > 0) {
       return answerErrors(document.errors, null, mediaType, context);

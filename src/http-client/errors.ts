@@ -1,3 +1,5 @@
+import { ExpectedError } from '../core/errors.ts';
+
 /**
  * Why there is no answer to work with:
  * - `unreachable`: name not found, refused, reset before or within the answer
@@ -9,7 +11,7 @@
 type HttpClientErrorKind = 'unreachable' | 'timeout' | 'exhausted' | 'too-large' | 'malformed';
 
 /** An send that failed below the level of HTTP statuses. */
-export class HttpClientError extends Error {
+export class HttpClientError extends ExpectedError {
   override readonly name = 'HttpClientError';
   readonly kind: HttpClientErrorKind;
 

@@ -58,7 +58,7 @@ export class ResponseCollector implements Dispatcher.DispatchHandler {
   /** Ends the call, and with it the connection, or the wait for one. */
   fail(reason: unknown): void {
     this.#settle()?.reject(reason);
-    this.#controller?.abort(new Error('the answer is not wanted any more'));
+    this.#controller?.abort(UNWANTED_ANSWER);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -113,6 +113,9 @@ export class ResponseCollector implements Dispatcher.DispatchHandler {
     return waiter;
   }
 }
+
+/** Nobody is told it, so one is enough. */
+const UNWANTED_ANSWER = new Error('the answer is not wanted any more');
 
 /** undici's words for 100 Continue and 101 Switching Protocols, which nobody asked for. */
 const UNWANTED = /^bad (?:response|upgrade)$/;

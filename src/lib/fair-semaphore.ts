@@ -49,7 +49,10 @@ export class FairSemaphore {
   /** By the key of the group. */
   readonly #heldBy = new Map<string, number>();
   readonly #admitted = new Map<Entry, number>();
-  readonly #waiting = new Set<Entry>();
+  /** A queue for those that belong to the same groups, in the order in which they came; none is empty. */
+  readonly #queues = new Map<string, Queue>();
+  #waiting = 0;
+  #entered = 0;
 
   constructor({ capacity, maxWaiting }: { capacity: number; maxWaiting: number }) {
     this.#capacity = capacity;
@@ -57,7 +60,7 @@ export class FairSemaphore {
   }
 
   get hasWaiting(): boolean {
-    return this.#waiting.size > 0;
+    return this.#waiting > 0;
   }
 
   /**
@@ -100,37 +103,45 @@ export class FairSemaphore {
   /** `full`: it was turned away, because too many wait already. */
   enter(entry: Entry): 'admitted' | 'waiting' | 'full' {
     // Who waits has an older claim, unless this one has a better one.
-    if (this.#waiting.size === 0 && this.#fits(entry) && !this.#isHeldBack(entry)) {
+    if (this.#mayHold(entry) && !this.#hasClaimBefore(entry)) {
       this.#hold(entry);
       return 'admitted';
     }
-    if (this.#waiting.size >= this.#maxWaiting && !this.#makeRoomFor(entry)) return 'full';
-    this.#waiting.add(entry);
-    if (this.#best() !== entry || !this.#fits(entry)) return 'waiting';
-    this.#waiting.delete(entry);
-    this.#hold(entry);
-    return 'admitted';
+    if (this.#waiting >= this.#maxWaiting && !this.#makeRoomFor(entry)) return 'full';
+    const key = queueKey(entry);
+    const queue: Queue = this.#queues.get(key) ?? new Map();
+    this.#entered += 1;
+    queue.set(entry, this.#entered);
+    this.#queues.set(key, queue);
+    this.#waiting += 1;
+    return 'waiting';
   }
 
   /** Ends the wait of an entry, or gives back what it holds. Does nothing the second time. */
   leave(entry: Entry): void {
-    if (!this.#waiting.delete(entry)) this.resize(entry, 0);
-    this.#admitted.delete(entry);
-    this.#admitNext();
+    const held = this.#admitted.get(entry);
+    if (held !== undefined) {
+      this.#admitted.delete(entry);
+      this.#count(entry, -held);
+      this.#admitNext();
+    } else if (this.#stopWaiting(entry) && this.#used < this.#capacity) {
+      // Smaller ones may have waited behind it.
+      this.#admitNext();
+    }
   }
 
   /** Sets what an admitted entry holds, once that is known better. */
   resize(entry: Entry, size: number): void {
     const before = this.#admitted.get(entry);
-    if (before === undefined || before === size) return;
+    if (before === undefined) return;
     this.#admitted.set(entry, size);
     this.#count(entry, size - before);
     if (size < before) this.#admitNext();
   }
 
   #admitNext(): void {
-    for (let next = this.#best(); next && this.#fits(next); next = this.#best()) {
-      this.#waiting.delete(next);
+    for (let next = this.#best(); next !== undefined; next = this.#best()) {
+      this.#stopWaiting(next);
       this.#hold(next);
       next.admitted();
     }
@@ -150,23 +161,50 @@ export class FairSemaphore {
     }
   }
 
-  /** Of those that wait and are not held back, the one with the best claim. */
+  /** False where it does not wait. */
+  #stopWaiting(entry: Entry): boolean {
+    const key = queueKey(entry);
+    const queue = this.#queues.get(key);
+    if (!queue?.delete(entry)) return false;
+    if (queue.size === 0) this.#queues.delete(key);
+    this.#waiting -= 1;
+    return true;
+  }
+
+  /** The one with the best claim of those that wait and are not held back; undefined where that does not fit in. */
   #best(): Entry | undefined {
     let best: Entry | undefined;
     let bestClaim = Number.POSITIVE_INFINITY;
-    for (const entry of this.#waiting) {
+    let bestOrder = 0;
+    for (const queue of this.#queues.values()) {
+      const [first] = queue;
+      if (first === undefined) continue;
+      const [entry, order] = first;
       const claim = this.#claim(entry);
-      if (claim < bestClaim && !this.#isHeldBack(entry)) [best, bestClaim] = [entry, claim];
+      const isBetter = claim < bestClaim || (claim === bestClaim && order < bestOrder);
+      if (isBetter && !this.#isHeldBack(entry))
+        [best, bestClaim, bestOrder] = [entry, claim, order];
     }
-    return best;
+    return best !== undefined && this.#fits(best) ? best : undefined;
+  }
+
+  #hasClaimBefore(entry: Entry): boolean {
+    if (this.#waiting === 0) return false;
+    const claim = this.#claim(entry);
+    for (const queue of this.#queues.values()) {
+      const [first] = queue.keys();
+      if (first !== undefined && this.#claim(first) <= claim && !this.#isHeldBack(first))
+        return true;
+    }
+    return false;
   }
 
   /** The smaller, the better: below 1 where all groups are below their shares. */
   #claim({ groups, size }: Entry): number {
     const [{ key, share }] = groups;
     const ofShare = Math.min(((this.#heldBy.get(key) ?? 0) + size) / share, 1e6);
-    const isAbove = groups.some((group) => this.#isAboveShare(group, size));
-    return isAbove ? 1 + ofShare : Math.min(ofShare, 0.999_999);
+    for (const group of groups) if (this.#isAboveShare(group, size)) return 1 + ofShare;
+    return Math.min(ofShare, 0.999_999);
   }
 
   #isAboveShare({ key, share }: Group, size: number): boolean {
@@ -174,32 +212,47 @@ export class FairSemaphore {
     return held > 0 && held + size > share;
   }
 
-  #isHeldBack({ groups, size }: Entry): boolean {
-    return groups.some(
-      (group) =>
-        this.#used + size > this.#capacity - group.reserve && this.#isAboveShare(group, size),
-    );
+  #mayHold(entry: Entry): boolean {
+    return this.#fits(entry) && !this.#isHeldBack(entry);
   }
 
   #fits({ size }: Entry): boolean {
     return this.#used === 0 || this.#used + size <= this.#capacity;
   }
 
+  #isHeldBack({ groups, size }: Entry): boolean {
+    const left = this.#capacity - this.#used - size;
+    for (const group of groups) {
+      if (left < group.reserve && this.#isAboveShare(group, size)) return true;
+    }
+    return false;
+  }
+
   /** Turns away the last entry of the caller that has most of those that wait, if it has more than this one's. */
   #makeRoomFor({ groups: [caller] }: Entry): boolean {
-    const entriesOf = new Map<string, Entry[]>();
-    for (const entry of this.#waiting) {
-      const [{ key }] = entry.groups;
-      const entries = entriesOf.get(key);
-      if (entries === undefined) entriesOf.set(key, [entry]);
-      else entries.push(entry);
+    const entriesOf = new Map<string, Queue[]>();
+    const lengthOf = (queues: readonly Queue[]) => queues.reduce((sum, { size }) => sum + size, 0);
+    for (const queue of this.#queues.values()) {
+      const [first] = queue.keys();
+      if (first === undefined) continue;
+      const [{ key }] = first.groups;
+      entriesOf.set(key, [...(entriesOf.get(key) ?? []), queue]);
     }
-    let most: Entry[] = entriesOf.get(caller.key) ?? [];
-    for (const entries of entriesOf.values()) if (entries.length > most.length + 1) most = entries;
-    const last = most.at(-1);
-    if (last === undefined || last.groups[0].key === caller.key) return false;
-    this.#waiting.delete(last);
+    const own = lengthOf(entriesOf.get(caller.key) ?? []);
+    const [most = []] = [...entriesOf.values()].toSorted((a, b) => lengthOf(b) - lengthOf(a));
+    if (lengthOf(most) <= own + 1) return false;
+    const [longest] = most.toSorted((a, b) => b.size - a.size);
+    const last = [...(longest?.keys() ?? [])].at(-1);
+    if (last === undefined) return false;
+    this.#stopWaiting(last);
     last.refused();
     return true;
   }
+}
+
+/** Entries, each with its place in the order in which all came. */
+type Queue = Map<Entry, number>;
+
+function queueKey({ groups }: Entry): string {
+  return groups.length === 1 ? groups[0].key : JSON.stringify(groups.map(({ key }) => key));
 }

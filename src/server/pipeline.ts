@@ -12,6 +12,7 @@ import type { RequestContext } from '../core/request-context.ts';
 import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Permit } from '../lib/fair-semaphore.ts';
+import type { Turns } from '../lib/turns.ts';
 import { readBody } from './body.ts';
 import type { ClientIp } from './client-ip.ts';
 import type { Cors } from './guards/cors.ts';
@@ -44,6 +45,8 @@ interface PipelineOptions {
   ): Answer;
   telemetry: Telemetry;
   clock: Clock;
+  /** For requests whose time is up. */
+  turns: Turns;
   /** The time limit of everything that one request waits for, in milliseconds. */
   deadlineMs: number;
   /** The longest request body that is read, in bytes. */
@@ -64,7 +67,7 @@ export type Pipeline = (
 
 export function createPipeline(options: PipelineOptions): Pipeline {
   const { cors, csrf, authenticate, clientIp, rateLimit, intake, sendRoom, handler } = options;
-  const { telemetry, clock, deadlineMs, maxBodyBytes, routerWeight } = options;
+  const { telemetry, clock, maxBodyBytes, routerWeight } = options;
 
   /** Counted by name once that is known, and by address before. */
   async function identify(
@@ -92,7 +95,7 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       response.setHeaders(new Map(Object.entries(headers)));
       return cors.answerOptions(request, response);
     }
-    const context = new HttpRequestContext(request, response, clock, deadlineMs);
+    const context = new HttpRequestContext(request, response, options);
     const outcome: Outcome = { answer: undefined, subject: undefined, refusal: undefined };
     let held: HeldRequest | undefined;
     let sending: Permit | undefined;

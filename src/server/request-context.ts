@@ -3,6 +3,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ClientGone, DeadlineExceeded } from '../core/errors.ts';
 import type { RequestContext } from '../core/request-context.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Turns } from '../lib/turns.ts';
+
+interface DeadlineOptions {
+  clock: Clock;
+  /** For requests whose time is up. */
+  turns: Turns;
+  /** The time limit of everything that one request waits for, in milliseconds. */
+  deadlineMs: number;
+}
 
 /**
  * The context of one request. Its id is the caller's `x-request-id`, the first that is one word of up to 64
@@ -17,23 +26,16 @@ export class HttpRequestContext implements RequestContext {
   readonly startedAt: number;
   readonly deadline: number;
   readonly #response: ServerResponse;
-  readonly #clock: Clock;
-  readonly #deadlineMs: number;
+  readonly #limits: DeadlineOptions;
   #abort: AbortController | undefined;
   #cancelDeadline: (() => void) | undefined;
 
-  constructor(
-    request: IncomingMessage,
-    response: ServerResponse,
-    clock: Clock,
-    deadlineMs: number,
-  ) {
+  constructor(request: IncomingMessage, response: ServerResponse, limits: DeadlineOptions) {
     this.id = readRequestId(request) ?? randomUUID();
     this.#response = response;
-    this.#clock = clock;
-    this.#deadlineMs = deadlineMs;
-    this.startedAt = clock.now();
-    this.deadline = this.startedAt + deadlineMs;
+    this.#limits = limits;
+    this.startedAt = limits.clock.now();
+    this.deadline = this.startedAt + limits.deadlineMs;
   }
 
   /** Made when somebody waits for it: an answer that is at hand needs neither signal nor timer. */
@@ -43,13 +45,20 @@ export class HttpRequestContext implements RequestContext {
   }
 
   #beginAbort(): AbortController {
+    const { clock, turns, deadlineMs } = this.#limits;
     const abort = new AbortController();
     const giveUp = () =>
-      abort.abort(new DeadlineExceeded(`The request took longer than ${this.#deadlineMs} ms.`));
-    const remainingMs = this.deadline - this.#clock.now();
+      abort.abort(new DeadlineExceeded(`The request took longer than ${deadlineMs} ms.`));
+    // All of its fields fail then, and many requests that came together would do so together.
+    const giveUpInTurn = () => {
+      const turn = turns.next();
+      if (turn === undefined) giveUp();
+      else void turn.then(giveUp);
+    };
+    const remainingMs = this.deadline - clock.now();
     if (this.#response.closed) abort.abort(new ClientGone('the client went away'));
     else if (remainingMs <= 0) giveUp();
-    else this.#cancelDeadline = this.#clock.after(remainingMs, giveUp);
+    else this.#cancelDeadline = clock.after(remainingMs, giveUpInTurn);
     return abort;
   }
 

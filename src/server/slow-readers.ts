@@ -2,10 +2,13 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Turns } from '../lib/turns.ts';
 
 interface SlowReadersOptions {
   clock: Clock;
   telemetry: Telemetry;
+  /** For connections that are ended. */
+  turns: Turns;
   /** How long a client may take next to nothing of an answer, in milliseconds. */
   timeoutMs: number;
   /** Whether others wait for what such clients hold: then they have a tenth of that time. */
@@ -39,7 +42,7 @@ interface Look {
 }
 
 export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
-  const { clock, telemetry, timeoutMs, othersWait } = options;
+  const { clock, telemetry, turns, timeoutMs, othersWait } = options;
   const responses = new Set<WatchedResponse>();
   /** Of connections on which an answer waited to be taken at the last look. */
   let looks = new Map<WatchedSocket, Look>();
@@ -62,10 +65,16 @@ export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
       else next.set(socket, { at: now, sentBytes });
     }
     looks = next;
-    for (const socket of tooSlow) socket.destroy();
+    for (const socket of tooSlow) void cutOff(socket);
     if (tooSlow.length > 0) telemetry.slowReadersCutOff?.({ connections: tooSlow.length });
     isLooking = responses.size > 0;
     if (isLooking) clock.after(timeoutMs / LOOKS, look);
+  }
+
+  async function cutOff(socket: WatchedSocket): Promise<void> {
+    // All that was asked for over it ends then.
+    await turns.next();
+    socket.destroy();
   }
 
   return {

@@ -1,3 +1,4 @@
+import { ExpectedError } from '../core/errors.ts';
 import type { CircuitName } from '../core/telemetry.ts';
 import type { JsonValue } from '../lib/json.ts';
 import type { UpstreamEcho } from './envelope.ts';
@@ -52,7 +53,7 @@ interface UpstreamErrorDetails {
 }
 
 /** A status that could not be fetched. The message is fit for the client. */
-export class UpstreamError extends Error {
+export class UpstreamError extends ExpectedError {
   override readonly name = 'UpstreamError';
   readonly kind: UpstreamErrorKind;
   readonly requestId: string | undefined;

@@ -10,6 +10,7 @@ import { toCountingSchema } from '../../src/graphql/response-size.ts';
 import { createSubgraphSchema } from '../../src/graphql/schema/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { parseJson } from '../../src/lib/json.ts';
+import { Turns } from '../../src/lib/turns.ts';
 import { createHeldStatuses } from '../../src/status/held-statuses.ts';
 import { type BatchStatus, toBatchStatus } from '../../src/status/status.ts';
 import { UpstreamError } from '../../src/upstream/errors.ts';
@@ -73,6 +74,7 @@ function createTestHandler(schema: GraphQLSchema): Handler {
     participantTypes: new Set(),
     maxBatches: 20,
     maxResponseBytes: 2 ** 28,
+    turns: new Turns(),
     forwardUserInfo: false,
     errorDetail: 'full',
     telemetry: {

@@ -6,6 +6,7 @@ import { createResponseCache } from '../../src/graphql/response-cache.ts';
 import { toCountingSchema } from '../../src/graphql/response-size.ts';
 import { createSchema } from '../../src/graphql/schema/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { Turns } from '../../src/lib/turns.ts';
 import { createHeldStatuses } from '../../src/status/held-statuses.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { logEvents } from '../../src/telemetry/log-events.ts';
@@ -36,6 +37,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
     participantTypes: new Set(),
     maxBatches: 1,
     maxResponseBytes: 65_536,
+    turns: new Turns(),
     forwardUserInfo: false,
     errorDetail: 'full',
     telemetry: logEvents(log),

@@ -1,21 +1,23 @@
 import { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';
+import { Turns } from '../../src/lib/turns.ts';
 import { createSlowReaders } from '../../src/server/slow-readers.ts';
 import { TestClock } from '../support/test-clock.ts';
 
 const KIB = 1024;
 
 /** Watches a response whose client takes so many bytes in each second, and tells after how many it is cut off. */
-function secondsUntilCutOff(
+async function secondsUntilCutOff(
   takenInSecond: (second: number) => number,
   { othersWait = false, bytesLeft = 10_000 * KIB, sockets = true } = {},
-): number | undefined {
+): Promise<number | undefined> {
   const clock = new TestClock();
   const cutOff: number[] = [];
   const readers = createSlowReaders({
     clock,
     telemetry: { slowReadersCutOff: ({ connections }) => cutOff.push(connections) },
     timeoutMs: 10_000,
+    turns: new Turns(),
     othersWait: () => othersWait,
   });
   let isDestroyed = false;
@@ -35,6 +37,7 @@ function secondsUntilCutOff(
   readers.watch(response);
   for (let second = 1; second <= 60; second += 1) {
     clock.advance(1_000);
+    await new Promise((resolve) => setImmediate(resolve));
     if (isDestroyed) {
       expect(cutOff).toEqual([1]);
       return second;
@@ -64,17 +67,17 @@ test.each([
   ['takes all at once', () => 10_000 * KIB, undefined],
 ] as const)(
   '80: with RESPONSE_TIMEOUT_MS of 10 s, a client that %s is cut off in time, or not at all',
-  (_, taken, second) => {
-    expect(secondsUntilCutOff(taken)).toBe(second);
+  async (_, taken, second) => {
+    expect(await secondsUntilCutOff(taken)).toBe(second);
   },
 );
 
-test('80: while others wait, a second in which nothing is taken is enough', () => {
-  expect(secondsUntilCutOff(() => 0, { othersWait: true })).toBe(2);
-  expect(secondsUntilCutOff(() => 15 * KIB, { othersWait: true })).toBe(2);
-  expect(secondsUntilCutOff(() => 17 * KIB, { othersWait: true })).toBe(undefined);
+test('80: while others wait, a second in which nothing is taken is enough', async () => {
+  expect(await secondsUntilCutOff(() => 0, { othersWait: true })).toBe(2);
+  expect(await secondsUntilCutOff(() => 15 * KIB, { othersWait: true })).toBe(2);
+  expect(await secondsUntilCutOff(() => 17 * KIB, { othersWait: true })).toBe(undefined);
 });
 
-test('80: an answer that waits behind another on its connection is not looked at by itself', () => {
-  expect(secondsUntilCutOff(() => 0, { sockets: false })).toBe(undefined);
+test('80: an answer that waits behind another on its connection is not looked at by itself', async () => {
+  expect(await secondsUntilCutOff(() => 0, { sockets: false })).toBe(undefined);
 });
