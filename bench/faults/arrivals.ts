@@ -37,9 +37,8 @@ export interface ArrivalsOptions {
   /** Headers besides those of a GraphQL request. */
   headers?: Readonly<Record<string, string>>;
   /**
-   * Requests under way at a time, fewer than four for each of the connections of the gateway: by default
-   * there are fewer. Where the machine is too slow for the load, requests wait here instead, and that counts
-   * as theirs.
+   * Requests under way at a time. Where the machine is too slow for the load, the others wait here, and that
+   * counts as theirs.
    */
   maxUnderWay?: number;
 }

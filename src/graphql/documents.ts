@@ -10,6 +10,7 @@ import {
 } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
+import { textBytes } from '../lib/json-size.ts';
 import { type CompiledOperation, compileOperation } from './compiled-operation.ts';
 import { MeasuredOperation, type OperationLimits, useLimits } from './limits.ts';
 import { useHiddenSchema } from './use-hidden-schema.ts';
@@ -25,8 +26,9 @@ const BYTES_PER_CHARACTER = 256;
 /** An error without its stack took 500 to 1,600 bytes. */
 const BYTES_PER_ERROR = 2_048;
 
-/** A text that comes again is worth compiling; one that never does is not. */
-const RUNS_BEFORE_COMPILING = 2;
+/** Bounds of the texts that came once, of which no more is remembered: in number, and in bytes. */
+const MAX_TEXTS = 4_000;
+const MAX_TEXTS_BYTES = 4 * 1024 * 1024;
 
 /** What an operation is run with. */
 interface OperationInput {
@@ -42,7 +44,7 @@ export interface PreparedOperation {
   readonly measured: MeasuredOperation;
   /** What is wrong with the variables, before anything is executed; empty: nothing that is known yet. */
   faultsOfVariables(variables: OperationInput['variables']): readonly GraphQLError[];
-  /** Compiled when it has been run before, as far as that is known to give the same answer. */
+  /** Compiled when its text came before, as far as that is known to give the same answer. */
   execute(input: OperationInput): Promise<ExecutionResult>;
   /** The same, with each field counted: see `response-size.ts`. */
   executeCounted(input: OperationInput): Promise<ExecutionResult>;
@@ -64,7 +66,7 @@ interface DocumentsOptions {
   introspection: boolean;
 }
 
-/** The documents of a server: what is done once for each text. Shared by all callers. */
+/** The documents of a server, kept from the second time on that a text comes. Shared by all callers. */
 export interface Documents {
   /** Whether a text is prepared already. */
   has(text: string): boolean;
@@ -97,10 +99,16 @@ export function createDocuments(options: DocumentsOptions): Documents {
       BYTES_PER_CHARACTER * (text.length + 1) + BYTES_PER_ERROR * errors.length,
   });
 
+  const cameOnce = new LRUCache<string, true>({
+    max: MAX_TEXTS,
+    maxSize: MAX_TEXTS_BYTES,
+    sizeCalculation: (_, text) => textBytes(text),
+  });
+
   let countingSchema: GraphQLSchema | undefined;
   const countedBy = () => (countingSchema ??= options.createCountingSchema());
 
-  function prepare(text: string): PreparedDocument {
+  function prepare(text: string, comesAgain: boolean): PreparedDocument {
     let document: DocumentNode;
     try {
       document = parse(text);
@@ -110,7 +118,8 @@ export function createDocuments(options: DocumentsOptions): Documents {
     }
     const errors: readonly GraphQLError[] = validate(schema, document);
     if (errors.length > 0) return new FaultyDocument(errors);
-    return new ValidDocument({ schema, countingSchema: countedBy, document, limits, execute });
+    const parts = { schema, countingSchema: countedBy, document, limits, execute };
+    return new ValidDocument({ ...parts, mayCompile: comesAgain });
   }
 
   return {
@@ -118,8 +127,12 @@ export function createDocuments(options: DocumentsOptions): Documents {
     prepare(text) {
       const known = byText.get(text);
       if (known !== undefined) return known;
-      const prepared = prepare(text);
-      if (text.length <= MAX_TEXT_LENGTH) byText.set(text, prepared);
+      const comesAgain = cameOnce.delete(text);
+      const prepared = prepare(text, comesAgain);
+      if (text.length > MAX_TEXT_LENGTH) return prepared;
+      // What never comes again does not drive out what does, nor is it worth compiling.
+      if (comesAgain) byText.set(text, prepared);
+      else cameOnce.set(text, true);
       return prepared;
     },
   };
@@ -147,6 +160,7 @@ interface DocumentParts {
   readonly countingSchema: () => GraphQLSchema;
   readonly document: DocumentNode;
   readonly limits: OperationLimits;
+  readonly mayCompile: boolean;
   readonly execute: Execute;
 }
 
@@ -188,7 +202,7 @@ class Operation implements PreparedOperation {
   readonly name: string | null;
   readonly measured: MeasuredOperation;
   readonly #parts: DocumentParts;
-  #runs = 0;
+  #wasRun = false;
   #compiled: CompiledOperation | undefined;
 
   constructor(parts: DocumentParts, node: OperationDefinitionNode) {
@@ -208,11 +222,11 @@ class Operation implements PreparedOperation {
    * are the executor's own, and no call is made twice.
    */
   async execute(input: OperationInput): Promise<ExecutionResult> {
-    const { schema, document } = this.#parts;
-    this.#runs += 1;
-    if (this.#runs === RUNS_BEFORE_COMPILING) {
+    const { schema, document, mayCompile } = this.#parts;
+    if (mayCompile && !this.#wasRun) {
       this.#compiled = compileOperation(schema, document, this.node);
     }
+    this.#wasRun = true;
     const { contextValue, variables: variableValues } = input;
     const result = await this.#compiled?.({ contextValue, variableValues });
     return result ?? this.#executeWith(schema, input);

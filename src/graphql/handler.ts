@@ -211,7 +211,7 @@ export function createHandler(options: HandlerOptions): Handler {
     const question = toQuestion(request, mediaType, asker.principal);
     const parameters = readParameters(request, persistedDocuments);
     // To parse and validate takes longer than all the rest.
-    if (!documents.has(parameters.query)) await turns.next();
+    if (!documents.has(parameters.query)) await turns.next(asker.caller.key);
     const document = documents.prepare(parameters.query);
     if (document.errors.length > 0) {
       return answerErrors(document.errors, null, mediaType, context);

@@ -51,7 +51,7 @@ export class HttpRequestContext implements RequestContext {
       abort.abort(new DeadlineExceeded(`The request took longer than ${deadlineMs} ms.`));
     // All of its fields fail then, and many requests that came together would do so together.
     const giveUpInTurn = () => {
-      const turn = turns.next();
+      const turn = turns.nextUrgent();
       if (turn === undefined) giveUp();
       else void turn.then(giveUp);
     };

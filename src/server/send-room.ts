@@ -43,9 +43,9 @@ export function createSendRoom({ maxBytes, maxWaiting, turns }: SendRoomOptions)
     share: (1 - FOR_OTHERS) * maxBytes,
     reserve: FOR_OTHERS * maxBytes,
   };
-  async function enterInTurn(entering: Permit | Promise<Permit>): Promise<Permit> {
+  async function enterInTurn(entering: Permit | Promise<Permit>, { key }: Caller): Promise<Permit> {
     const permit = await entering;
-    await turns.next();
+    await turns.next(key);
     return permit;
   }
 
@@ -63,7 +63,7 @@ export function createSendRoom({ maxBytes, maxWaiting, turns }: SendRoomOptions)
         },
         { signal: () => context.signal, refused: noRoom, aborted: noRoom },
       );
-      return longest > HEAVY_ANSWER_BYTES ? enterInTurn(entering) : entering;
+      return longest > HEAVY_ANSWER_BYTES ? enterInTurn(entering, caller) : entering;
     },
   };
 }

@@ -73,7 +73,7 @@ export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
 
   async function cutOff(socket: WatchedSocket): Promise<void> {
     // All that was asked for over it ends then.
-    await turns.next();
+    await turns.nextUrgent();
     socket.destroy();
   }
 

@@ -101,7 +101,7 @@ export function createStatusCall(options: StatusCallOptions): StatusCall {
         ? { kind: 'fault', error: timeout, fault: error.message, connected }
         : { kind: 'inconclusive', error: timeout, connected };
     }
-    if (response.body.length > HEAVY_BODY_LENGTH) await turns.next();
+    if (response.body.length > HEAVY_BODY_LENGTH) await turns.next(key.participantType);
     const answer = { requestId, response, secrets: secretsOf(token), maxParsedBytes, shapes };
     const outcome = judgeResponse(key, answer, clock.date());
     if (outcome.kind === 'foreign') options.onForeignAnswer(response);

@@ -2,23 +2,46 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Turns } from '../../src/lib/turns.ts';
 
-test('one piece of work is done in a turn of the event loop, in order, and the first at once', async () => {
+/** What was done after each turn of the event loop, in order. */
+async function run(works: readonly ((turns: Turns) => Promise<void> | undefined)[]) {
   const turns = new Turns();
   const done: number[] = [];
-  const works = Array.from({ length: 5 }, async (_, index) => {
-    await turns.next();
+  const all = works.map(async (work, index) => {
+    await work(turns);
     done.push(index);
   });
-  const seen: number[] = [];
-  for (let turn = 0; turn < 7; turn += 1) {
+  const counts: number[] = [];
+  for (let turn = 0; turn < works.length + 2; turn += 1) {
     await nextTurn();
-    seen.push(done.length);
+    counts.push(done.length);
   }
-  await Promise.all(works);
+  await Promise.all(all);
+  return { done, counts, turns };
+}
+
+const of = (group: string) => (turns: Turns) => turns.next(group);
+
+test('one piece of work is done in a turn of the event loop, in order, and the first at once', async () => {
+  const { done, counts, turns } = await run([of('a'), of('a'), of('a'), of('a'), of('a')]);
   expect(done).toEqual([0, 1, 2, 3, 4]);
-  // Never two at once; and what comes later, when all is done, waits for nothing.
-  expect(seen.every((count, index) => count - (seen[index - 1] ?? 0) <= 2)).toBe(true);
-  expect(seen.at(-1)).toBe(5);
-  expect(turns.next()).toBe(undefined);
-  expect(turns.next()).toBeInstanceOf(Promise);
+  const steps = counts.map((count, index) => count - (counts[index - 1] ?? 1));
+  expect(Math.max(...steps)).toBe(1);
+  // What comes when all is done waits for nothing.
+  expect(turns.next('a')).toBe(undefined);
+  expect(turns.next('a')).toBeInstanceOf(Promise);
+});
+
+test('groups take turns, however many of one wait, and what is urgent comes first', async () => {
+  const urgent = (turns: Turns) => turns.nextUrgent();
+  const { done } = await run([
+    of('a'),
+    of('a'),
+    of('a'),
+    of('a'),
+    of('b'),
+    of('c'),
+    of('b'),
+    urgent,
+  ]);
+  expect(done).toEqual([0, 7, 1, 4, 5, 2, 6, 3]);
 });
