@@ -95,6 +95,15 @@ export function rateLimitHeld(waitMs: number): UpstreamError {
   );
 }
 
+/** All connections were in use for so long that no answer could come in time. */
+export function noConnectionInTime(): UpstreamError {
+  return new UpstreamError(
+    'timeout',
+    'No connection to the Participant Service was free in time.',
+    { requestId: undefined },
+  );
+}
+
 /** More calls wait to be made than can be made in time. */
 export function tooManyCalls(): UpstreamError {
   return new UpstreamError(

@@ -6,7 +6,7 @@ import { TokenError } from '../tokens/errors.ts';
 import type { AccessToken, TokenCache } from '../tokens/token-cache.ts';
 import type { CircuitBreakerState } from './circuit-breaker.ts';
 import type { Availability, Circuits } from './circuits.ts';
-import { rateLimitHeld, UpstreamError } from './errors.ts';
+import { noConnectionInTime, rateLimitHeld, UpstreamError } from './errors.ts';
 import type { CallOutcome, StatusAnswer } from './outcome.ts';
 import type { EndUser, StatusCall } from './request.ts';
 
@@ -57,13 +57,17 @@ export interface ParticipantService {
   problem(): string | undefined;
 }
 
-/** Types for which a Retry-After is remembered; one that is forgotten costs a call. */
-const MAX_HELD_TYPES = 1_000;
+/** Types of which something is remembered; one that is forgotten costs a call. */
+const MAX_TYPES = 1_000;
+/** Of the last call in the mean of those before. */
+const WEIGHT_OF_LAST = 0.2;
 
 export function createParticipantService(options: ParticipantServiceOptions): ParticipantService {
   const { call, tokens, circuits, clock } = options;
   /** By participant type, when it may be asked for again. */
-  const heldUntil = new LRUCache<string, number>({ max: MAX_HELD_TYPES });
+  const heldUntil = new LRUCache<string, number>({ max: MAX_TYPES });
+  /** By participant type, how long a call takes: a call that waited is not begun where nobody could wait so long. */
+  const usualMsOf = new LRUCache<string, number>({ max: MAX_TYPES });
 
   function availability(participantType: string): Availability {
     const ofCircuits = circuits.availability(participantType);
@@ -95,13 +99,19 @@ export function createParticipantService(options: ParticipantServiceOptions): Pa
         if (now.kind === 'held') throw now.error;
       }
 
+      function throwIfTooLate(): void {
+        const usualMs = usualMsOf.get(participantType) ?? 0;
+        if (request.deadline() - clock.now() < usualMs) throw noConnectionInTime();
+      }
+
       async function ask(token: AccessToken): Promise<CallOutcome> {
         throwIfHeld();
         const entering = request.enter();
         const slot = entering instanceof Promise ? await entering : entering;
         try {
-          // The circuit may have opened meanwhile.
+          // The circuit may have opened meanwhile, or the time be up before there is an answer.
           throwIfHeld();
+          if (entering !== slot) throwIfTooLate();
           if (calls === 0) circuits.countCall(participantType);
           calls += 1;
           request.onCall();
@@ -112,6 +122,10 @@ export function createParticipantService(options: ParticipantServiceOptions): Pa
             signal,
           );
           tookMs = clock.now() - begunAt;
+          if (outcome.kind === 'ok') {
+            const before = usualMsOf.get(participantType) ?? tookMs;
+            usualMsOf.set(participantType, before + WEIGHT_OF_LAST * (tookMs - before));
+          }
           holdIfAsked(participantType, outcome);
           return outcome;
         } finally {

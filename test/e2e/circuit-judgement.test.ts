@@ -89,7 +89,11 @@ test('35: queries that wait for a connection in vain open no circuit: what was n
   // Two at a time, 600 ms each, within 5 s.
   expect(others).toEqual({});
   expect(UPSTREAM_TIMEOUT).toBe(4);
-  expect(JSON.stringify(body)).toContain('The request took longer than 5000 ms.');
+  // Nor is a call begun that could not end in time.
+  expect(JSON.stringify(body)).toContain(
+    'No connection to the Participant Service was free in time.',
+  );
+  expect(upstream.statusCalls).toHaveLength(1 + 16);
   expect(await broken.ask('other')).toEqual(status('other'));
   expect(circuitLog(gateway.logLines)).toEqual([]);
 });
