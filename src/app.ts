@@ -33,7 +33,6 @@ import { createPipeline } from './server/pipeline.ts';
 import { createRoutes } from './server/routes.ts';
 import { createSendRoom } from './server/send-room.ts';
 import { createHttpServer, type Server } from './server/server.ts';
-import { createSlowReaders } from './server/slow-readers.ts';
 import { createGraphiQL } from './server/static.ts';
 import { createHeldStatuses } from './status/held-statuses.ts';
 import {
@@ -151,17 +150,14 @@ export async function createGateway({
     },
     loopbackOnly: settings.auth.mode === 'unchecked-loopback',
   });
-  const slowReaders = createSlowReaders({
-    clock,
-    telemetry,
-    turns,
-    timeoutMs: settings.responseTimeoutMs,
-    othersWait: () => intake.isFull || sendRoom.isFull,
-  });
   const server: Server = createHttpServer({
     routes,
     sockets: settings.sockets,
-    slowReaders,
+    slowReaders: {
+      timeoutMs: settings.responseTimeoutMs,
+      turns,
+      othersWait: () => intake.isFull || sendRoom.isFull,
+    },
     clock,
     telemetry,
   });

@@ -69,8 +69,18 @@ export class FairSemaphore {
    */
   acquire(
     { size, groups }: Pick<Entry, 'size' | 'groups'>,
-    { signal, refused, aborted }: Waiting,
+    waiting: Waiting,
   ): Permit | Promise<Permit> {
+    const entry = new AdmittedEntry(this, size, groups);
+    if (!this.#mayHold(entry) || this.#hasClaimBefore(entry)) return this.#wait(entry, waiting);
+    this.#hold(entry);
+    return entry;
+  }
+
+  #wait(
+    { size, groups }: Pick<Entry, 'size' | 'groups'>,
+    { signal, refused, aborted }: Waiting,
+  ): Promise<Permit> {
     const { promise, resolve, reject } = Promise.withResolvers<Permit>();
     const permit: Permit = {
       resize: (to) => this.resize(entry, to),
@@ -92,9 +102,7 @@ export class FairSemaphore {
         reject(refused());
       },
     };
-    const admission = this.enter(entry);
-    if (admission === 'admitted') return permit;
-    if (admission === 'full') reject(refused());
+    if (this.enter(entry) === 'full') reject(refused());
     else if (signal().aborted) giveUp();
     else signal().addEventListener('abort', giveUp);
     return promise;
@@ -247,6 +255,31 @@ export class FairSemaphore {
     this.#stopWaiting(last);
     last.refused();
     return true;
+  }
+}
+
+/** One that did not wait, which most do not. */
+class AdmittedEntry implements Entry, Permit {
+  readonly size: number;
+  readonly groups: Entry['groups'];
+  readonly #semaphore: FairSemaphore;
+
+  constructor(semaphore: FairSemaphore, size: number, groups: Entry['groups']) {
+    this.#semaphore = semaphore;
+    this.size = size;
+    this.groups = groups;
+  }
+
+  admitted(): void {}
+
+  refused(): void {}
+
+  resize(size: number): void {
+    this.#semaphore.resize(this, size);
+  }
+
+  leave(): void {
+    this.#semaphore.leave(this);
   }
 }
 

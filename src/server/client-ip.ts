@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP, isIPv4, isIPv6, SocketAddress } from 'node:net';
+import { BlockList, isIP, isIPv4, isIPv6, type Socket, SocketAddress } from 'node:net';
 
 /** The headers in which a proxy can tell from whom a request came: one of them is read. */
 type ClientAddressHeader = 'x-forwarded-for' | 'forwarded';
@@ -30,9 +30,19 @@ export function createClientIp({ trustedProxies, header }: ClientIpOptions): Cli
   }
   const isTrusted = (address: string) => trusted.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
 
+  const ofSockets = new WeakMap<Socket, string>();
+  function networkOf(socket: Socket): string {
+    let network = ofSockets.get(socket);
+    if (network === undefined) {
+      network = toNetwork(toAddress(socket.remoteAddress ?? ''));
+      ofSockets.set(socket, network);
+    }
+    return network;
+  }
+
   return ({ socket, headers }) => {
+    if (trustedProxies.length === 0) return networkOf(socket);
     let client = toAddress(socket.remoteAddress ?? '');
-    if (trustedProxies.length === 0) return toNetwork(client);
     // Node joins the lines of a header that came more than once.
     let hops = String(headers[header] ?? '');
     while (isIP(client) !== 0 && isTrusted(client)) {

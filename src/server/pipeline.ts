@@ -6,6 +6,7 @@ import {
   type Handler,
   NOTHING_LOADED,
 } from '../core/answer.ts';
+import type { Caller } from '../core/caller.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
@@ -85,8 +86,8 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     const { subject, tenantId, isProvenRouter } = principal;
     const counted = subject === undefined ? { address } : { subject };
     await rateLimit?.check(counted);
-    const key = JSON.stringify([tenantId, counted]);
-    return { principal, caller: { key, weight: isProvenRouter ? routerWeight : 1 } };
+    const weight = isProvenRouter ? routerWeight : 1;
+    return { principal, caller: new CountedCaller(tenantId, counted, weight) };
   }
 
   return async (request, response, search) => {
@@ -141,6 +142,29 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     const all = { ...headers, ...outcome.answer.headers, 'x-request-id': context.id };
     respond(response, outcome.answer.status, all, body, request.method === 'HEAD');
   };
+}
+
+/** Its key is made when somebody asks: an answer that is at hand needs none. */
+class CountedCaller implements Caller {
+  readonly weight: number;
+  readonly #tenantId: string;
+  readonly #counted: { subject: string } | { address: string };
+  #key: string | undefined;
+
+  constructor(
+    tenantId: string,
+    counted: { subject: string } | { address: string },
+    weight: number,
+  ) {
+    this.#tenantId = tenantId;
+    this.#counted = counted;
+    this.weight = weight;
+  }
+
+  get key(): string {
+    this.#key ??= JSON.stringify([this.#tenantId, this.#counted]);
+    return this.#key;
+  }
 }
 
 /** Node reads and drops a body that nobody wants: a short one, for less than a new connection costs. */

@@ -4,12 +4,12 @@ import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
 import { respondJson } from './respond.ts';
 import type { Routes } from './routes.ts';
-import type { SlowReaders } from './slow-readers.ts';
+import { createSlowReaders, type SlowReadersOptions } from './slow-readers.ts';
 
 export interface ServerOptions {
   routes: Routes;
   sockets: SocketLimits;
-  slowReaders: SlowReaders;
+  slowReaders: Pick<SlowReadersOptions, 'timeoutMs' | 'turns' | 'othersWait'>;
   clock: Clock;
   telemetry: Telemetry;
 }
@@ -45,9 +45,15 @@ export interface Server {
 }
 
 export function createHttpServer(options: ServerOptions): Server {
-  const { routes, sockets, slowReaders, clock, telemetry } = options;
+  const { routes, sockets, clock, telemetry } = options;
   let draining = false;
   const underWay = new Set<ServerResponse>();
+  const slowReaders = createSlowReaders({
+    ...options.slowReaders,
+    responses: underWay,
+    clock,
+    telemetry,
+  });
   const serverOptions = {
     headersTimeout: sockets.requestTimeoutMs,
     requestTimeout: sockets.requestTimeoutMs,
@@ -59,7 +65,7 @@ export function createHttpServer(options: ServerOptions): Server {
   };
   const server = createServer(serverOptions, (request, response) => {
     underWay.add(response);
-    slowReaders.watch(response);
+    slowReaders.watch();
     response.once('close', () => underWay.delete(response));
     if (draining) response.setHeader('connection', 'close');
     routes(request, response).catch((error: unknown) => {

@@ -4,7 +4,9 @@ import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Turns } from '../lib/turns.ts';
 
-interface SlowReadersOptions {
+export interface SlowReadersOptions {
+  /** Those under way. */
+  responses: ReadonlySet<WatchedResponse>;
   clock: Clock;
   telemetry: Telemetry;
   /** For connections that are ended. */
@@ -18,16 +20,15 @@ interface SlowReadersOptions {
 /** What is looked at of a response, and of the connection that it goes out over. */
 interface WatchedResponse extends Pick<ServerResponse, 'headersSent' | 'writableFinished'> {
   readonly socket: WatchedSocket | null;
-  once(event: 'close', listener: () => void): unknown;
 }
 interface WatchedSocket extends Pick<Socket, 'bytesWritten' | 'writableLength'> {
   destroy(): unknown;
 }
 
 /** Cuts off clients that do not take their answers: they would hold memory, and a request's place, without end. */
-export interface SlowReaders {
-  /** To be called for each response, when its request has come. */
-  watch(response: WatchedResponse): void;
+interface SlowReaders {
+  /** To be called whenever there is one more response. They are looked at until there is none. */
+  watch(): void;
 }
 
 /** A client that takes less than this on the average is cut off. */
@@ -42,8 +43,7 @@ interface Look {
 }
 
 export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
-  const { clock, telemetry, turns, timeoutMs, othersWait } = options;
-  const responses = new Set<WatchedResponse>();
+  const { responses, clock, telemetry, turns, timeoutMs, othersWait } = options;
   /** Of connections on which an answer waited to be taken at the last look. */
   let looks = new Map<WatchedSocket, Look>();
   let isLooking = false;
@@ -78,9 +78,7 @@ export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
   }
 
   return {
-    watch(response) {
-      responses.add(response);
-      response.once('close', () => responses.delete(response));
+    watch() {
       if (isLooking) return;
       isLooking = true;
       clock.after(timeoutMs / LOOKS, look);

@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';
 import { Turns } from '../../src/lib/turns.ts';
 import { createSlowReaders } from '../../src/server/slow-readers.ts';
@@ -13,28 +12,29 @@ async function secondsUntilCutOff(
 ): Promise<number | undefined> {
   const clock = new TestClock();
   const cutOff: number[] = [];
-  const readers = createSlowReaders({
-    clock,
-    telemetry: { slowReadersCutOff: ({ connections }) => cutOff.push(connections) },
-    timeoutMs: 10_000,
-    turns: new Turns(),
-    othersWait: () => othersWait,
-  });
   let isDestroyed = false;
   const socket = {
     bytesWritten: 20_000 * KIB,
     writableLength: bytesLeft,
     destroy() {
       isDestroyed = true;
-      return this;
     },
   };
-  const response = Object.assign(new EventEmitter(), {
+  const response = {
     headersSent: true,
     writableFinished: false,
     socket: sockets ? socket : null,
+  };
+  const responses = new Set([response]);
+  const readers = createSlowReaders({
+    responses,
+    clock,
+    telemetry: { slowReadersCutOff: ({ connections }) => cutOff.push(connections) },
+    timeoutMs: 10_000,
+    turns: new Turns(),
+    othersWait: () => othersWait,
   });
-  readers.watch(response);
+  readers.watch();
   for (let second = 1; second <= 60; second += 1) {
     clock.advance(1_000);
     await new Promise((resolve) => setImmediate(resolve));
@@ -45,7 +45,7 @@ async function secondsUntilCutOff(
     socket.writableLength = Math.max(0, socket.writableLength - takenInSecond(second));
     if (socket.writableLength === 0) {
       response.writableFinished = true;
-      response.emit('close');
+      responses.delete(response);
     }
   }
   expect(cutOff).toEqual([]);

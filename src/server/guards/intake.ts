@@ -33,57 +33,54 @@ const RETRY_AFTER_MS = 1_000;
 const FOR_OTHERS = 1 / 4;
 const SHARE = 1 / 4;
 
-/** What is held, in all and by address. */
-class Holdings {
-  readonly #limit: number;
-  #held = 0;
-  readonly #heldBy = new Map<string, number>();
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  get isFull(): boolean {
-    return this.#held >= Math.ceil((1 - FOR_OTHERS) * this.#limit);
-  }
-
-  take(address: string, amount: number): boolean {
-    const own = (this.#heldBy.get(address) ?? 0) + amount;
-    const isAboveShare = own > SHARE * this.#limit;
-    const limit = isAboveShare ? Math.ceil((1 - FOR_OTHERS) * this.#limit) : this.#limit;
-    if (this.#held + amount > limit) return false;
-    this.#held += amount;
-    this.#heldBy.set(address, own);
-    return true;
-  }
-
-  giveBack(address: string, amount: number): void {
-    this.#held -= amount;
-    const own = (this.#heldBy.get(address) ?? 0) - amount;
-    if (own > 0) this.#heldBy.set(address, own);
-    else this.#heldBy.delete(address);
-  }
+/** What one address holds. */
+interface Holding {
+  requests: number;
+  bytes: number;
 }
 
 export function createIntake({ maxRequests, maxBytes }: IntakeOptions): Intake {
-  const requests = new Holdings(maxRequests);
-  const bytes = new Holdings(maxBytes);
+  const all: Holding = { requests: 0, bytes: 0 };
+  const byAddress = new Map<string, Holding>();
+  const limits: Holding = { requests: maxRequests, bytes: maxBytes };
+
+  /** How much there may be of something, of which an address has so much. */
+  function limitFor(what: keyof Holding, own: number): number {
+    const limit = limits[what];
+    return own > SHARE * limit ? Math.ceil((1 - FOR_OTHERS) * limit) : limit;
+  }
+
+  function take(of: Holding, what: keyof Holding, amount: number): void {
+    const own = of[what] + amount;
+    if (all[what] + amount > limitFor(what, own)) throw overloaded();
+    all[what] += amount;
+    of[what] = own;
+  }
+
+  function giveBack(address: string, of: Holding, bytes: number): void {
+    all.requests -= 1;
+    all.bytes -= bytes;
+    of.requests -= 1;
+    of.bytes -= bytes;
+    if (of.requests === 0) byAddress.delete(address);
+  }
+
   return {
     get isFull() {
-      return requests.isFull || bytes.isFull;
+      const greedy = Number.POSITIVE_INFINITY;
+      return all.requests >= limitFor('requests', greedy) || all.bytes >= limitFor('bytes', greedy);
     },
     enter(address) {
-      if (!requests.take(address, 1)) throw overloaded();
-      let length = 0;
+      const of = byAddress.get(address) ?? { requests: 0, bytes: 0 };
+      take(of, 'requests', 1);
+      byAddress.set(address, of);
+      let bytes = 0;
       return {
-        addBytes(more) {
-          if (!bytes.take(address, more)) throw overloaded();
-          length += more;
+        addBytes(length) {
+          take(of, 'bytes', length);
+          bytes += length;
         },
-        leave() {
-          requests.giveBack(address, 1);
-          if (length > 0) bytes.giveBack(address, length);
-        },
+        leave: () => giveBack(address, of, bytes),
       };
     },
   };
