@@ -42,9 +42,7 @@ export function textBytes(text: string): number {
 const BEYOND_LATIN_1 = /[^\0-\xff]/;
 
 /** The names of an object so far, in their order, as V8 keeps them in a hidden class; undefined: not remembered. */
-export type JsonShape =
-  | { readonly size: number; readonly next: Map<string, JsonShape> }
-  | undefined;
+type JsonShape = { readonly size: number; readonly next: Map<string, JsonShape> } | undefined;
 
 /** Bounds of what is remembered; V8 makes hash tables where more than 1,536 names follow on the same. */
 const MAX_SHAPES = 4_096;

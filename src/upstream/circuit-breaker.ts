@@ -16,7 +16,7 @@ export type Judgement =
   | { readonly kind: 'inconclusive' };
 
 /** A call, from when it goes out. */
-export interface BegunCall {
+interface BegunCall {
   /** Whether its outcome decides about the circuit: others wait for it, whoever leaves. */
   readonly decides: boolean;
   /** To be called once, with what the call came to. */

@@ -34,7 +34,7 @@ interface Failure {
 }
 
 /** How far a call got that has no answer. */
-export interface CallProgress {
+interface CallProgress {
   readonly connected: boolean;
   /** Whether the upstream had most of the time that it is given, from when the call was sent. */
   readonly hadItsTime: boolean;
