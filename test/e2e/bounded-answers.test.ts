@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
-import { Kind, parse } from 'graphql';
+import { getIntrospectionQuery, Kind, parse } from 'graphql';
 import { expect, test, vi } from 'vitest';
 import { INTROSPECTION_LISTS, MeasuredOperation } from '../../src/graphql/limits.ts';
 import { createSubgraphSchema } from '../../src/graphql/schema/index.ts';
@@ -160,9 +160,18 @@ test('79: what docs/security.md says that queries cost, they cost', async () => 
     [`{ ${times(20, (index) => `b${index}: ${failures}`)} }`, 8_220],
     [entities('id status data'), 1_201],
     [entities(times(30, (index) => `d${index}: data`)), 30_001],
+    [INTROSPECTION, 8_559],
   ] as const;
   for (const [, points] of more) expect(docs).toContain(points.toLocaleString('en'));
   for (const [query, points] of [...rows, ...more]) expect(costOf(query)).toBe(points);
+});
+
+const INTROSPECTION = getIntrospectionQuery({
+  inputValueDeprecation: true,
+  schemaDescription: true,
+  specifiedByUrl: true,
+  directiveIsRepeatable: true,
+  oneOf: true,
 });
 
 function costOf(query: string): number {
