@@ -71,38 +71,27 @@ export class FairSemaphore {
     { size, groups }: Pick<Entry, 'size' | 'groups'>,
     waiting: Waiting,
   ): Permit | Promise<Permit> {
-    const entry = new AdmittedEntry(this, size, groups);
-    if (!this.#mayHold(entry) || this.#hasClaimBefore(entry)) return this.#wait(entry, waiting);
+    const entry = new PermitEntry(this, size, groups);
+    if (!this.#mayEnter(entry)) return this.#wait(entry, waiting);
     this.#hold(entry);
     return entry;
   }
 
-  #wait(
-    { size, groups }: Pick<Entry, 'size' | 'groups'>,
-    { signal, refused, aborted }: Waiting,
-  ): Promise<Permit> {
+  #wait(entry: PermitEntry, { signal, refused, aborted }: Waiting): Promise<Permit> {
     const { promise, resolve, reject } = Promise.withResolvers<Permit>();
-    const permit: Permit = {
-      resize: (to) => this.resize(entry, to),
-      leave: () => this.leave(entry),
-    };
     const giveUp = () => {
       this.leave(entry);
       reject(aborted());
     };
-    const entry: Entry = {
-      size,
-      groups,
-      admitted() {
-        signal().removeEventListener('abort', giveUp);
-        resolve(permit);
-      },
-      refused() {
-        signal().removeEventListener('abort', giveUp);
-        reject(refused());
-      },
+    entry.onAdmitted = () => {
+      signal().removeEventListener('abort', giveUp);
+      resolve(entry);
     };
-    if (this.enter(entry) === 'full') reject(refused());
+    entry.onRefused = () => {
+      signal().removeEventListener('abort', giveUp);
+      reject(refused());
+    };
+    if (this.#enqueue(entry) === 'full') reject(refused());
     else if (signal().aborted) giveUp();
     else signal().addEventListener('abort', giveUp);
     return promise;
@@ -110,11 +99,12 @@ export class FairSemaphore {
 
   /** `full`: it was turned away, because too many wait already. */
   enter(entry: Entry): 'admitted' | 'waiting' | 'full' {
-    // Who waits has an older claim, unless this one has a better one.
-    if (this.#mayHold(entry) && !this.#hasClaimBefore(entry)) {
-      this.#hold(entry);
-      return 'admitted';
-    }
+    if (!this.#mayEnter(entry)) return this.#enqueue(entry);
+    this.#hold(entry);
+    return 'admitted';
+  }
+
+  #enqueue(entry: Entry): 'waiting' | 'full' {
     if (this.#waiting >= this.#maxWaiting && !this.#makeRoomFor(entry)) return 'full';
     const key = queueKey(entry);
     const queue: Queue = this.#queues.get(key) ?? new Map();
@@ -220,8 +210,9 @@ export class FairSemaphore {
     return held > 0 && held + size > share;
   }
 
-  #mayHold(entry: Entry): boolean {
-    return this.#fits(entry) && !this.#isHeldBack(entry);
+  /** Without a wait. Who waits has an older claim, unless this one has a better one. */
+  #mayEnter(entry: Entry): boolean {
+    return this.#fits(entry) && !this.#isHeldBack(entry) && !this.#hasClaimBefore(entry);
   }
 
   #fits({ size }: Entry): boolean {
@@ -258,10 +249,12 @@ export class FairSemaphore {
   }
 }
 
-/** One that did not wait, which most do not. */
-class AdmittedEntry implements Entry, Permit {
+/** An entry that is its own permit: most never wait, and need no more. */
+class PermitEntry implements Entry, Permit {
   readonly size: number;
   readonly groups: Entry['groups'];
+  onAdmitted: (() => void) | undefined;
+  onRefused: (() => void) | undefined;
   readonly #semaphore: FairSemaphore;
 
   constructor(semaphore: FairSemaphore, size: number, groups: Entry['groups']) {
@@ -270,9 +263,13 @@ class AdmittedEntry implements Entry, Permit {
     this.groups = groups;
   }
 
-  admitted(): void {}
+  admitted(): void {
+    this.onAdmitted?.();
+  }
 
-  refused(): void {}
+  refused(): void {
+    this.onRefused?.();
+  }
 
   resize(size: number): void {
     this.#semaphore.resize(this, size);

@@ -6,7 +6,6 @@ import {
   type Handler,
   NOTHING_LOADED,
 } from '../core/answer.ts';
-import type { Caller } from '../core/caller.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
@@ -19,7 +18,7 @@ import type { ClientIp } from './client-ip.ts';
 import type { Cors } from './guards/cors.ts';
 import type { CsrfGuard } from './guards/csrf.ts';
 import type { HeldRequest, Intake } from './guards/intake.ts';
-import type { RateLimit } from './guards/rate-limit.ts';
+import { CountedCaller, type RateLimit } from './guards/rate-limit.ts';
 import { HttpRequestContext } from './request-context.ts';
 import { respond } from './respond.ts';
 import type { SendRoom } from './send-room.ts';
@@ -84,10 +83,10 @@ export function createPipeline(options: PipelineOptions): Pipeline {
       throw error;
     }
     const { subject, tenantId, isProvenRouter } = principal;
-    const counted = subject === undefined ? { address } : { subject };
-    await rateLimit?.check(counted);
+    const identity = subject === undefined ? { address } : { subject };
+    await rateLimit?.check(identity);
     const weight = isProvenRouter ? routerWeight : 1;
-    return { principal, caller: new CountedCaller(tenantId, counted, weight) };
+    return { principal, caller: new CountedCaller(tenantId, identity, weight) };
   }
 
   return async (request, response, search) => {
@@ -142,29 +141,6 @@ export function createPipeline(options: PipelineOptions): Pipeline {
     const all = { ...headers, ...outcome.answer.headers, 'x-request-id': context.id };
     respond(response, outcome.answer.status, all, body, request.method === 'HEAD');
   };
-}
-
-/** Its key is made when somebody asks: an answer that is at hand needs none. */
-class CountedCaller implements Caller {
-  readonly weight: number;
-  readonly #tenantId: string;
-  readonly #counted: { subject: string } | { address: string };
-  #key: string | undefined;
-
-  constructor(
-    tenantId: string,
-    counted: { subject: string } | { address: string },
-    weight: number,
-  ) {
-    this.#tenantId = tenantId;
-    this.#counted = counted;
-    this.weight = weight;
-  }
-
-  get key(): string {
-    this.#key ??= JSON.stringify([this.#tenantId, this.#counted]);
-    return this.#key;
-  }
 }
 
 /** Node reads and drops a body that nobody wants: a short one, for less than a new connection costs. */

@@ -1,9 +1,10 @@
 import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import type { Caller } from '../../core/caller.ts';
 import { RefusedRequest } from '../../core/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 
 /** Whom a request is counted for: who shows a token by its subject, anybody else by address. */
-type CountedCaller = { readonly subject: string } | { readonly address: string };
+type CallerIdentity = { readonly subject: string } | { readonly address: string };
 
 interface RateLimitOptions {
   tenantId: string;
@@ -22,15 +23,34 @@ export interface RateLimit {
    * Counts a request of a caller. Rejects with a {@link RefusedRequest} (429) when there were too many;
    * not at once, or who floods would keep the gateway busy with refusing, and others waiting.
    */
-  check(caller: CountedCaller): Promise<void>;
+  check(caller: CallerIdentity): Promise<void>;
 }
 
 /** Half of it to one and a half, by chance: or those who are refused together would come back together. */
 const REFUSAL_DELAY_MS = 100;
 
 /** Under which the requests of a caller are counted. */
-export function rateKey(tenantId: string, caller: CountedCaller): string {
+export function rateKey(tenantId: string, caller: CallerIdentity): string {
   return JSON.stringify([tenantId, caller]);
+}
+
+/** The caller of a request. Its key is made when somebody asks: an answer that is at hand needs none. */
+export class CountedCaller implements Caller {
+  readonly weight: number;
+  readonly #tenantId: string;
+  readonly #identity: CallerIdentity;
+  #key: string | undefined;
+
+  constructor(tenantId: string, identity: CallerIdentity, weight: number) {
+    this.#tenantId = tenantId;
+    this.#identity = identity;
+    this.weight = weight;
+  }
+
+  get key(): string {
+    this.#key ??= rateKey(this.#tenantId, this.#identity);
+    return this.#key;
+  }
 }
 
 /** Counts in memory, for this process. A caller who has not come for 10 seconds is forgotten. */
