@@ -97,10 +97,10 @@ const [
 ]);
 
 const pretty = (settings.logFormat ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty';
-const log = createLog(
-  settings.logLevel,
-  pretty ? await createPrettyDestination(process.stdout) : createBufferedDestination(),
-);
+const destination = pretty
+  ? await createPrettyDestination(process.stdout)
+  : createBufferedDestination((task) => void process.once('exit', task));
+const log = createLog(settings.logLevel, destination);
 
 /** A signal that comes so soon after the first is the same one: npm passes on what the terminal sent to all. */
 const SAME_SIGNAL_MS = 500;
@@ -144,7 +144,7 @@ process.on('unhandledRejection', (error) => onFault(error, 'unhandled rejection:
 process.on('SIGTERM', stop);
 process.on('SIGINT', stop);
 
-const telemetry = logEvents(log);
+const telemetry = logEvents(log, destination);
 const monitor = monitorProcess({
   clock: systemClock,
   telemetry,

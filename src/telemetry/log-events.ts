@@ -1,10 +1,13 @@
+import type { DestinationStream } from 'pino';
 import type { Telemetry } from '../core/telemetry.ts';
-import type { Log } from './log.ts';
+import { isoTime, type Log } from './log.ts';
 
-/** Writes what the gateway tells into the log. docs/operations.md has every message. */
-export function logEvents(log: Log): Telemetry {
+/**
+ * Writes what the gateway tells into the log, whose lines go to `destination`. docs/operations.md has every message.
+ */
+export function logEvents(log: Log, destination: DestinationStream): Telemetry {
   return {
-    ...(log.isLevelEnabled('info') ? { request: requestLine(log) } : {}),
+    ...(log.isLevelEnabled('info') ? { request: logRequests(log, destination) } : {}),
     internalError: ({ requestId, path, error }) =>
       log.error({ requestId, path, err: error }, 'masked error'),
     handlerFailed: ({ error }) => log.error({ err: error }, 'request handler failed'),
@@ -29,26 +32,57 @@ export function logEvents(log: Log): Telemetry {
   };
 }
 
-function requestLine(log: Log): Required<Telemetry>['request'] {
+type RequestEvent = Parameters<Required<Telemetry>['request']>[0];
+
+function logRequests(log: Log, destination: DestinationStream): Required<Telemetry>['request'] {
   return (event) => {
-    const { subject, refusal, answer } = event;
-    const { upstreamRequestIds, staleStatuses, staleBecause } = answer;
-    log.info(
-      {
-        requestId: event.requestId,
-        ...(subject === undefined ? {} : { sub: subject }),
-        method: event.method,
-        ...(answer.cached ? { cached: true } : {}),
-        operationName: answer.operationName,
-        status: event.status ?? 'client gone',
-        codes: answer.errorCodes,
-        ...(refusal === undefined ? {} : { refusal }),
-        upstreamCalls: answer.upstreamCalls,
-        ...(upstreamRequestIds.length === 0 ? {} : { upstreamRequestIds }),
-        ...(staleStatuses === 0 ? {} : { staleStatuses, staleBecause }),
-        durationMs: Math.round(10 * event.durationMs) / 10,
-      },
-      'request',
-    );
+    if (isCommon(event)) destination.write(requestLine(event));
+    else log.info(requestFields(event), 'request');
   };
+}
+
+/** Whether an event has none but those members whose texts need no escapes: names, codes and ids. */
+function isCommon({ subject, refusal, answer }: RequestEvent): boolean {
+  return (
+    subject === undefined &&
+    refusal === undefined &&
+    answer.staleStatuses === 0 &&
+    answer.upstreamRequestIds.length === 0
+  );
+}
+
+/** What pino writes of {@link requestFields}, for a fraction of what the rest of a request costs. */
+function requestLine({ requestId, method, status, durationMs, answer }: RequestEvent): string {
+  const { operationName, errorCodes } = answer;
+  return (
+    `{"level":"info","time":"${isoTime()}","requestId":"${requestId}","method":"${method}"` +
+    (answer.cached ? ',"cached":true' : '') +
+    `,"operationName":${operationName === null ? 'null' : `"${operationName}"`}` +
+    `,"status":${status ?? '"client gone"'}` +
+    `,"codes":[${errorCodes.length === 0 ? '' : `"${errorCodes.join('","')}"`}]` +
+    `,"upstreamCalls":${answer.upstreamCalls},"durationMs":${toTenths(durationMs)}` +
+    ',"msg":"request"}\n'
+  );
+}
+
+function requestFields({ subject, refusal, answer, ...event }: RequestEvent): object {
+  const { upstreamRequestIds, staleStatuses, staleBecause } = answer;
+  return {
+    requestId: event.requestId,
+    ...(subject === undefined ? {} : { sub: subject }),
+    method: event.method,
+    ...(answer.cached ? { cached: true } : {}),
+    operationName: answer.operationName,
+    status: event.status ?? 'client gone',
+    codes: answer.errorCodes,
+    ...(refusal === undefined ? {} : { refusal }),
+    upstreamCalls: answer.upstreamCalls,
+    ...(upstreamRequestIds.length === 0 ? {} : { upstreamRequestIds }),
+    ...(staleStatuses === 0 ? {} : { staleStatuses, staleBecause }),
+    durationMs: toTenths(event.durationMs),
+  };
+}
+
+function toTenths(ms: number): number {
+  return Math.round(10 * ms) / 10;
 }

@@ -59,7 +59,7 @@ export function createLog(level: LogLevel, destination: DestinationStream): Log 
     {
       level,
       base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp: () => `,"time":"${isoTime()}"`,
       serializers: { err: describeError },
       formatters: {
         level: (label) => ({ level: label }),
@@ -68,6 +68,19 @@ export function createLog(level: LogLevel, destination: DestinationStream): Log 
     },
     destination,
   );
+}
+
+let second = Number.NaN;
+let secondText = '';
+
+/** The wall clock as RFC 3339 writes it, in UTC with milliseconds. What is the same for a second is kept. */
+export function isoTime(now = Date.now()): string {
+  const begun = Math.floor(now / 1_000);
+  if (begun !== second) {
+    second = begun;
+    secondText = new Date(1_000 * begun).toISOString().slice(0, -'000Z'.length);
+  }
+  return `${secondText}${String(now - 1_000 * begun).padStart(3, '0')}Z`;
 }
 
 interface ErrorDescription {
@@ -87,22 +100,36 @@ function describeError(error: unknown): ErrorDescription {
 
 /** How long a line may wait for others to be written with. */
 const FLUSH_INTERVAL_MS = 100;
-/** What waits for a reader that does not read; lines beyond are dropped. */
+const BLOCK_CHARACTERS = 16 * 1024;
+/** What waits for a reader that does not read; blocks beyond are dropped. */
 const MAX_WAITING_CHARACTERS = 16 * 1024 * 1024;
 
 /**
- * Lines for machines, on standard output. They are written some at a time, because a write for each
- * would cost more than the request that it tells of. What waits when the process exits is written
+ * Lines for machines, on standard output. They are written in blocks, because a write for each would cost more than
+ * the request that it tells of, and a block waits for 100 ms at most. What waits when the process exits is written
  * then; a kill loses it.
  */
-export function createBufferedDestination(): DestinationStream {
-  return pino.destination({
-    dest: 1,
-    sync: false,
-    minLength: 4096,
-    maxLength: MAX_WAITING_CHARACTERS,
-    periodicFlush: FLUSH_INTERVAL_MS,
-  });
+export function createBufferedDestination(
+  onceAtExit: (task: () => void) => void,
+): DestinationStream {
+  let waiting = '';
+  let timer: NodeJS.Timeout | undefined;
+  const flush = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (waiting !== '') output.write(waiting);
+    waiting = '';
+  };
+  // Ahead of what pino writes out at the exit.
+  onceAtExit(flush);
+  const output = pino.destination({ dest: 1, sync: false, maxLength: MAX_WAITING_CHARACTERS });
+  return {
+    write(line) {
+      waiting += line;
+      if (waiting.length >= BLOCK_CHARACTERS) flush();
+      else timer ??= setTimeout(flush, FLUSH_INTERVAL_MS).unref();
+    },
+  };
 }
 
 /** Lines for a person at a terminal. Loaded only where one sits. */

@@ -27,6 +27,7 @@ function createVerifier(
 ) {
   const clock = new TestClock();
   const log: string[] = [];
+  const destination = { write: (line: string) => void log.push(line) };
   const issuer = {
     requests: [] as string[],
     keys: [FIRST_JWK] as object[],
@@ -42,7 +43,7 @@ function createVerifier(
     algorithms: ['RS256', 'ES256'],
     clock,
     random: () => 0.5,
-    telemetry: logEvents(createLog('trace', { write: (line) => void log.push(line) })),
+    telemetry: logEvents(createLog('trace', destination), destination),
     send: async ({ url }) => {
       issuer.requests.push(url.pathname);
       await Promise.resolve();

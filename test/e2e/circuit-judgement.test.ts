@@ -175,8 +175,13 @@ const FAILURE = new UpstreamError('unavailable', 'No.', { requestId: undefined }
 function createOwnCircuits() {
   const clock = new TestClock();
   const lines: string[] = [];
-  const log = createLog('info', { write: (line) => void lines.push(line) });
-  const circuits = createCircuits({ clock, telemetry: logEvents(log), random: () => 0 });
+  const destination = { write: (line: string) => void lines.push(line) };
+  const log = createLog('info', destination);
+  const circuits = createCircuits({
+    clock,
+    telemetry: logEvents(log, destination),
+    random: () => 0,
+  });
   const { signal } = new AbortController();
   let batches = 0;
   const execute = (call: () => Promise<CallOutcome>) => {

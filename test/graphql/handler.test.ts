@@ -14,7 +14,8 @@ import { STATUS_QUERY } from '../support/test-gateway.ts';
 
 test('a fault of the gateway itself is masked, and logged with its cause and the same request id', async () => {
   const lines: string[] = [];
-  const log = createLog('info', { write: (line) => void lines.push(line) });
+  const destination = { write: (line: string) => void lines.push(line) };
+  const log = createLog('info', destination);
   const cause = new Error('the cause');
   const handler = createHandler({
     documents: createDocuments({
@@ -40,7 +41,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
     turns: new Turns(),
     forwardUserInfo: false,
     errorDetail: 'full',
-    telemetry: logEvents(log),
+    telemetry: logEvents(log, destination),
   });
   const answer = await handler.handle(
     {

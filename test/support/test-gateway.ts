@@ -53,8 +53,9 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     },
     () => true,
   );
-  const log = createLog(settings.logLevel, { write: (line) => void logLines.push(line) });
-  const gateway = await createGateway({ settings, clock, telemetry: logEvents(log) });
+  const destination = { write: (line: string) => void logLines.push(line) };
+  const log = createLog(settings.logLevel, destination);
+  const gateway = await createGateway({ settings, clock, telemetry: logEvents(log, destination) });
   const url = await gateway.listen();
   const endpoint = new URL('/graphql', url);
 
