@@ -21,6 +21,7 @@ import { createSchema, createSubgraphSchema } from './graphql/schema/index.ts';
 import { decodeTrustedDocuments } from './graphql/trusted-documents-file.ts';
 import type { Send } from './http-client/client.ts';
 import type { Clock } from './lib/clock.ts';
+import { Deadlines } from './lib/deadlines.ts';
 import { Turns } from './lib/turns.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 import { createClientIp } from './server/client-ip.ts';
@@ -126,6 +127,7 @@ export async function createGateway({
     refuse,
     telemetry,
     clock,
+    deadlines: new Deadlines(clock),
     turns,
     deadlineMs: settings.requestDeadlineMs,
     maxBodyBytes: settings.requestMaxBytes,

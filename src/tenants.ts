@@ -197,6 +197,7 @@ export function createTenantServices(
     participantService,
     callSlots: createCallSlots({ slots: settings.upstreamMaxConnections, clock }),
     clock,
+    turns,
     tenantId: service.tenantId,
     finishedStatuses: settings.finishedStatuses,
     ttlMs: settings.statusTtlMs,

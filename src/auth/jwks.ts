@@ -1,6 +1,7 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import type { Telemetry } from '../core/telemetry.ts';
 import type { Send } from '../http-client/client.ts';
+import { neverAborted } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { isPlainLoopback } from '../lib/loopback.ts';
 import { createRefresher, type Lifetime } from '../lib/refresher.ts';
@@ -130,11 +131,9 @@ async function locateKeys(issuer: string, send: Send): Promise<URL> {
   return decodeMetadata(await fetchJson(url, send), issuer);
 }
 
-const never = new AbortController().signal;
-
 async function fetchJson(url: URL, send: Send): Promise<unknown> {
   const headers = { accept: 'application/json' };
-  const { status, body } = await send({ method: 'GET', url, headers }, never);
+  const { status, body } = await send({ method: 'GET', url, headers }, neverAborted);
   if (status !== 200) throw new Error(`the issuer answered ${status}`);
   try {
     return JSON.parse(body.replace(/^\ufeff/, ''));

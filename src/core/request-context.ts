@@ -1,3 +1,5 @@
+import type { CancelSignal } from '../lib/cancellation.ts';
+
 /** What every step of one request is given. */
 export interface RequestContext {
   /** The id of this request, in its log line and in the answer's `x-request-id`. */
@@ -5,5 +7,5 @@ export interface RequestContext {
   /** When the request's time is up, on the gateway's clock, in milliseconds. */
   readonly deadline: number;
   /** Aborts with a `ClientGone` when the client is gone, with a `DeadlineExceeded` when time is up. */
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
 }

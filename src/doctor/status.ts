@@ -1,4 +1,5 @@
 import type { BatchKey } from '../core/batch-key.ts';
+import { neverAborted } from '../lib/cancellation.ts';
 import { type BatchStatus, toBatchStatus } from '../status/status.ts';
 import type { AccessToken } from '../tokens/token-cache.ts';
 import type { UpstreamError, UpstreamReport } from '../upstream/errors.ts';
@@ -18,8 +19,7 @@ export async function examineStatus(
   token: AccessToken,
   finishedStatuses: ReadonlySet<string>,
 ): Promise<Finding> {
-  const never = new AbortController().signal;
-  const outcome = await call(key, token, undefined, never);
+  const outcome = await call(key, token, undefined, neverAborted);
   return outcome.kind === 'ok'
     ? judgeStatus(toBatchStatus({ key, ...outcome.answer, finishedStatuses }))
     : judgeError(outcome.error, chosen);

@@ -12,6 +12,7 @@ import type { Caller } from '../core/caller.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
+import type { CancelSignal } from '../lib/cancellation.ts';
 import { negotiate } from '../lib/media-type.ts';
 import type { Turns } from '../lib/turns.ts';
 import type { HeldStatuses } from '../status/held-statuses.ts';
@@ -338,7 +339,7 @@ class ContextRequester implements Requester {
     this.#context = context;
   }
 
-  get signal(): AbortSignal {
+  get signal(): CancelSignal {
     return this.#context.signal;
   }
 }

@@ -1,28 +1,37 @@
 import { Agent } from 'undici';
+import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
+import { Deadlines, type Expiring } from '../lib/deadlines.ts';
 import { HttpClientError } from './errors.ts';
-import { type HttpResponse, ResponseCollector } from './response-collector.ts';
-import { createSemaphore } from './semaphore.ts';
+import { type HttpResponse, ResponseCollector, type Waiter } from './response-collector.ts';
+import { Semaphore, type Work } from './semaphore.ts';
 
 /** One HTTP request, ready to be sent. */
 export interface HttpRequest {
   method: 'GET' | 'POST';
   /** A `URL`, or the parts of one that are well-formed already: parsing costs more than the rest. */
   url: { readonly origin: string; readonly pathname: string; readonly search: string };
-  headers: Record<string, string>;
+  /** By name; or names and values in turn, which is faster. */
+  headers: Record<string, string> | string[];
   body?: string;
+}
+
+/** Is told how far a request gets. */
+export interface SendObserver {
+  /** There is a connection for it, or one is opened. */
+  sent(): void;
+  /** It goes out over a connection. */
+  connected(): void;
 }
 
 /**
  * Sends one request and reads its whole answer. Rejects with a {@link HttpClientError}, or with the
  * reason of `signal` when that aborts. Redirects are answers like any other: they are not followed.
- * `onSend` is called when there is a connection for it, or one is opened; `onConnected`, when it goes out over one.
  */
 export type Send = (
   request: HttpRequest,
-  signal: AbortSignal,
-  onSend?: () => void,
-  onConnected?: () => void,
+  signal: CancelSignal,
+  observer?: SendObserver,
 ) => Promise<HttpResponse>;
 
 interface HttpClientOptions {
@@ -67,40 +76,23 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
   let agent = createAgent();
   let renewableFrom = 0;
   const retired = new Set<Agent>();
-  const semaphore = createSemaphore(maxConnections);
+  const bounds: Bounds = {
+    semaphore: new Semaphore(maxConnections),
+    deadlines: new Deadlines(clock),
+    timeoutMs,
+    maxBodyBytes,
+    agent: () => agent,
+  };
 
   return {
-    send: ({ method, url, headers, body }, signal, onSend, onConnected) =>
-      new Promise((resolve, reject) => {
-        signal.throwIfAborted();
-        const begin = () => {
-          if (collector.isSettled) return;
-          onSend?.();
-          const path = url.pathname + url.search;
-          collector.via = agent;
-          agent.dispatch(
-            { origin: url.origin, path, method, headers, body: body ?? null },
-            collector,
-          );
-        };
-        const permit = semaphore.enter(begin);
-        const giveUp = () => collector.fail(signal.reason);
-        const cancelTimer = clock.after(timeoutMs, () =>
-          collector.fail(new HttpClientError('timeout', `no whole answer within ${timeoutMs} ms`)),
-        );
-        const collector = new ResponseCollector(maxBodyBytes, {
-          resolve,
-          reject,
-          connected: onConnected,
-          settled() {
-            cancelTimer();
-            signal.removeEventListener('abort', giveUp);
-            semaphore.leave(permit);
-          },
-        });
-        signal.addEventListener('abort', giveUp);
-        if (permit.isHeld) begin();
-      }),
+    send(request, signal, observer) {
+      if (signal.aborted) return Promise.reject(signal.reason);
+      return new Promise((resolve, reject) => {
+        const call = new Call(bounds, request, { signal, observer, resolve, reject });
+        bounds.deadlines.add(call, clock.now() + timeoutMs);
+        bounds.semaphore.enter(call);
+      });
+    },
     renewConnections(via) {
       if (via !== agent || clock.now() < renewableFrom) return false;
       renewableFrom = clock.now() + RENEWAL_INTERVAL_MS;
@@ -115,4 +107,70 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       await Promise.all([agent, ...retired].map((each) => each.destroy()));
     },
   };
+}
+
+/** What all calls of a client have in common. */
+interface Bounds {
+  readonly semaphore: Semaphore;
+  readonly deadlines: Deadlines;
+  readonly timeoutMs: number;
+  readonly maxBodyBytes: number;
+  /** The connections for calls that begin now. */
+  agent(): Agent;
+}
+
+/** Who wants the answer of a call. */
+interface Caller extends Pick<Waiter, 'resolve' | 'reject'> {
+  readonly signal: CancelSignal;
+  readonly observer: SendObserver | undefined;
+}
+
+/** One request, from when it waits for a permit until it is settled. */
+class Call implements Waiter, Work, Expiring {
+  readonly #bounds: Bounds;
+  readonly #request: HttpRequest;
+  readonly #caller: Caller;
+  readonly #collector: ResponseCollector;
+  readonly #giveUp = () => this.#collector.fail(this.#caller.signal.reason);
+
+  constructor(bounds: Bounds, request: HttpRequest, caller: Caller) {
+    this.#bounds = bounds;
+    this.#request = request;
+    this.#caller = caller;
+    this.#collector = new ResponseCollector(bounds.maxBodyBytes, this);
+    caller.signal.addEventListener('abort', this.#giveUp);
+  }
+
+  begin(): void {
+    if (this.#collector.isSettled) return;
+    this.#caller.observer?.sent();
+    const { method, url, headers, body = null } = this.#request;
+    const agent = this.#bounds.agent();
+    this.#collector.via = agent;
+    const path = url.pathname + url.search;
+    agent.dispatch({ origin: url.origin, path, method, headers, body }, this.#collector);
+  }
+
+  expire(): void {
+    const { timeoutMs } = this.#bounds;
+    this.#collector.fail(new HttpClientError('timeout', `no whole answer within ${timeoutMs} ms`));
+  }
+
+  connected(): void {
+    this.#caller.observer?.connected();
+  }
+
+  settled(): void {
+    this.#bounds.deadlines.delete(this);
+    this.#caller.signal.removeEventListener('abort', this.#giveUp);
+    this.#bounds.semaphore.leave(this);
+  }
+
+  resolve(response: HttpResponse): void {
+    this.#caller.resolve(response);
+  }
+
+  reject(reason: unknown): void {
+    this.#caller.reject(reason);
+  }
 }

@@ -23,9 +23,9 @@ export function headerOf(headers: ResponseHeaders, name: string): string | undef
 }
 
 /** Who waits for an answer. */
-interface Waiter {
+export interface Waiter {
   /** Called when there is a connection, and the request goes out over it. */
-  connected: (() => void) | undefined;
+  connected(): void;
   resolve(response: HttpResponse): void;
   reject(reason: unknown): void;
   /** Called once, before one of the others. */
@@ -64,7 +64,7 @@ export class ResponseCollector implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     if (this.#waiter === undefined) controller.abort(new Error('given up while it was queued'));
-    else this.#waiter.connected?.();
+    else this.#waiter.connected();
   }
 
   onResponseStart(_: unknown, status: number, headers: ResponseHeaders): void {

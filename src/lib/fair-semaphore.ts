@@ -1,3 +1,5 @@
+import type { CancelSignal } from './cancellation.ts';
+
 /** A group that an entry belongs to, such as its caller, and what the group may hold while others wait. */
 export interface Group {
   /** Equal for two entries of one group. */
@@ -31,7 +33,7 @@ export interface Permit {
 /** How a wait can end without a permit. */
 interface Waiting {
   /** Asked for only where there is a wait. */
-  signal(): AbortSignal;
+  signal(): CancelSignal;
   refused(): unknown;
   aborted(): unknown;
 }

@@ -42,7 +42,13 @@ export function textBytes(text: string): number {
 const BEYOND_LATIN_1 = /[^\0-\xff]/;
 
 /** The names of an object so far, in their order, as V8 keeps them in a hidden class; undefined: not remembered. */
-type JsonShape = { readonly size: number; readonly next: Map<string, JsonShape> } | undefined;
+interface KnownShape {
+  readonly size: number;
+  readonly next: Map<string, KnownShape>;
+  /** What the last name takes in an object, now that it is known. */
+  readonly bytes: number;
+}
+export type JsonShape = KnownShape | undefined;
 
 /** Bounds of what is remembered; V8 makes hash tables where more than 1,536 names follow on the same. */
 const MAX_SHAPES = 4_096;
@@ -51,7 +57,7 @@ const MAX_NAME_LENGTH = 64;
 
 /** Which names objects had before, in which order: so much less does the next one take that has them. */
 export class JsonShapes {
-  #root: JsonShape = { size: 0, next: new Map() };
+  #root: JsonShape = { size: 0, next: new Map(), bytes: 0 };
   #count = 0;
 
   /** Of an object without members. */
@@ -61,11 +67,9 @@ export class JsonShapes {
 
   /** What `name` adds to an object of that shape, in bytes at most. */
   bytesOfName(shape: JsonShape, name: string, bytesPerCharacter: number): number {
-    const known = shape?.next.has(name) ?? false;
-    const text = known ? 0 : bytesPerCharacter * name.length;
-    if (isDigit(name.charCodeAt(0))) return INDEX_NAME + text;
-    if (shape !== undefined && shape.size > MAX_FAST_MEMBERS) return HASHED_NAME + text;
-    return known ? 0 : NEW_NAME + text;
+    const known = shape?.next.get(name);
+    if (known !== undefined) return known.bytes;
+    return (bytesBesideText(shape, name) || NEW_NAME) + bytesPerCharacter * name.length;
   }
 
   /** The shape of such an object with that name, which from now on is known. */
@@ -77,15 +81,21 @@ export class JsonShapes {
     if (shape.next.size >= MAX_NEXT) shape.next.clear();
     if (this.#count >= MAX_SHAPES) this.#forget();
     this.#count += 1;
-    const added = { size: shape.size + 1, next: new Map() };
+    const added = { size: shape.size + 1, next: new Map(), bytes: bytesBesideText(shape, name) };
     shape.next.set(name, added);
     return added;
   }
 
   #forget(): void {
-    this.#root = { size: 0, next: new Map() };
+    this.#root = { size: 0, next: new Map(), bytes: 0 };
     this.#count = 0;
   }
+}
+
+/** What a name takes in each object, beside its text; 0 where it is a part of the hidden class. */
+function bytesBesideText(shape: JsonShape, name: string): number {
+  if (isDigit(name.charCodeAt(0))) return INDEX_NAME;
+  return shape !== undefined && shape.size > MAX_FAST_MEMBERS ? HASHED_NAME : 0;
 }
 
 const MAX_NESTING = 1_000;

@@ -33,9 +33,21 @@ declare global {
  * mark is ignored.
  */
 export function parseJson(text: string): JsonValue {
-  const value: JsonValue = parseSafely(text);
+  const value: JsonValue = isPlain(text) ? JSON.parse(text) : parseSafely(text);
   return hasRawNumber(text) ? JSON.parse(text.replace(/^\ufeff/, ''), keepDigits) : value;
 }
+
+/** Whether it has neither a byte order mark nor a name that {@link parseJson} refuses, however it is written. */
+function isPlain(text: string): boolean {
+  return (
+    text.charCodeAt(0) !== BYTE_ORDER_MARK &&
+    !text.includes('__proto__') &&
+    !text.includes('constructor') &&
+    !text.includes('\\u')
+  );
+}
+
+const BYTE_ORDER_MARK = 0xfeff;
 
 function keepDigits(_name: string, value: unknown, { source }: { source?: string }): unknown {
   const isRaw = typeof value === 'number' && source !== undefined && isRawNumber(source);
@@ -50,7 +62,11 @@ function keepDigits(_name: string, value: unknown, { source }: { source?: string
  */
 const LONG_NUMBER = /(?:"\s*:|[[,])\s*(-?(?:[\d.]{16,}|\d[\d.]*(?=[eE]))(?:[eE][-+]?\d+)?)/g;
 
+/** What every such number has in it. */
+const LONG_OR_EXPONENT = /[\d.]{16}|\d[eE][-+\d]/;
+
 function hasRawNumber(text: string): boolean {
+  if (!LONG_OR_EXPONENT.test(text)) return false;
   for (const [, number = ''] of text.matchAll(LONG_NUMBER)) {
     if (isRawNumber(number)) return true;
   }
@@ -102,8 +118,10 @@ export function toNumber(value: JsonValue | undefined): number | undefined {
 export function member(object: JsonObject, name: string): JsonValue | undefined {
   if (Object.hasOwn(object, name)) return object[name];
   const lower = name.toLowerCase();
-  const found = Object.keys(object).find((other) => other.toLowerCase() === lower);
-  return found === undefined ? undefined : object[found];
+  for (const other in object) {
+    if (other.length === lower.length && other.toLowerCase() === lower) return object[other];
+  }
+  return undefined;
 }
 
 /** A text, or a number as it was written; null for anything else, and for an empty text. */

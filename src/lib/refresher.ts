@@ -87,6 +87,13 @@ export function createRefresher<Fetched, Value extends Lifetime>(
     if (whyNotNow() === undefined) refresh().catch(() => {});
   }
 
+  /** The value, where it is usable and need not be renewed yet. */
+  function current(): Value | undefined {
+    return last !== undefined && clock.now() < Math.min(last.renewFrom, last.usableUntil)
+      ? last
+      : undefined;
+  }
+
   /** The value if it is usable, renewed in the background when it is time; else that of `refresh`. */
   function get(): Value | Promise<Value> {
     const value = usable();
@@ -102,5 +109,5 @@ export function createRefresher<Fetched, Value extends Lifetime>(
   const isFetching = () => fetching !== undefined;
   /** Whether there was a good value ever. */
   const hasFetched = () => last !== undefined;
-  return { get, refresh, prime, usable, isFetching, hasFetched, whyNotNow };
+  return { current, get, refresh, prime, usable, isFetching, hasFetched, whyNotNow };
 }

@@ -11,6 +11,7 @@ import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
 import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Deadlines } from '../lib/deadlines.ts';
 import type { Permit } from '../lib/fair-semaphore.ts';
 import type { Turns } from '../lib/turns.ts';
 import { readBody } from './body.ts';
@@ -45,6 +46,8 @@ interface PipelineOptions {
   ): Answer;
   telemetry: Telemetry;
   clock: Clock;
+  /** Of all requests. */
+  deadlines: Deadlines;
   /** For requests whose time is up. */
   turns: Turns;
   /** The time limit of everything that one request waits for, in milliseconds. */

@@ -2,11 +2,14 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ClientGone, DeadlineExceeded } from '../core/errors.ts';
 import type { RequestContext } from '../core/request-context.ts';
+import { Cancellation, type CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Deadlines, Expiring } from '../lib/deadlines.ts';
 import type { Turns } from '../lib/turns.ts';
 
 interface DeadlineOptions {
   clock: Clock;
+  deadlines: Deadlines;
   /** For requests whose time is up. */
   turns: Turns;
   /** The time limit of everything that one request waits for, in milliseconds. */
@@ -21,52 +24,57 @@ interface DeadlineOptions {
  * A class, because an object literal with a getter has a hidden class of its own for each object, by which V8
  * keeps the whole request until the next full collection.
  */
-export class HttpRequestContext implements RequestContext {
+export class HttpRequestContext implements RequestContext, Expiring {
   readonly id: string;
   readonly startedAt: number;
   readonly deadline: number;
   readonly #response: ServerResponse;
-  readonly #limits: DeadlineOptions;
-  #abort: AbortController | undefined;
-  #cancelDeadline: (() => void) | undefined;
+  readonly #options: DeadlineOptions;
+  #cancellation: Cancellation | undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse, limits: DeadlineOptions) {
+  constructor(request: IncomingMessage, response: ServerResponse, options: DeadlineOptions) {
     this.id = readRequestId(request) ?? randomUUID();
     this.#response = response;
-    this.#limits = limits;
-    this.startedAt = limits.clock.now();
-    this.deadline = this.startedAt + limits.deadlineMs;
+    this.#options = options;
+    this.startedAt = options.clock.now();
+    this.deadline = this.startedAt + options.deadlineMs;
   }
 
-  /** Made when somebody waits for it: an answer that is at hand needs neither signal nor timer. */
-  get signal(): AbortSignal {
-    this.#abort ??= this.#beginAbort();
-    return this.#abort.signal;
+  /** Made when somebody waits for it: an answer that is at hand needs none. */
+  get signal(): CancelSignal {
+    this.#cancellation ??= this.#begin();
+    return this.#cancellation;
   }
 
-  #beginAbort(): AbortController {
-    const { clock, turns, deadlineMs } = this.#limits;
-    const abort = new AbortController();
-    const giveUp = () =>
-      abort.abort(new DeadlineExceeded(`The request took longer than ${deadlineMs} ms.`));
+  #begin(): Cancellation {
+    const { clock, deadlines, deadlineMs } = this.#options;
+    const cancellation = new Cancellation();
+    if (this.#response.closed) cancellation.abort(new ClientGone('the client went away'));
+    else if (this.deadline <= clock.now()) cancellation.abort(deadlineExceeded(deadlineMs));
+    else deadlines.add(this, this.deadline);
+    return cancellation;
+  }
+
+  /** When the deadline has passed. */
+  expire(): void {
+    const { turns, deadlineMs } = this.#options;
+    const giveUp = () => this.#cancellation?.abort(deadlineExceeded(deadlineMs));
     // All of its fields fail then, and many requests that came together would do so together.
-    const giveUpInTurn = () => {
-      const turn = turns.nextUrgent();
-      if (turn === undefined) giveUp();
-      else void turn.then(giveUp);
-    };
-    const remainingMs = this.deadline - clock.now();
-    if (this.#response.closed) abort.abort(new ClientGone('the client went away'));
-    else if (remainingMs <= 0) giveUp();
-    else this.#cancelDeadline = clock.after(remainingMs, giveUpInTurn);
-    return abort;
+    const turn = turns.nextUrgent();
+    if (turn === undefined) giveUp();
+    else void turn.then(giveUp);
   }
 
   /** To be called when the answer is out, or the client gone. */
   end(isAnswered: boolean): void {
-    this.#cancelDeadline?.();
-    if (!isAnswered) this.#abort?.abort(new ClientGone('the client went away'));
+    if (this.#cancellation === undefined) return;
+    this.#options.deadlines.delete(this);
+    if (!isAnswered) this.#cancellation.abort(new ClientGone('the client went away'));
   }
+}
+
+function deadlineExceeded(deadlineMs: number): DeadlineExceeded {
+  return new DeadlineExceeded(`The request took longer than ${deadlineMs} ms.`);
 }
 
 function readRequestId({ headers }: IncomingMessage): string | undefined {

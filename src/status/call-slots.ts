@@ -1,4 +1,5 @@
 import type { Caller } from '../core/caller.ts';
+import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { FairSemaphore, type Group, type Permit } from '../lib/fair-semaphore.ts';
 import { tooManyCalls } from '../upstream/errors.ts';
@@ -19,7 +20,7 @@ export interface CallSlots {
    * A slot for one call; a promise where it has to wait, that rejects with the reason of `signal`, or with an
    * `UpstreamError` when too many wait.
    */
-  enter(participantType: string, caller: Caller, signal: AbortSignal): Permit | Promise<Permit>;
+  enter(participantType: string, caller: Caller, signal: CancelSignal): Permit | Promise<Permit>;
 }
 
 /** For each slot: so many calls of 300 ms are made within the default deadline of a request. */

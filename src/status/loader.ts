@@ -3,7 +3,7 @@ import { type BatchKey, toEntityId } from '../core/batch-key.ts';
 import { FieldError } from '../core/errors.ts';
 import { UpstreamError } from '../upstream/errors.ts';
 import type { HeldStatuses } from './held-statuses.ts';
-import type { Requester, StatusService } from './service.ts';
+import type { Requester, StatusResult, StatusService } from './service.ts';
 import type { BatchStatus } from './status.ts';
 
 /** What the statuses of one request came to. */
@@ -57,8 +57,12 @@ export function createStatusLoader(
   let longestJson = 0;
   const staleBecause: UpstreamError[] = [];
 
-  async function loadOne(key: BatchKey): Promise<BatchStatus | Error> {
-    const result = await service.get(key, requester);
+  function loadOne(key: BatchKey): BatchStatus | Error | Promise<BatchStatus | Error> {
+    const result = service.get(key, requester);
+    return result instanceof Promise ? result.then(accept) : accept(result);
+  }
+
+  function accept(result: StatusResult): BatchStatus | Error {
     upstreamCalls += result.upstreamCalls;
     if ('error' in result) {
       const { error } = result;
@@ -99,7 +103,8 @@ export function createStatusLoader(
       }
       return Promise.all(keys.map(loadOne));
     },
-    { cacheKeyFn: toEntityId },
+    // All fields of a level ask within one tick.
+    { cacheKeyFn: toEntityId, batchScheduleFn: queueMicrotask },
   );
   return {
     load: (key) => loader.load(key),

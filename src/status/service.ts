@@ -2,12 +2,16 @@ import { LRUCache } from 'lru-cache';
 import type { BatchKey } from '../core/batch-key.ts';
 import type { Caller } from '../core/caller.ts';
 import { DeadlineExceeded } from '../core/errors.ts';
-import { untilAborted } from '../lib/abort.ts';
+import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
+import { textBytes } from '../lib/json-size.ts';
+import type { Turns } from '../lib/turns.ts';
+import { decodeAgain } from '../upstream/envelope.ts';
 import { isOutage, isRefusal, UpstreamError } from '../upstream/errors.ts';
 import type { ParticipantService } from '../upstream/participant-service.ts';
 import type { EndUser } from '../upstream/request.ts';
 import type { CallSlots } from './call-slots.ts';
+import { Flight } from './flight.ts';
 import { type BatchStatus, toBatchStatus } from './status.ts';
 
 /** On whose behalf a status is wanted. */
@@ -17,13 +21,13 @@ export interface Requester {
   /** The end user that the upstream is told of; undefined: none. Statuses are shared within one user. */
   readonly user: EndUser | undefined;
   /** Aborts when the requester is gone, or its time is up. */
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
   /** The moment on the clock at which its time is up. */
   readonly deadline: number;
 }
 
 /** What a requester gets: a status, or why there is none. */
-type StatusResult = ServedStatus | FailedStatus;
+export type StatusResult = ServedStatus | FailedStatus;
 
 interface ServedStatus {
   readonly status: BatchStatus;
@@ -45,6 +49,8 @@ interface StatusServiceOptions {
   participantService: ParticipantService;
   callSlots: CallSlots;
   clock: Clock;
+  /** For long statuses, which are read one at a time. */
+  turns: Turns;
   tenantId: string;
   /** Statuses in which a batch is finished, in upper case. */
   finishedStatuses: ReadonlySet<string>;
@@ -62,7 +68,8 @@ interface StatusServiceOptions {
  */
 export interface StatusService {
   /**
-   * The status from the cache, or the answer of the call that is under way, or of a new one. Never rejects.
+   * The status from the cache, or the answer of the call that is under way, or of a new one. Never throws or
+   * rejects; what is at hand is no promise.
    * Failures are not kept. A requester that leaves does not end what others wait for; when the last one leaves,
    * the call is aborted.
    *
@@ -71,7 +78,7 @@ export interface StatusService {
    * wait for the one call that sees whether the upstream is back. 400, 403, 404 and other refusals of the batch
    * drop the entry; where the gateway's own credentials are refused, it is kept, but not served.
    */
-  get(key: BatchKey, requester: Requester): Promise<StatusResult>;
+  get(key: BatchKey, requester: Requester): StatusResult | Promise<StatusResult>;
 }
 
 /** Bounds of the cache: in number, and in bytes as they are held. */
@@ -80,22 +87,22 @@ const MAX_ENTRIES_SIZE = 32 * 1024 * 1024;
 /** What an entry takes beside the upstream's answer: its key, typed fields, dates, its place in the cache. */
 const ENTRY_SIZE = 1_024;
 
+/** The last answer about a batch. As long as nobody asks again, it is kept as it came: a single text. */
 interface CacheEntry {
-  readonly status: BatchStatus;
+  readonly content: BatchStatus | StatusText;
   /** Until when it may be served, on the clock. */
   readonly freshUntil: number;
   /** Until when it may be served when the upstream fails. */
   readonly staleUntil: number;
 }
 
-interface Flight {
-  readonly answer: Promise<BatchStatus>;
-  readonly abort: AbortController;
-  waiting: number;
-  /** The latest of those who have waited for it. */
-  deadline: number;
-  upstreamCalls: number;
+/** A status that is not read yet. */
+interface StatusText extends Pick<BatchStatus, 'fetchedAt' | 'size' | 'jsonBytes'> {
+  readonly text: string;
 }
+
+/** Characters of a status that takes a millisecond or so to be read. */
+const HEAVY_TEXT_LENGTH = 64 * 1024;
 
 /** Under which a status is kept, and a call under way found. */
 export function batchStatusKey(
@@ -107,82 +114,104 @@ export function batchStatusKey(
 }
 
 export function createStatusService(options: StatusServiceOptions): StatusService {
-  const { participantService, callSlots, clock, tenantId, finishedStatuses } = options;
+  const { participantService, callSlots, clock, turns, tenantId, finishedStatuses } = options;
   const { ttlMs, finishedTtlMs, staleMs } = options;
   const flights = new Map<string, Flight>();
   const entries = new LRUCache<string, CacheEntry>({
     max: MAX_ENTRIES,
     maxSize: MAX_ENTRIES_SIZE,
-    sizeCalculation: ({ status }) => status.size + ENTRY_SIZE,
+    sizeCalculation: ({ content }) =>
+      ENTRY_SIZE + ('text' in content ? textBytes(content.text) : content.size),
     perf: clock,
     ttlResolution: 0,
   });
 
-  function keep(id: string, status: BatchStatus): void {
+  function keep(id: string, status: BatchStatus, text: string | undefined): void {
     const freshMs = status.finished ? finishedTtlMs : ttlMs;
     const ttl = Math.max(freshMs, staleMs);
     if (ttl === 0) return;
     const now = clock.now();
-    entries.set(id, { status, freshUntil: now + freshMs, staleUntil: now + staleMs }, { ttl });
+    const { fetchedAt, size, jsonBytes } = status;
+    const content = text === undefined ? status : { text, fetchedAt, size, jsonBytes };
+    entries.set(id, { content, freshUntil: now + freshMs, staleUntil: now + staleMs }, { ttl });
   }
 
-  /** The last status; undefined when it is too old. */
-  function staleStatus(id: string): BatchStatus | undefined {
+  /** The status of an entry. A long one waits for its turn to be read. */
+  function statusOf(
+    id: string,
+    key: BatchKey,
+    entry: CacheEntry,
+  ): BatchStatus | Promise<BatchStatus> {
+    const { content } = entry;
+    if (!('text' in content)) return content;
+    const isHeavy = content.text.length > HEAVY_TEXT_LENGTH;
+    const turn = isHeavy ? turns.next(key.participantType) : undefined;
+    // Others may have read it meanwhile.
+    return turn === undefined
+      ? read(id, key, entry, content)
+      : turn.then(() => {
+          const { content: now } = entries.peek(id) ?? entry;
+          return 'text' in now ? read(id, key, entry, now) : now;
+        });
+  }
+
+  /** Is kept as it is read from then on. */
+  function read(id: string, key: BatchKey, entry: CacheEntry, content: StatusText): BatchStatus {
+    const { text, ...known } = content;
+    const envelope = { ...decodeAgain(text), ...known };
+    const status = toBatchStatus({ key, envelope, ...known, finishedStatuses });
+    const ttl = entries.getRemainingTTL(id);
+    if (ttl > 0 && entries.peek(id) === entry)
+      entries.set(id, { ...entry, content: status }, { ttl });
+    return status;
+  }
+
+  /** The entry that is served when the upstream fails; undefined when it is too old. */
+  function staleEntry(id: string): CacheEntry | undefined {
     const entry = entries.get(id);
-    return entry && clock.now() < entry.staleUntil ? { ...entry.status, stale: true } : undefined;
+    return entry && clock.now() < entry.staleUntil ? entry : undefined;
   }
 
-  function begin(id: string, key: BatchKey, { caller, user, deadline }: Requester): Flight {
-    const abort = new AbortController();
-    const { signal } = abort;
-    const request = {
-      user,
-      signal,
-      enter: () => callSlots.enter(key.participantType, caller, signal),
-      deadline: () => flight.deadline,
-      mayWait: staleStatus(id) === undefined,
-      onCall() {
-        flight.upstreamCalls += 1;
-      },
-    };
-    const answer = participantService.getStatus(key, request).then(
-      (found) => {
-        forget(id, flight);
-        const status = toBatchStatus({ key, ...found, finishedStatuses });
-        keep(id, status);
-        return status;
-      },
-      (error: unknown) => {
-        // Those who wait for it are told; nothing is kept.
-        forget(id, flight);
-        // Nor is what was true before: it may be forbidden now, or gone.
-        if (isRefusal(error)) entries.delete(id);
-        throw error;
-      },
-    );
-    const flight: Flight = { answer, abort, waiting: 0, deadline, upstreamCalls: 0 };
+  async function serveStale(
+    id: string,
+    key: BatchKey,
+    entry: CacheEntry,
+    served: Pick<ServedStatus, 'staleBecause' | 'upstreamCalls'>,
+  ): Promise<StatusResult> {
+    const status = await statusOf(id, key, entry);
+    return { status: { ...status, stale: true }, freshUntil: 0, ...served };
+  }
+
+  function begin(id: string, key: BatchKey, requester: Requester): Flight {
+    const flight: Flight = new Flight(requester, {
+      mayWait: staleEntry(id) === undefined,
+      enter: () => callSlots.enter(key.participantType, requester.caller, flight.signal),
+      // Whoever comes then begins anew, rather than join a call that is being aborted.
+      abandoned: () => forget(id, flight),
+    });
     flights.set(id, flight);
+    void ask(id, key, flight);
     return flight;
+  }
+
+  async function ask(id: string, key: BatchKey, flight: Flight): Promise<void> {
+    try {
+      const { envelope, ...found } = await participantService.getStatus(key, flight);
+      forget(id, flight);
+      const status = toBatchStatus({ key, envelope, ...found, finishedStatuses });
+      keep(id, status, envelope.text);
+      flight.land(status);
+    } catch (error) {
+      // Those who wait for it are told; nothing is kept.
+      forget(id, flight);
+      // Nor is what was true before: it may be forbidden now, or gone.
+      if (isRefusal(error)) entries.delete(id);
+      flight.fail(error);
+    }
   }
 
   function forget(id: string, flight: Flight): void {
     if (flights.get(id) === flight) flights.delete(id);
-  }
-
-  /** Waits for a call that is under way. */
-  async function join(id: string, flight: Flight, requester: Requester): Promise<BatchStatus> {
-    flight.waiting += 1;
-    flight.deadline = Math.max(flight.deadline, requester.deadline);
-    try {
-      return await untilAborted(flight.answer, requester.signal);
-    } finally {
-      flight.waiting -= 1;
-      if (flight.waiting === 0 && flights.get(id) === flight) {
-        // Whoever comes now begins anew, rather than join a call that is being aborted.
-        forget(id, flight);
-        flight.abort.abort(requester.signal.reason);
-      }
-    }
   }
 
   async function fetch(id: string, key: BatchKey, requester: Requester): Promise<StatusResult> {
@@ -191,39 +220,39 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     const flight = underWay ?? begin(id, key, requester);
     const callsMade = () => (underWay === undefined ? flight.upstreamCalls : 0);
     try {
-      const status = await join(id, flight, requester);
+      const status = await flight.join(requester);
       return { status, freshUntil: 0, staleBecause: undefined, upstreamCalls: callsMade() };
     } catch (error) {
-      const failure = toOutage(error);
-      const stale = failure && staleStatus(id);
+      const staleBecause = toOutage(error);
+      const stale = staleBecause && staleEntry(id);
       const upstreamCalls = callsMade();
       if (stale === undefined) return { error, upstreamCalls };
-      return { status: stale, freshUntil: 0, staleBecause: failure, upstreamCalls };
+      return serveStale(id, key, stale, { staleBecause, upstreamCalls });
     }
   }
 
   return {
-    async get(key, requester) {
+    get(key, requester) {
       const id = batchStatusKey(tenantId, key, requester.user);
       const entry = entries.get(id);
       if (entry !== undefined && clock.now() < entry.freshUntil) {
-        const { status, freshUntil } = entry;
-        return { status, freshUntil, staleBecause: undefined, upstreamCalls: 0 };
+        const { freshUntil } = entry;
+        const serve = (status: BatchStatus) => ({
+          status,
+          freshUntil,
+          staleBecause: undefined,
+          upstreamCalls: 0,
+        });
+        const status = statusOf(id, key, entry);
+        return status instanceof Promise ? status.then(serve) : serve(status);
       }
       const availability = participantService.availability(key.participantType);
       if (availability.kind === 'available') return fetch(id, key, requester);
 
-      const stale = staleStatus(id);
+      const stale = staleEntry(id);
       if (stale !== undefined) {
-        if (availability.kind === 'probing' && !flights.has(id)) {
-          begin(id, key, requester).answer.catch(() => {});
-        }
-        return {
-          status: stale,
-          freshUntil: 0,
-          staleBecause: availability.error,
-          upstreamCalls: 0,
-        };
+        if (availability.kind === 'probing' && !flights.has(id)) begin(id, key, requester);
+        return serveStale(id, key, stale, { staleBecause: availability.error, upstreamCalls: 0 });
       }
       if (availability.kind === 'probing') return fetch(id, key, requester);
       // A call of before is joined only if something is to be hoped of it.

@@ -47,9 +47,11 @@ interface Counts {
   readonly failure: number | null;
 }
 
-/** Where the two payloads have their records: the core payload, then the orders payload. */
-const SUCCESS_LISTS: readonly string[] = ['success', 'successDetails'];
-const FAILURE_LISTS: readonly string[] = ['errors', 'failureDetails'];
+/** Where each payload has its records, and then where the other has them. */
+const CORE_SUCCESS_LISTS: readonly string[] = ['success', 'successDetails'];
+const CORE_FAILURE_LISTS: readonly string[] = ['errors', 'failureDetails'];
+const ORDERS_SUCCESS_LISTS = CORE_SUCCESS_LISTS.toReversed();
+const ORDERS_FAILURE_LISTS = CORE_FAILURE_LISTS.toReversed();
 
 /**
  * Reads the typed fields out of `data`. The platform has two payloads:
@@ -89,8 +91,8 @@ export function toBatchStatus(source: BatchStatusSource): BatchStatus {
     successCount: counts.success,
     failureCount: counts.failure,
     progress: toProgress(counts),
-    successes: firstList(data, isCore ? SUCCESS_LISTS : SUCCESS_LISTS.toReversed()),
-    failures: firstList(data, isCore ? FAILURE_LISTS : FAILURE_LISTS.toReversed()),
+    successes: firstList(data, isCore ? CORE_SUCCESS_LISTS : ORDERS_SUCCESS_LISTS),
+    failures: firstList(data, isCore ? CORE_FAILURE_LISTS : ORDERS_FAILURE_LISTS),
   };
 }
 
@@ -108,7 +110,11 @@ function toCount(value: JsonValue | undefined): number | null {
 }
 
 function firstList(data: JsonObject, names: readonly string[]): readonly JsonValue[] | null {
-  return names.map((name) => member(data, name)).find(Array.isArray) ?? null;
+  for (const name of names) {
+    const list = member(data, name);
+    if (Array.isArray(list)) return list;
+  }
+  return null;
 }
 
 function isFinished(

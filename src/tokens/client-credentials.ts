@@ -3,6 +3,7 @@ import * as openid from 'openid-client';
 import type { Send } from '../http-client/client.ts';
 import { type HttpResponse, headerOf } from '../http-client/response-collector.ts';
 import { readRetryAfterMs } from '../http-client/retry-after.ts';
+import { neverAborted } from '../lib/cancellation.ts';
 import { isPlainLoopback } from '../lib/loopback.ts';
 import type { ClientSecret } from './client-secret.ts';
 import { TokenError } from './errors.ts';
@@ -133,7 +134,6 @@ function mayBePlain(url: string | undefined): boolean {
 function recordedFetch({ send }: ClientCredentialsOptions, requestId: string) {
   let last: HttpResponse | undefined;
   let tokenAsked = false;
-  const never = new AbortController().signal;
 
   const fetch: openid.CustomFetch = async (url, { method, headers, body }) => {
     last = undefined;
@@ -145,7 +145,7 @@ function recordedFetch({ send }: ClientCredentialsOptions, requestId: string) {
         headers,
         ...(body === undefined || body === null ? {} : { body: String(body) }),
       },
-      never,
+      neverAborted,
     );
     return toFetchResponse(last);
   };
@@ -153,7 +153,7 @@ function recordedFetch({ send }: ClientCredentialsOptions, requestId: string) {
     last = undefined;
     tokenAsked = true;
     const form = new URLSearchParams(String(body));
-    last = await send(toOs1Request(form, new URL(url), requestId), never);
+    last = await send(toOs1Request(form, new URL(url), requestId), neverAborted);
     return toFetchResponse(fromOs1Response(last));
   };
   return { fetch, os1Fetch, outcome: () => ({ last, tokenAsked }) };

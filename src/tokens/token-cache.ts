@@ -1,5 +1,6 @@
 import type { Telemetry } from '../core/telemetry.ts';
 import { untilAborted } from '../lib/abort.ts';
+import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { createRefresher } from '../lib/refresher.ts';
 import type { Grant } from './client-credentials.ts';
@@ -27,8 +28,10 @@ type TokenState = 'none yet' | 'valid' | 'expired';
  * - Lifetimes are counted on the monotonic clock, from when the token was asked for.
  */
 export interface TokenCache {
+  /** The token, where there is one that needs not be renewed yet: then nobody waits. */
+  current(): AccessToken | undefined;
   /** A token that is not expired. Rejects with a {@link TokenError}, or with the reason of `signal`. */
-  get(signal: AbortSignal): Promise<AccessToken>;
+  get(signal: CancelSignal): Promise<AccessToken>;
   /**
    * What to use instead of `refused`, a token that the upstream did not accept: a newer one if there
    * is one, else a new one, asked for once for all who come with the same token. Where the upstream
@@ -36,7 +39,7 @@ export interface TokenCache {
    * in between, and while the endpoint is backed off from, the answer is undefined and the refused
    * token is kept; also when the endpoint turns out to be down. Rejects like `get`.
    */
-  replace(refused: AccessToken, signal: AbortSignal): Promise<AccessToken | undefined>;
+  replace(refused: AccessToken, signal: CancelSignal): Promise<AccessToken | undefined>;
   /** Asks for a token if there is none and none may not be asked for yet; does not wait for it. */
   prime(): void;
   state(): TokenState;
@@ -101,12 +104,13 @@ export function createTokenCache(options: TokenCacheOptions): TokenCache {
     return true;
   }
 
-  async function get(signal: AbortSignal): Promise<AccessToken> {
+  async function get(signal: CancelSignal): Promise<AccessToken> {
     const token = tokens.get();
     return token instanceof Promise ? untilAborted(token, signal) : token;
   }
 
   return {
+    current: tokens.current,
     get,
     async replace(refused, signal) {
       const held = tokens.usable();

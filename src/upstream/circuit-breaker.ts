@@ -65,6 +65,19 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   let callFrom = 0;
   /** Batches of the deciding calls that were refused. */
   const refused = new Set<string>();
+  /** For all calls that are begun until the circuit opens. */
+  let ordinaryCall = createOrdinaryCall();
+
+  function createOrdinaryCall(): BegunCall {
+    const before = openings;
+    return {
+      decides: false,
+      end(judgement) {
+        // What was begun before it opened tells nothing of the upstream as it is now.
+        if (before === openings) count(judgement);
+      },
+    };
+  }
 
   function stayOpen(waitMs: number): void {
     state = 'open';
@@ -79,6 +92,7 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
   function close(): void {
     state = 'closed';
     refused.clear();
+    ordinaryCall = createOrdinaryCall();
     telemetry.circuitClosed?.({ ...name, openMs: Math.round(clock.now() - openSince) });
   }
 
@@ -121,18 +135,9 @@ export function createCircuitBreaker(options: CircuitBreakerOptions): CircuitBre
       return ms > 0 ? ms : undefined;
     },
     begin() {
-      if (state === 'open') {
-        state = 'half-open';
-        return { decides: true, end: decide };
-      }
-      const before = openings;
-      return {
-        decides: false,
-        end(judgement) {
-          // What was begun before it opened tells nothing of the upstream as it is now.
-          if (before === openings) count(judgement);
-        },
-      };
+      if (state !== 'open') return ordinaryCall;
+      state = 'half-open';
+      return { decides: true, end: decide };
     },
   };
 }

@@ -1,5 +1,6 @@
 import { type BatchKey, toEntityId } from '../core/batch-key.ts';
 import type { CircuitName, Telemetry } from '../core/telemetry.ts';
+import { type CancelSignal, neverAborted } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import {
   type CircuitBreaker,
@@ -43,8 +44,8 @@ export interface Circuits {
    */
   execute(
     key: BatchKey,
-    call: (signal: AbortSignal) => Promise<CallOutcome>,
-    signal: AbortSignal,
+    call: (signal: CancelSignal) => Promise<CallOutcome>,
+    signal: CancelSignal,
   ): Promise<CallOutcome>;
   /** Counts a call that goes out and is no retry. */
   countCall(participantType: string): void;
@@ -78,7 +79,6 @@ interface Group {
 }
 
 const AVAILABLE: Availability = { kind: 'available' };
-const never = new AbortController().signal;
 
 export function createCircuits({ clock, telemetry, random }: CircuitsOptions): Circuits {
   const createGroup = (name: CircuitName, minBatches: number): Group => ({
@@ -90,6 +90,8 @@ export function createCircuits({ clock, telemetry, random }: CircuitsOptions): C
   const newTypes = createGroup({ circuit: 'new participant types' }, MIN_BATCHES);
   /** By participant type, the one first whose last 200 is the oldest. */
   const proven = new Map<string, Group>();
+  /** The last in there. */
+  let lastProven: string | undefined;
 
   function groupOf(participantType: string): Group {
     return proven.get(participantType) ?? newTypes;
@@ -102,6 +104,8 @@ export function createCircuits({ clock, telemetry, random }: CircuitsOptions): C
 
   /** Gives a type that has answered 200 a group of its own, as long as there is room. */
   function prove(participantType: string): void {
+    if (participantType === lastProven) return;
+    lastProven = participantType;
     const known = proven.get(participantType);
     if (known !== undefined) {
       proven.delete(participantType);
@@ -110,7 +114,10 @@ export function createCircuits({ clock, telemetry, random }: CircuitsOptions): C
     }
     if (proven.size >= MAX_TYPES) {
       const closed = firstClosed();
-      if (closed === undefined) return;
+      if (closed === undefined) {
+        lastProven = undefined;
+        return;
+      }
       proven.delete(closed);
     }
     const group = createGroup({ circuit: 'participant type', participantType }, MIN_BATCHES);
@@ -138,20 +145,18 @@ export function createCircuits({ clock, telemetry, random }: CircuitsOptions): C
       return states.includes('open') ? 'open' : 'closed';
     },
     async execute(key, call, signal) {
-      const begun = {
-        ofType: groupOf(key.participantType).breaker.begin(),
-        ofService: service.breaker.begin(),
-      };
-      const decides = begun.ofType.decides || begun.ofService.decides;
+      const ofType = groupOf(key.participantType).breaker.begin();
+      const ofService = service.breaker.begin();
+      const decides = ofType.decides || ofService.decides;
       let judged = UNJUDGED;
       try {
-        const outcome = await call(decides ? never : signal);
+        const outcome = await call(decides ? neverAborted : signal);
         judged = judge(outcome, key);
         if (outcome.kind === 'ok') prove(key.participantType);
         return outcome;
       } finally {
-        begun.ofType.end(judged.ofType);
-        begun.ofService.end(judged.ofService);
+        ofType.end(judged.ofType);
+        ofService.end(judged.ofService);
       }
     },
     countCall(participantType) {
@@ -193,13 +198,14 @@ interface JudgedCall {
 
 const SUCCESS: Judgement = { kind: 'success' };
 const INCONCLUSIVE: Judgement = { kind: 'inconclusive' };
+const ANSWERED: JudgedCall = { ofType: SUCCESS, ofService: SUCCESS };
 const UNJUDGED: JudgedCall = { ofType: INCONCLUSIVE, ofService: INCONCLUSIVE };
 
 /** What an outcome tells of a participant type, and of the service as a whole: that is reached, or not. */
 function judge(outcome: CallOutcome, key: BatchKey): JudgedCall {
   switch (outcome.kind) {
     case 'ok':
-      return { ofType: SUCCESS, ofService: SUCCESS };
+      return ANSWERED;
     case 'refused':
     case 'foreign':
       return { ofType: { kind: 'refusal', batch: toEntityId(key) }, ofService: SUCCESS };

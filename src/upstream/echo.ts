@@ -9,6 +9,12 @@ import type { UpstreamEcho } from './envelope.ts';
  */
 export function isEchoOf({ participantType, batchId }: BatchKey, echo: UpstreamEcho): boolean {
   const uri = echo.uri ?? '';
+  // As most are: the very path that was called, and the id or nothing.
+  const isPath =
+    isPlain(participantType) && uri.endsWith(`/participants/${participantType}/batch/status`);
+  if (isPath && !echo.queryString) return true;
+  const isId = batchId !== null && echo.queryString === `batchId=${batchId}`;
+  if (isPath && isId && isPlain(batchId)) return true;
   const path = statusPathIn(uri);
   if (path !== undefined && !spellings(path.type).includes(participantType.toLowerCase())) {
     return false;
@@ -22,6 +28,11 @@ export function isEchoOf({ participantType, batchId }: BatchKey, echo: UpstreamE
   // As it is, it may hold what ends a parameter, and another parameter may follow.
   const shown = text.toLowerCase();
   return shown.startsWith(`${wanted}&`) || shown.startsWith(`${wanted}#`);
+}
+
+/** What is the same in every spelling. */
+function isPlain(text: string): boolean {
+  return /^[\w-]+$/.test(text);
 }
 
 /** A type holds no "/", however it is written, but it may hold "?" and "#", and be "participants". */

@@ -6,7 +6,12 @@ import {
   parseJson,
   toLabel,
 } from '../lib/json.ts';
-import { bytesPerCharacter, JSON_BYTES, type JsonShapes } from '../lib/json-size.ts';
+import {
+  bytesPerCharacter,
+  JSON_BYTES,
+  type JsonShape,
+  type JsonShapes,
+} from '../lib/json-size.ts';
 
 /** The upstream's echo of the request that it got. */
 export interface UpstreamEcho {
@@ -24,6 +29,8 @@ export interface SuccessEnvelope {
   size: number;
   /** Bytes that both take at most when they are written out as JSON. */
   jsonBytes: number;
+  /** The body that says so, to be decoded again; undefined: something was redacted. */
+  text: string | undefined;
 }
 
 /** An answer of any other status: `{ error, request }`. */
@@ -60,15 +67,25 @@ export function decodeSuccessEnvelope(
   shapes: JsonShapes,
 ): DecodedSuccess {
   try {
-    const { value, size, jsonBytes } = parseBody(body, secrets, shapes);
-    const envelope = toObject(value);
-    const data = toObject(member(envelope, 'data'));
-    const request = toEcho(member(envelope, 'request')) ?? EMPTY_ECHO;
-    return { kind: 'envelope', envelope: { data, request, size, jsonBytes } };
+    const { value, size, jsonBytes, isRedacted } = parseBody(body, secrets, shapes);
+    const { data, request } = toSuccess(value);
+    const text = isRedacted ? undefined : body;
+    return { kind: 'envelope', envelope: { data, request, size, jsonBytes, text } };
   } catch (error) {
     if (error instanceof MalformedEnvelope) return { kind: error.kind };
     throw error;
   }
+}
+
+/** Decodes a `text` that a {@link SuccessEnvelope} came with once more. */
+export function decodeAgain(text: string): Pick<SuccessEnvelope, 'data' | 'request'> {
+  return toSuccess(parseJson(text));
+}
+
+function toSuccess(value: JsonValue): Pick<SuccessEnvelope, 'data' | 'request'> {
+  const envelope = toObject(value);
+  const data = toObject(member(envelope, 'data'));
+  return { data, request: toEcho(member(envelope, 'request')) ?? EMPTY_ECHO };
 }
 
 /** Undefined for whatever is not the documented envelope of an error. Never throws. */
@@ -150,6 +167,8 @@ interface Walk {
   size: number;
   /** How many numbers there were. */
   numbers: number;
+  /** Whether a secret was found. */
+  isRedacted: boolean;
 }
 
 /** A number is written in so many characters at most, however short it came: 1e20 has 21. Nothing else grows. */
@@ -159,7 +178,7 @@ function parseBody(
   body: string,
   secrets: readonly string[],
   shapes: JsonShapes,
-): { value: JsonValue; size: number; jsonBytes: number } {
+): { value: JsonValue; size: number; jsonBytes: number; isRedacted: boolean } {
   let value: JsonValue;
   try {
     value = parseJson(body);
@@ -175,10 +194,11 @@ function parseBody(
     bytesPerCharacter: hasEscapes ? 2 : bytesPerCharacter(body),
     size: 0,
     numbers: 0,
+    isRedacted: false,
   };
   const redacted = redactAll(value, MAX_NESTING, walk);
   const jsonBytes = Buffer.byteLength(body) + LONGEST_NUMBER * walk.numbers;
-  return { value: redacted, size: walk.size, jsonBytes };
+  return { value: redacted, size: walk.size, jsonBytes, isRedacted: walk.isRedacted };
 }
 
 function isJson(text: string): boolean {
@@ -196,15 +216,17 @@ function redactAll(value: JsonValue, levels: number, walk: Walk): JsonValue {
   const { secrets, shapes } = walk;
   if (typeof value === 'string') {
     walk.size += JSON_BYTES.string + walk.bytesPerCharacter * value.length;
-    return redact(value, secrets);
+    return redact(value, walk);
   }
   if (typeof value === 'number' || JSON.isRawJSON(value)) {
     walk.numbers += 1;
     walk.size += typeof value === 'number' ? JSON_BYTES.number : JSON_BYTES.rawNumber;
     if (JSON.isRawJSON(value)) walk.size += value.rawJSON.length;
+    if (secrets.length === 0) return value;
     // A token can be digits alone.
     const digits = toLabel(value) ?? '';
-    return secrets.some((secret) => digits.includes(secret)) ? redact(digits, secrets) : value;
+    const shown = redact(digits, walk);
+    return shown === digits ? value : shown;
   }
   if (typeof value !== 'object' || value === null) {
     walk.size += JSON_BYTES.literal;
@@ -214,25 +236,31 @@ function redactAll(value: JsonValue, levels: number, walk: Walk): JsonValue {
   if (Array.isArray(value)) {
     walk.size += JSON_BYTES.array;
     for (let index = 0; index < value.length; index += 1) {
-      value[index] = redactAll(value[index] ?? null, levels - 1, walk);
+      const element = value[index] ?? null;
+      const shown = redactAll(element, levels - 1, walk);
+      if (shown !== element) value[index] = shown;
     }
     return value;
   }
   walk.size += JSON_BYTES.object;
-  let shape = shapes.root;
+  let shape: JsonShape = shapes.root;
   for (const name in value) {
-    walk.size += shapes.bytesOfName(shape, name, walk.bytesPerCharacter);
-    shape = shapes.with(shape, name);
-    const inside = redactAll(value[name] ?? null, levels - 1, walk);
-    const shownName = redact(name, secrets);
+    const known = shape?.next.get(name);
+    walk.size += known?.bytes ?? shapes.bytesOfName(shape, name, walk.bytesPerCharacter);
+    shape = known ?? shapes.with(shape, name);
+    const inside = value[name] ?? null;
+    const shown = redactAll(inside, levels - 1, walk);
+    const shownName = redact(name, walk);
     if (shownName !== name) delete value[name];
-    value[shownName] = inside;
+    if (shownName !== name || shown !== inside) value[shownName] = shown;
   }
   return value;
 }
 
-function redact(text: string, secrets: readonly string[]): string {
+function redact(text: string, walk: Walk): string {
+  if (walk.secrets.length === 0) return text;
   let shown = text;
-  for (const secret of secrets) shown = shown.replaceAll(secret, '[redacted]');
+  for (const secret of walk.secrets) shown = shown.replaceAll(secret, '[redacted]');
+  walk.isRedacted ||= shown !== text;
   return shown;
 }

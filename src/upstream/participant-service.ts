@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { BatchKey } from '../core/batch-key.ts';
 import { pause } from '../lib/abort.ts';
+import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { TokenError } from '../tokens/errors.ts';
 import type { AccessToken, TokenCache } from '../tokens/token-cache.ts';
@@ -24,10 +25,10 @@ interface CallSlot {
 }
 
 /** What goes with a request for a status. */
-interface StatusRequest {
+export interface StatusRequest {
   /** Undefined: nobody is named to the upstream. */
   user: EndUser | undefined;
-  signal: AbortSignal;
+  signal: CancelSignal;
   /** The moment on the clock after which nobody waits any more. It moves when somebody else joins. */
   deadline(): number;
   /** Whether a Retry-After is waited for, as far as there is time: not where there is something else to answer. */
@@ -63,110 +64,177 @@ const MAX_TYPES = 1_000;
 const WEIGHT_OF_LAST = 0.2;
 
 export function createParticipantService(options: ParticipantServiceOptions): ParticipantService {
-  const { call, tokens, circuits, clock } = options;
-  /** By participant type, when it may be asked for again. */
-  const heldUntil = new LRUCache<string, number>({ max: MAX_TYPES });
-  /** By participant type, how long a call takes: a call that waited is not begun where nobody could wait so long. */
-  const usualMsOf = new LRUCache<string, number>({ max: MAX_TYPES });
+  const { circuits, clock } = options;
+  const pace = new Pace(clock);
 
   function availability(participantType: string): Availability {
     const ofCircuits = circuits.availability(participantType);
     if (ofCircuits.kind === 'held') return ofCircuits;
-    const heldMs = Math.ceil((heldUntil.get(participantType) ?? 0) - clock.now());
+    const heldMs = pace.heldMs(participantType);
     return heldMs > 0 ? { kind: 'held', error: rateLimitHeld(heldMs) } : ofCircuits;
   }
 
-  function holdIfAsked(participantType: string, outcome: CallOutcome): void {
-    if (outcome.kind !== 'refused' || outcome.error.kind !== 'rate-limited') return;
-    const until = clock.now() + (outcome.error.retryAfterMs ?? 0);
-    // An answer that was longer on its way must not shorten it.
-    if (until > (heldUntil.get(participantType) ?? 0)) heldUntil.set(participantType, until);
-  }
-
+  const ofInquiries = { ...options, pace, availability };
   return {
     availability,
     circuit: (participantType) => circuits.state(participantType),
     problem: () => circuits.problem(),
-    async getStatus(key, request) {
-      const { signal } = request;
-      const { participantType } = key;
-      let calls = 0;
-      let mayRenewToken = true;
-      let tookMs = 0;
-
-      function throwIfHeld(): void {
-        const now = availability(participantType);
-        if (now.kind === 'held') throw now.error;
-      }
-
-      function throwIfTooLate(): void {
-        const usualMs = usualMsOf.get(participantType) ?? 0;
-        if (request.deadline() - clock.now() < usualMs) throw noConnectionInTime();
-      }
-
-      async function ask(token: AccessToken): Promise<CallOutcome> {
-        throwIfHeld();
-        const entering = request.enter();
-        const slot = entering instanceof Promise ? await entering : entering;
-        try {
-          // The circuit may have opened meanwhile, or the time be up before there is an answer.
-          throwIfHeld();
-          if (entering !== slot) throwIfTooLate();
-          if (calls === 0) circuits.countCall(participantType);
-          calls += 1;
-          request.onCall();
-          const begunAt = clock.now();
-          const outcome = await circuits.execute(
-            key,
-            (callSignal) => call(key, token, request.user, callSignal),
-            signal,
-          );
-          tookMs = clock.now() - begunAt;
-          if (outcome.kind === 'ok') {
-            const before = usualMsOf.get(participantType) ?? tookMs;
-            usualMsOf.set(participantType, before + WEIGHT_OF_LAST * (tookMs - before));
-          }
-          holdIfAsked(participantType, outcome);
-          return outcome;
-        } finally {
-          slot.leave();
-        }
-      }
-
-      async function attempt(): Promise<CallOutcome> {
-        const token = await withToken(() => tokens.get(signal));
-        const outcome = await ask(token);
-        const isRefused = outcome.kind === 'refused' && outcome.error.upstream?.status === 401;
-        if (!isRefused || !mayRenewToken) return outcome;
-        mayRenewToken = false;
-        const newer = await withToken(() => tokens.replace(token, signal));
-        return newer === undefined ? outcome : ask(newer);
-      }
-
-      /** Milliseconds until the second attempt; undefined: there is none. */
-      function retryDelayMs(outcome: CallOutcome): number | undefined {
-        if (outcome.kind === 'ok' || circuits.state(participantType) !== 'closed') return undefined;
-        const { kind, retryAfterMs } = outcome.error;
-        const mayPass =
-          outcome.kind === 'transient' ||
-          outcome.kind === 'foreign' ||
-          (kind === 'rate-limited' && retryAfterMs !== undefined);
-        if (!mayPass || (retryAfterMs !== undefined && !request.mayWait)) return undefined;
-        const remainingMs = request.deadline() - clock.now();
-        return circuits.retryDelayMs(participantType, { retryAfterMs, tookMs }, remainingMs);
-      }
-
-      throwIfHeld();
-      let outcome = await attempt();
-      const delayMs = retryDelayMs(outcome);
-      if (delayMs !== undefined) {
-        await pause(delayMs, clock, signal);
-        outcome = await attempt();
-      }
-      if (outcome.kind !== 'ok') throw outcome.error;
-      return outcome.answer;
-    },
+    getStatus: (key, request) => new Inquiry(ofInquiries, key, request).answer(),
   };
+}
+
+/** What is known of the pace of calls for a participant type. */
+class Pace {
+  readonly #clock: Clock;
+  /** By participant type, when it may be asked for again. */
+  readonly #heldUntil = new LRUCache<string, number>({ max: MAX_TYPES });
+  /** By participant type, how long a call takes: one that waited is not begun where nobody could wait so long. */
+  readonly #usual = new LRUCache<string, { ms: number }>({ max: MAX_TYPES });
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Milliseconds until a type may be asked for again, as its last 429 said; 0: now. */
+  heldMs(participantType: string): number {
+    // Most upstreams never answer 429.
+    if (this.#heldUntil.size === 0) return 0;
+    const until = this.#heldUntil.get(participantType) ?? 0;
+    return Math.max(0, Math.ceil(until - this.#clock.now()));
+  }
+
+  /** An answer that was longer on its way does not shorten it. */
+  hold(participantType: string, forMs: number): void {
+    const until = this.#clock.now() + forMs;
+    if (until > (this.#heldUntil.get(participantType) ?? 0)) {
+      this.#heldUntil.set(participantType, until);
+    }
+  }
+
+  /** How long a call for a type takes, in milliseconds; 0 where nothing is known. */
+  usualMs(participantType: string): number {
+    return this.#usual.get(participantType)?.ms ?? 0;
+  }
+
+  addCall(participantType: string, tookMs: number): void {
+    const usual = this.#usual.get(participantType);
+    if (usual === undefined) this.#usual.set(participantType, { ms: tookMs });
+    else usual.ms += WEIGHT_OF_LAST * (tookMs - usual.ms);
+  }
+}
+
+interface InquiryOptions extends ParticipantServiceOptions {
+  pace: Pace;
+  availability(participantType: string): Availability;
+}
+
+/** One status that is asked for, in up to four calls. */
+class Inquiry {
+  readonly #options: InquiryOptions;
+  readonly #key: BatchKey;
+  readonly #request: StatusRequest;
+  #calls = 0;
+  #mayRenewToken = true;
+  /** How long the last call took. */
+  #tookMs = 0;
+
+  constructor(options: InquiryOptions, key: BatchKey, request: StatusRequest) {
+    this.#options = options;
+    this.#key = key;
+    this.#request = request;
+  }
+
+  async answer(): Promise<StatusAnswer> {
+    this.#throwIfHeld();
+    let outcome = await this.#attempt();
+    const delayMs = this.#retryDelayMs(outcome);
+    if (delayMs !== undefined) {
+      await pause(delayMs, this.#options.clock, this.#request.signal);
+      outcome = await this.#attempt();
+    }
+    if (outcome.kind !== 'ok') throw outcome.error;
+    return outcome.answer;
+  }
+
+  async #attempt(): Promise<CallOutcome> {
+    const { tokens } = this.#options;
+    const { signal } = this.#request;
+    const token = tokens.current() ?? (await withToken(() => tokens.get(signal)));
+    const outcome = await this.#ask(token);
+    const isRefused = outcome.kind === 'refused' && outcome.error.upstream?.status === 401;
+    if (!isRefused || !this.#mayRenewToken) return outcome;
+    this.#mayRenewToken = false;
+    const newer = await withToken(() => tokens.replace(token, signal));
+    return newer === undefined ? outcome : this.#ask(newer);
+  }
+
+  async #ask(token: AccessToken): Promise<CallOutcome> {
+    this.#throwIfHeld();
+    const entering = this.#request.enter();
+    const slot = entering instanceof Promise ? await entering : entering;
+    try {
+      if (entering !== slot) {
+        // The circuit may have opened meanwhile, or the time be up before there is an answer.
+        this.#throwIfHeld();
+        this.#throwIfTooLate();
+      }
+      return await this.#call(token);
+    } finally {
+      slot.leave();
+    }
+  }
+
+  async #call(token: AccessToken): Promise<CallOutcome> {
+    const { call, circuits, clock, pace } = this.#options;
+    const { participantType } = this.#key;
+    const { user, signal } = this.#request;
+    if (this.#calls === 0) circuits.countCall(participantType);
+    this.#calls += 1;
+    this.#request.onCall();
+    const begunAt = clock.now();
+    const outcome = await circuits.execute(
+      this.#key,
+      (callSignal) => call(this.#key, token, user, callSignal),
+      signal,
+    );
+    this.#tookMs = clock.now() - begunAt;
+    if (outcome.kind === 'ok') pace.addCall(participantType, this.#tookMs);
+    if (outcome.kind === 'refused' && outcome.error.kind === 'rate-limited') {
+      pace.hold(participantType, outcome.error.retryAfterMs ?? 0);
+    }
+    return outcome;
+  }
+
+  /** Milliseconds until the second attempt; undefined: there is none. */
+  #retryDelayMs(outcome: CallOutcome): number | undefined {
+    if (outcome.kind === 'ok') return undefined;
+    const { circuits, clock } = this.#options;
+    const { participantType } = this.#key;
+    if (circuits.state(participantType) !== 'closed') return undefined;
+    const { kind, retryAfterMs } = outcome.error;
+    const mayPass =
+      outcome.kind === 'transient' ||
+      outcome.kind === 'foreign' ||
+      (kind === 'rate-limited' && retryAfterMs !== undefined);
+    if (!mayPass || (retryAfterMs !== undefined && !this.#request.mayWait)) return undefined;
+    const remainingMs = this.#request.deadline() - clock.now();
+    return circuits.retryDelayMs(
+      participantType,
+      { retryAfterMs, tookMs: this.#tookMs },
+      remainingMs,
+    );
+  }
+
+  #throwIfHeld(): void {
+    const now = this.#options.availability(this.#key.participantType);
+    if (now.kind === 'held') throw now.error;
+  }
+
+  #throwIfTooLate(): void {
+    const usualMs = this.#options.pace.usualMs(this.#key.participantType);
+    const remainingMs = this.#request.deadline() - this.#options.clock.now();
+    if (remainingMs < usualMs) throw noConnectionInTime();
+  }
 }
 
 async function withToken<T>(ask: () => Promise<T>): Promise<T> {

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { BatchKey } from '../core/batch-key.ts';
 import { DeadlineExceeded } from '../core/errors.ts';
-import type { HttpClient, HttpRequest } from '../http-client/client.ts';
+import type { HttpClient, HttpRequest, SendObserver } from '../http-client/client.ts';
 import { HttpClientError } from '../http-client/errors.ts';
 import type { HttpResponse } from '../http-client/response-collector.ts';
+import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { JsonShapes } from '../lib/json-size.ts';
 import type { Turns } from '../lib/turns.ts';
@@ -48,7 +49,7 @@ export type StatusCall = (
   key: BatchKey,
   token: AccessToken,
   user: EndUser | undefined,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ) => Promise<CallOutcome>;
 
 /** Characters of an answer that takes a millisecond or so to be read. */
@@ -61,36 +62,39 @@ export function createStatusCall(options: StatusCallOptions): StatusCall {
   const { origin, pathname } = urlBelow(baseUrl, '/core/api/v2/participants/');
   const participantsUrl = { origin, pathname };
 
+  const headers = [
+    'accept',
+    'application/json',
+    'content-type',
+    'application/json',
+    'X-COREOS-TID',
+    tenantId,
+  ];
+
+  function headersFor(requestId: string, { value }: AccessToken, user: EndUser | undefined) {
+    const credentials = tokenHeader === 'Authorization' ? `Bearer ${value}` : value;
+    const all = [...headers, 'X-COREOS-REQUEST-ID', requestId, tokenHeader, credentials];
+    if (user !== undefined) all.push('X-COREOS-USERINFO', toAsciiJson(user));
+    return all;
+  }
+
   return async (key, token, user, signal) => {
     const requestId = randomUUID();
-    let sentAt: number | undefined;
-    let connected = false;
+    const progress = new Progress(clock);
     let response: HttpResponse;
     try {
       response = await send(
         {
           method: 'GET',
           url: batchStatusUrl(participantsUrl, key),
-          headers: {
-            accept: 'application/json',
-            'content-type': 'application/json',
-            'X-COREOS-REQUEST-ID': requestId,
-            'X-COREOS-TID': tenantId,
-            ...(user === undefined ? {} : { 'X-COREOS-USERINFO': toAsciiJson(user) }),
-            [tokenHeader]: tokenHeader === 'Authorization' ? `Bearer ${token.value}` : token.value,
-          },
+          headers: headersFor(requestId, token, user),
         },
         signal,
-        () => {
-          sentAt = clock.now();
-        },
-        () => {
-          connected = true;
-        },
+        progress,
       );
     } catch (error) {
-      const ranMs = sentAt === undefined ? 0 : clock.now() - sentAt;
-      const hadItsTime = ranMs >= patienceMs;
+      const { isConnected: connected } = progress;
+      const hadItsTime = progress.ranMs() >= patienceMs;
       if (error instanceof HttpClientError) {
         return toOutcome(error, requestId, { connected, hadItsTime });
       }
@@ -107,6 +111,30 @@ export function createStatusCall(options: StatusCallOptions): StatusCall {
     if (outcome.kind === 'foreign') options.onForeignAnswer(response);
     return outcome;
   };
+}
+
+/** How far a call got. */
+class Progress implements SendObserver {
+  isConnected = false;
+  readonly #clock: Clock;
+  #sentAt: number | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  sent(): void {
+    this.#sentAt = this.#clock.now();
+  }
+
+  connected(): void {
+    this.isConnected = true;
+  }
+
+  /** For how long the upstream has had it, in milliseconds. */
+  ranMs(): number {
+    return this.#sentAt === undefined ? 0 : this.#clock.now() - this.#sentAt;
+  }
 }
 
 /** What is shorter could not be a secret, and might be a word of the answer. */

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { watchRequests } from '../support/requests-under-way.ts';
 import { ECHO, type ScriptedAnswer, startScriptedUpstream } from '../support/scripted-upstream.ts';
 import { TestClock } from '../support/test-clock.ts';
 import { startTestGateway, type TestGateway, UUID } from '../support/test-gateway.ts';
@@ -62,14 +63,14 @@ function ids(count: number, prefix: string): string[] {
 
 test('82: 2,000 requests at once for 10 batches: no refusal, 10 calls (API4:2023)', async () => {
   await using slow = await startSlow();
-  const { clock, gateway, upstream } = slow;
+  const { gateway, upstream } = slow;
+  using underWay = watchRequests(gateway.url);
   const batches = ids(10, 'b');
   const asked = Array.from({ length: 2_000 }, (_, index) => [batches[index % 10] ?? '']);
   const held = Promise.withResolvers<ScriptedAnswer>();
   upstream.onStatus = () => held.promise;
   const answers = Promise.all(asked.map((one) => ask(gateway, { batches: one })));
-  // Each of them waits, and has a deadline.
-  await expect.poll(() => clock.pending).toBeGreaterThanOrEqual(2_000);
+  await underWay.count(2_000);
   held.resolve(WELL);
   expect(await answers).toEqual(asked.map(served));
   expect(upstream.statusCalls).toHaveLength(10);
@@ -185,7 +186,8 @@ test('82: a router that has shown its secret counts as 20 callers (API4:2023)', 
 
 test('82: who waits for a connection and goes away gives its place in the queue to others', async () => {
   await using slow = await startSlow({ UPSTREAM_MAX_CONNECTIONS: '1' });
-  const { clock, gateway, upstream } = slow;
+  const { gateway, upstream } = slow;
+  using underWay = watchRequests(gateway.url);
   const held = Promise.withResolvers<ScriptedAnswer>();
   upstream.onStatus = () => held.promise;
   const first = ask(gateway, { batches: ['first'] });
@@ -196,8 +198,7 @@ test('82: who waits for a connection and goes away gives its place in the queue 
     {},
     leaving.signal,
   );
-  // Two deadlines, the time limit of the call, and the look at slow readers.
-  await expect.poll(() => clock.pending).toBe(4);
+  await underWay.count(2);
   leaving.abort();
   await expect(gone).rejects.toThrow();
   await expect.poll(() => gateway.logLines.some((line) => line.includes('client gone'))).toBe(true);

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { watchRequests } from '../support/requests-under-way.ts';
 import {
   type ScriptedAnswer,
   type ScriptedUpstream,
@@ -304,6 +305,7 @@ test('45: a secret file that changes after its old secret was refused is read at
 test('46: of 100 clients, half go away while the token is asked for: the others are answered, by one token call', async () => {
   await using loaded = await startLoaded();
   const { clock, upstream, gateway } = loaded;
+  using underWay = watchRequests(gateway.url);
   const grant = granting(60);
   const clients = Array.from({ length: 100 }, (_, client) => ({
     batchId: `b-${client}`,
@@ -319,10 +321,9 @@ test('46: of 100 clients, half go away while the token is asked for: the others 
       return gateway.query(STATUS_QUERY, variables, leaves ? leaving.signal : undefined);
     });
     const settled = Promise.allSettled(answers);
-    // All of them wait: each has a deadline, the token call a time limit; and slow readers are looked after.
-    await expect.poll(() => clock.pending).toBe(100 + 2);
+    await underWay.count(100);
     leaving.abort();
-    await expect.poll(() => clock.pending).toBe(50 + 2);
+    await underWay.count(50);
     granted.resolve();
 
     expect(await settled).toEqual(

@@ -2,6 +2,7 @@ import { promisify } from 'node:util';
 import { brotliCompress, deflate, deflateRaw, gzip, zstdCompress } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { type Fault, startFaultProxy } from '../support/fault-proxy.ts';
+import { watchRequests } from '../support/requests-under-way.ts';
 import {
   type Script,
   type ScriptedAnswer,
@@ -411,6 +412,7 @@ test('34: of calls that fail together, only so many are made again as the budget
 test('29: the deadline of who has waited longest for a call is what its second try must keep', async () => {
   await using damaged = await startDamaged();
   const { clock, gateway, upstream } = damaged;
+  using underWay = watchRequests(gateway.url);
   const { onStatus } = upstream;
   upstream.onStatus = async () => {
     upstream.onStatus = onStatus;
@@ -422,7 +424,7 @@ test('29: the deadline of who has waited longest for a call is what its second t
   clock.advance(900);
   // The first has 4 s left when the call fails, and the second one would take until then.
   const late = ask(gateway, 'b-1');
-  await expect.poll(() => clock.pending).toBe(4);
+  await underWay.count(2);
   expect(await clock.elapse(Promise.all([early, late]))).toEqual([success(), success()]);
 });
 

@@ -1,0 +1,114 @@
+import { Cancellation, type CancelSignal } from '../lib/cancellation.ts';
+import type { StatusRequest } from '../upstream/participant-service.ts';
+import type { EndUser } from '../upstream/request.ts';
+import type { BatchStatus } from './status.ts';
+
+/** Who waits for a flight. */
+interface Waiter {
+  /** Aborts when the waiter is gone, or its time is up. */
+  readonly signal: CancelSignal;
+  /** The moment on the clock at which its time is up. */
+  readonly deadline: number;
+}
+
+interface FlightOptions extends Pick<StatusRequest, 'mayWait' | 'enter'> {
+  /** Called when the last who waits has left, before the flight is aborted. */
+  abandoned(): void;
+}
+
+/**
+ * What is asked of the upstream for all who wait for the same status. Who leaves does not end it; when the last one
+ * leaves, it is aborted with that one's reason.
+ */
+export class Flight implements StatusRequest {
+  readonly user: EndUser | undefined;
+  readonly mayWait: boolean;
+  readonly enter: StatusRequest['enter'];
+  readonly #abandoned: () => void;
+  readonly #cancellation = new Cancellation();
+  readonly #waiting = new Set<Seat>();
+  /** The latest of those who have waited for it. */
+  #deadline: number;
+  #upstreamCalls = 0;
+
+  constructor(first: Waiter & { readonly user: EndUser | undefined }, options: FlightOptions) {
+    this.user = first.user;
+    this.#deadline = first.deadline;
+    this.mayWait = options.mayWait;
+    this.enter = options.enter;
+    this.#abandoned = options.abandoned;
+  }
+
+  get signal(): CancelSignal {
+    return this.#cancellation;
+  }
+
+  /** Calls that were made so far. */
+  get upstreamCalls(): number {
+    return this.#upstreamCalls;
+  }
+
+  deadline(): number {
+    return this.#deadline;
+  }
+
+  onCall(): void {
+    this.#upstreamCalls += 1;
+  }
+
+  /** Waits for it. Rejects with what it fails with, or with the reason of the waiter's signal. */
+  join(waiter: Waiter): Promise<BatchStatus> {
+    this.#deadline = Math.max(this.#deadline, waiter.deadline);
+    return new Promise((resolve, reject) => {
+      const seat = new Seat(waiter.signal, resolve, reject, () => this.#leave(seat));
+      this.#waiting.add(seat);
+    });
+  }
+
+  #leave(seat: Seat): void {
+    if (!this.#waiting.delete(seat)) return;
+    const { reason } = seat.signal;
+    seat.reject(reason);
+    if (this.#waiting.size > 0) return;
+    this.#abandoned();
+    this.#cancellation.abort(reason);
+  }
+
+  /** Gives all who wait the status. */
+  land(status: BatchStatus): void {
+    for (const seat of this.#empty()) seat.resolve(status);
+  }
+
+  /** Rejects all who wait. */
+  fail(error: unknown): void {
+    for (const seat of this.#empty()) seat.reject(error);
+  }
+
+  #empty(): readonly Seat[] {
+    const seats = [...this.#waiting];
+    this.#waiting.clear();
+    for (const seat of seats) seat.signal.removeEventListener('abort', seat.leave);
+    return seats;
+  }
+}
+
+/** The place of one who waits. */
+class Seat {
+  readonly signal: CancelSignal;
+  readonly resolve: (status: BatchStatus) => void;
+  readonly reject: (reason: unknown) => void;
+  readonly leave: () => void;
+
+  constructor(
+    signal: CancelSignal,
+    resolve: (status: BatchStatus) => void,
+    reject: (reason: unknown) => void,
+    leave: () => void,
+  ) {
+    this.signal = signal;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.leave = leave;
+    signal.addEventListener('abort', leave);
+  }
+}
