@@ -5,7 +5,7 @@ import type { ResponseSize } from './response-size.ts';
 /** What resolvers work with. */
 export interface GraphQLContext {
   readonly principal: Principal;
-  readonly statuses: StatusLoader;
+  readonly statuses: Pick<StatusLoader, 'load'>;
   /** The allow-list of participant types; empty for any. */
   readonly participantTypes: ReadonlySet<string>;
   /** Undefined where the answer cannot be too long. */

@@ -14,7 +14,7 @@ import { textBytes } from '../lib/json-size.ts';
 import { type CompiledOperation, compileOperation } from './compiled-operation.ts';
 import { MeasuredOperation, type OperationLimits, useLimits } from './limits.ts';
 import { useHiddenSchema } from './use-hidden-schema.ts';
-import { faultsOfVariables } from './variables.ts';
+import { OperationVariables, type Variables } from './variables.ts';
 
 /** Bounds of what is kept: in number, and in bytes of memory. */
 const MAX_DOCUMENTS = 1_000;
@@ -33,7 +33,7 @@ const MAX_TEXTS_BYTES = 4 * 1024 * 1024;
 /** What an operation is run with. */
 interface OperationInput {
   readonly contextValue: unknown;
-  readonly variables: Readonly<Record<string, unknown>> | null | undefined;
+  readonly variables: Variables;
 }
 
 /** One operation of a document that is valid. */
@@ -43,7 +43,7 @@ export interface PreparedOperation {
   /** What it asks for, beside what its document does. */
   readonly measured: MeasuredOperation;
   /** What is wrong with the variables, before anything is executed; empty: nothing that is known yet. */
-  faultsOfVariables(variables: OperationInput['variables']): readonly GraphQLError[];
+  faultsOfVariables(variables: Variables): readonly GraphQLError[];
   /** Compiled when its text came before, as far as that is known to give the same answer. */
   execute(input: OperationInput): Promise<ExecutionResult>;
   /** The same, with each field counted: see `response-size.ts`. */
@@ -202,6 +202,7 @@ class Operation implements PreparedOperation {
   readonly name: string | null;
   readonly measured: MeasuredOperation;
   readonly #parts: DocumentParts;
+  readonly #variables: OperationVariables;
   #wasRun = false;
   #compiled: CompiledOperation | undefined;
 
@@ -209,11 +210,12 @@ class Operation implements PreparedOperation {
     this.node = node;
     this.name = node.name?.value ?? null;
     this.measured = new MeasuredOperation(parts.document, node, parts.limits);
+    this.#variables = new OperationVariables(parts.schema, node);
     this.#parts = parts;
   }
 
-  faultsOfVariables(variables: OperationInput['variables']): readonly GraphQLError[] {
-    return faultsOfVariables(this.node, variables);
+  faultsOfVariables(variables: Variables): readonly GraphQLError[] {
+    return this.#variables.faults(variables);
   }
 
   /**
@@ -227,9 +229,12 @@ class Operation implements PreparedOperation {
       this.#compiled = compileOperation(schema, document, this.node);
     }
     this.#wasRun = true;
-    const { contextValue, variables: variableValues } = input;
-    const result = await this.#compiled?.({ contextValue, variableValues });
-    return result ?? this.#executeWith(schema, input);
+    const variables = this.#compiled && this.#variables.coerce(input.variables);
+    if (this.#compiled && variables) {
+      const result = await this.#compiled(input.contextValue, variables);
+      if (result.errors === undefined) return result;
+    }
+    return this.#executeWith(schema, input);
   }
 
   executeCounted(input: OperationInput): Promise<ExecutionResult> {

@@ -16,7 +16,7 @@ import type { CancelSignal } from '../lib/cancellation.ts';
 import { negotiate } from '../lib/media-type.ts';
 import type { Turns } from '../lib/turns.ts';
 import type { HeldStatuses } from '../status/held-statuses.ts';
-import { createStatusLoader, type LoadSummary } from '../status/loader.ts';
+import { StatusLoader } from '../status/loader.ts';
 import type { Requester, StatusService } from '../status/service.ts';
 import type { GraphQLContext } from './context.ts';
 import type { Documents, PreparedOperation } from './documents.ts';
@@ -83,70 +83,47 @@ export function createHandler(options: HandlerOptions): Handler {
     parameters: GraphQLParameters,
     question: Question,
     context: RequestContext,
-    asker: Asker,
+    { principal, caller }: Asker,
   ): Promise<Answer> {
-    const { mediaType } = question;
-    const faults = operation.faultsOfVariables(parameters.variables);
-    if (faults.length > 0) return answerErrors(faults, operation.name, mediaType, context);
-    const { principal, caller } = asker;
+    const { variables } = parameters;
     const user = options.forwardUserInfo ? toEndUser(principal) : undefined;
     const requester = new ContextRequester(caller, user, context);
     const { maxBatches, heldStatuses } = options;
-    const loader = createStatusLoader(statuses, requester, maxBatches, heldStatuses);
-    const contextValue = { principal, statuses: loader, participantTypes };
+    const loader = new StatusLoader(statuses, requester, maxBatches, heldStatuses);
+    const contextValue: GraphQLContext = { principal, statuses: loader, participantTypes };
     try {
-      return await executeIn(contextValue, operation, parameters, question, context);
-    } catch (error) {
-      loader.release();
-      throw error;
-    }
-  }
-
-  async function executeIn(
-    contextValue: GraphQLContext,
-    operation: PreparedOperation,
-    { query, variables }: GraphQLParameters,
-    question: Question,
-    context: RequestContext,
-  ): Promise<Answer> {
-    const { mediaType } = question;
-    const { data, errors } = await operation.execute({ contextValue, variables });
-    const loaded = contextValue.statuses.summary();
-    // Variables that cannot be coerced: nothing was executed.
-    if (data === undefined) {
-      contextValue.statuses.release();
-      return answerErrors(errors ?? [], operation.name, mediaType, context);
-    }
-
-    let result = toResult(data, errors, context);
-    const ofRequest = LONGEST_ESCAPE * (query.length + question.text.length);
-    const longestValue = ofRequest + LONGEST_TEXT + loaded.longestJson;
-    let maxBytes = result.errorsSize + operation.measured.maxValues * longestValue;
-    if (maxBytes > maxResponseBytes) {
-      maxBytes = sizeOf(result, maxResponseBytes);
+      const executed = await operation.execute({ contextValue, variables });
+      // Variables that cannot be coerced: nothing was executed.
+      if (executed.data === undefined) {
+        loader.release();
+        return answerErrors(executed.errors ?? [], operation.name, question.mediaType, context);
+      }
+      let result = toResult(executed, context);
+      let maxBytes = longestOf(operation, parameters, question, result, loader);
+      if (maxBytes > maxResponseBytes) maxBytes = sizeOf(result, maxResponseBytes);
       if (maxBytes > maxResponseBytes) {
         const counted = (responseSize: ResponseSize) =>
           operation.executeCounted({ contextValue: { ...contextValue, responseSize }, variables });
         result = await executeWithin(result, counted, context);
         maxBytes = maxResponseBytes;
       }
+      return new ExecutedAnswer(operation.name, question, result, maxBytes, loader, responseCache);
+    } catch (error) {
+      loader.release();
+      throw error;
     }
-    const { shown } = result;
-    const answer: Answer = {
-      status: 200,
-      headers: contentType(mediaType),
-      maxBytes,
-      summary: toSummary(operation.name, shown, loaded),
-      serialize() {
-        contextValue.statuses.release();
-        if (shown !== undefined) return JSON.stringify({ errors: shown.errors, data: result.data });
-        const body = JSON.stringify({ data: result.data });
-        responseCache.set(question, answer, body, loaded.freshUntil);
-        return body;
-      },
-      discard: () => contextValue.statuses.release(),
-    };
-    return answer;
+  }
+
+  /** The length of an answer at the most, by what can be known without looking through it. */
+  function longestOf(
+    { measured }: PreparedOperation,
+    { query }: GraphQLParameters,
+    { text }: Question,
+    { errorsSize }: Result,
+    loader: StatusLoader,
+  ): number {
+    const ofRequest = LONGEST_ESCAPE * (query.length + text.length);
+    return errorsSize + measured.maxValues * (ofRequest + LONGEST_TEXT + loader.longestJson);
   }
 
   /**
@@ -162,12 +139,12 @@ export function createHandler(options: HandlerOptions): Handler {
     let begunWith = first.errorsSize;
     for (let run = 0; run < COUNTED_RUNS; run += 1) {
       const counted = await execute(new ResponseSize(maxResponseBytes, begunWith));
-      const result = toResult(counted.data ?? null, counted.errors, context);
+      const result = toResult(counted, context);
       const excess = sizeOf(result, 2 * maxResponseBytes) - maxResponseBytes;
       if (excess <= 0) return result;
       begunWith += excess;
     }
-    return toResult(null, [tooLong], context);
+    return toResult({ data: null, errors: [tooLong] }, context);
   }
 
   /** Is not counted further than `limit`. */
@@ -176,11 +153,7 @@ export function createHandler(options: HandlerOptions): Handler {
     return names.length + errorsSize + jsonSize(data, limit);
   }
 
-  function toResult(
-    data: Result['data'],
-    errors: readonly GraphQLError[] | undefined,
-    context: RequestContext,
-  ): Result {
+  function toResult({ data, errors }: ExecutionResult, context: RequestContext): Result {
     const shown = errors && toPublicErrors(errors, context, options);
     return { data, shown, errorsSize: shown ? jsonSize(shown.errors, maxResponseBytes) : 0 };
   }
@@ -202,17 +175,30 @@ export function createHandler(options: HandlerOptions): Handler {
     });
   }
 
-  async function answer(
+  function answer(
     request: GraphQLHttpRequest,
     context: RequestContext,
     asker: Asker,
-  ): Promise<Answer> {
+  ): Answer | Promise<Answer> {
     const mediaType = negotiateMediaType(request);
     if (mediaType === undefined) throw notAcceptable();
     const question = toQuestion(request, mediaType, asker.principal);
     const parameters = readParameters(request, persistedDocuments);
     // To parse and validate takes longer than all the rest.
-    if (!documents.has(parameters.query)) await turns.next(asker.caller.key);
+    const turn = documents.has(parameters.query) ? undefined : turns.next(asker.caller.key);
+    return turn === undefined
+      ? answerDocument(parameters, question, request.method, context, asker)
+      : turn.then(() => answerDocument(parameters, question, request.method, context, asker));
+  }
+
+  function answerDocument(
+    parameters: GraphQLParameters,
+    question: Question,
+    method: string,
+    context: RequestContext,
+    asker: Asker,
+  ): Answer | Promise<Answer> {
+    const { mediaType } = question;
     const document = documents.prepare(parameters.query);
     if (document.errors.length > 0) {
       return answerErrors(document.errors, null, mediaType, context);
@@ -222,13 +208,15 @@ export function createHandler(options: HandlerOptions): Handler {
       return answerErrors([operation], null, mediaType, context);
     }
     if (operation.node.operation !== OperationTypeNode.QUERY) {
-      throw notAQuery(operation.node.operation, request.method);
+      throw notAQuery(operation.node.operation, method);
     }
     const { routerField } = operation.measured;
     if (routerField !== undefined && !asker.principal.isRouter) {
       throw new RefusedRequest('FORBIDDEN', 403, `${routerField} is for routers only.`);
     }
     operation.measured.check(parameters.variables);
+    const faults = operation.faultsOfVariables(parameters.variables);
+    if (faults.length > 0) return answerErrors(faults, operation.name, mediaType, context);
     return execute(operation, parameters, question, context, asker);
   }
 
@@ -252,6 +240,48 @@ export function createHandler(options: HandlerOptions): Handler {
       }
     },
   };
+}
+
+/** The answer to an operation that was executed. */
+class ExecutedAnswer implements Answer {
+  readonly status = 200;
+  readonly headers: Answer['headers'];
+  readonly maxBytes: number;
+  readonly summary: AnswerSummary;
+  readonly #question: Question;
+  readonly #result: Result;
+  readonly #loader: StatusLoader;
+  readonly #responseCache: ResponseCache;
+
+  constructor(
+    operationName: string | null,
+    question: Question,
+    result: Result,
+    maxBytes: number,
+    loader: StatusLoader,
+    responseCache: ResponseCache,
+  ) {
+    this.headers = contentType(question.mediaType);
+    this.maxBytes = maxBytes;
+    this.summary = toSummary(operationName, result.shown, loader);
+    this.#question = question;
+    this.#result = result;
+    this.#loader = loader;
+    this.#responseCache = responseCache;
+  }
+
+  serialize(): string {
+    this.#loader.release();
+    const { shown, data } = this.#result;
+    if (shown !== undefined) return JSON.stringify({ errors: shown.errors, data });
+    const body = JSON.stringify({ data });
+    this.#responseCache.set(this.#question, this, body, this.#loader.freshUntil);
+    return body;
+  }
+
+  discard(): void {
+    this.#loader.release();
+  }
 }
 
 /** The answer to a request that is refused before anything of it is executed. */
@@ -348,18 +378,20 @@ function toEndUser({ subject, name }: Principal): Requester['user'] {
   return subject === undefined ? undefined : { id: subject, name };
 }
 
+const NONE: readonly never[] = [];
+
 function toSummary(
   operationName: string | null,
   shown: Pick<AnswerSummary, 'errorCodes' | 'upstreamRequestIds'> | undefined,
-  { upstreamCalls, staleStatuses, staleBecause }: LoadSummary,
+  { upstreamCalls, staleStatuses, staleBecause }: StatusLoader,
 ): AnswerSummary {
   return {
     operationName,
-    errorCodes: shown?.errorCodes ?? [],
-    upstreamRequestIds: shown?.upstreamRequestIds ?? [],
+    errorCodes: shown?.errorCodes ?? NONE,
+    upstreamRequestIds: shown?.upstreamRequestIds ?? NONE,
     cached: false,
     upstreamCalls,
     staleStatuses,
-    staleBecause: staleBecause.map(toStaleReason),
+    staleBecause: staleStatuses === 0 ? NONE : staleBecause.map(toStaleReason),
   };
 }

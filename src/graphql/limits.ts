@@ -14,6 +14,7 @@ import {
 import type { Plugin } from 'graphql-yoga';
 import { RefusedRequest } from '../core/errors.ts';
 import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../status/records.ts';
+import type { Variables } from './variables.ts';
 
 /** How much one document may ask for. Fragments count wherever they are spread. */
 export interface OperationLimits {
@@ -166,9 +167,6 @@ function lengthOfList(type: TypeNode, value: unknown): number {
   if (type.kind !== Kind.LIST_TYPE || !Array.isArray(value)) return 0;
   return value.reduce((sum, element) => sum + lengthOfList(type.type, element), value.length);
 }
-
-/** The values that came for the variables of an operation. */
-type Variables = Readonly<Record<string, unknown>> | null | undefined;
 
 /** How many elements an argument asks for that is given so; undefined: it was left out. */
 type ListSize = (value: ValueNode | undefined) => number;

@@ -1,12 +1,13 @@
 import type { GraphQLHttpRequest } from '../core/answer.ts';
 import { RefusedRequest } from '../core/errors.ts';
-import { type PersistedDocuments, toRecord } from './persisted-documents.ts';
+import type { PersistedDocuments } from './persisted-documents.ts';
+import type { Variables } from './variables.ts';
 
 /** The parameters of a GraphQL request (GraphQL over HTTP, section 5). Other members are ignored. */
 export interface GraphQLParameters {
   readonly query: string;
   readonly operationName: string | null | undefined;
-  readonly variables: Readonly<Record<string, unknown>> | null | undefined;
+  readonly variables: Variables;
 }
 
 /**
@@ -22,7 +23,7 @@ export function readParameters(
   checkType(given, 'operationName', 'a string', isText);
   checkType(given, 'variables', 'an object', isMap);
   checkType(given, 'extensions', 'an object', isMap);
-  const { query, operationName, variables } = toRecord(persistedDocuments.resolve(given));
+  const { query, operationName, variables } = persistedDocuments.resolve(given);
   if (!isText(query) || query === '') {
     throw badRequest('The parameter query is missing: the text of a GraphQL document.');
   }

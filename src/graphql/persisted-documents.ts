@@ -3,13 +3,16 @@ import { LRUCache } from 'lru-cache';
 import { RefusedRequest } from '../core/errors.ts';
 import { textBytes } from '../lib/json-size.ts';
 
+/** The parameters of a request, as they came. */
+export type Parameters = Readonly<Record<string, unknown>>;
+
 /** Requests that name their document by its hash. */
 export interface PersistedDocuments {
   /**
    * The parameters of a request with the document's text in the place of its hash; others as they
    * are. Throws a {@link RefusedRequest} for a hash or a text that is not accepted.
    */
-  resolve(params: object): object;
+  resolve(params: Parameters): Parameters;
 }
 
 /**
@@ -61,7 +64,7 @@ export function createAutomaticPersistedQueries(): PersistedDocuments {
     resolve(params) {
       const { id, rest } = takeId(params);
       if (id === undefined) return params;
-      const { query } = toRecord(rest);
+      const { query } = rest;
       if (typeof query === 'string') {
         if (createHash('sha256').update(query).digest('hex') !== id) {
           throw new RefusedRequest('BAD_USER_INPUT', 400, 'The hash is not that of the query.');
@@ -87,7 +90,7 @@ export function createPlainDocuments(): PersistedDocuments {
   return {
     resolve(params) {
       const { id, rest } = takeId(params);
-      if (id !== undefined && toRecord(rest)['query'] === undefined) {
+      if (id !== undefined && rest['query'] === undefined) {
         throw new RefusedRequest(
           'PERSISTED_QUERY_NOT_SUPPORTED',
           200,
@@ -100,8 +103,12 @@ export function createPlainDocuments(): PersistedDocuments {
 }
 
 /** Takes the id of a document out of the parameters. */
-function takeId(params: object): { id: string | undefined; rest: object } {
-  const { documentId, extensions, ...rest } = toRecord(params);
+function takeId(params: Parameters): { id: string | undefined; rest: Parameters } {
+  // Most requests have neither.
+  if (params['documentId'] === undefined && params['extensions'] === undefined) {
+    return { id: undefined, rest: params };
+  }
+  const { documentId, extensions, ...rest } = params;
   const { persistedQuery, ...others } = toRecord(extensions);
   const { sha256Hash } = toRecord(persistedQuery);
   const id = typeof sha256Hash === 'string' ? sha256Hash : documentId;

@@ -33,15 +33,17 @@ export function readBody(
       return refuse(tooLarge(maxBytes));
     }
     request.on('data', take);
-    request.once('end', () => {
+    request.on('end', () => {
       const body = collector.bytes();
       if (isUtf8(body)) resolve(body.toString());
       else reject(new RefusedRequest('BAD_USER_INPUT', 400, 'The request body is not UTF-8.'));
     });
-    // Without a listener it would be an uncaught exception.
-    request.once('error', () => {});
+    request.on('error', ignore);
   });
 }
+
+/** Without a listener it would be an uncaught exception; nobody is there to be told. */
+function ignore(): void {}
 
 function tooLarge(maxBytes: number): RefusedRequest {
   return new RefusedRequest(

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import {
   type Answer,
+  type AnswerSummary,
   type Asker,
   type GraphQLHttpRequest,
   type Handler,
@@ -19,7 +20,7 @@ import type { ClientIp } from './client-ip.ts';
 import type { Cors } from './guards/cors.ts';
 import type { CsrfGuard } from './guards/csrf.ts';
 import type { HeldRequest, Intake } from './guards/intake.ts';
-import { CountedCaller, type RateLimit } from './guards/rate-limit.ts';
+import { type CallerIdentity, CountedCaller, type RateLimit } from './guards/rate-limit.ts';
 import { HttpRequestContext } from './request-context.ts';
 import { respond } from './respond.ts';
 import type { SendRoom } from './send-room.ts';
@@ -69,81 +70,140 @@ export type Pipeline = (
 ) => Promise<void>;
 
 export function createPipeline(options: PipelineOptions): Pipeline {
-  const { cors, csrf, authenticate, clientIp, rateLimit, intake, sendRoom, handler } = options;
-  const { telemetry, clock, maxBodyBytes, routerWeight } = options;
-
-  /** Counted by name once that is known, and by address before. */
-  async function identify(
-    { headers }: IncomingMessage,
-    address: string,
-    context: RequestContext,
-  ): Promise<Asker> {
-    let principal: Principal;
-    try {
-      principal = await authenticate(headers, context);
-    } catch (error) {
-      await rateLimit?.check({ address });
-      throw error;
-    }
-    const { subject, tenantId, isProvenRouter } = principal;
-    const identity = subject === undefined ? { address } : { subject };
-    await rateLimit?.check(identity);
-    const weight = isProvenRouter ? routerWeight : 1;
-    return { principal, caller: new CountedCaller(tenantId, identity, weight) };
-  }
-
+  const { cors } = options;
   return async (request, response, search) => {
     const headers = cors.headersFor(request);
     if (request.method === 'OPTIONS') {
       response.setHeaders(new Map(Object.entries(headers)));
       return cors.answerOptions(request, response);
     }
-    const context = new HttpRequestContext(request, response, options);
-    const outcome: Outcome = { answer: undefined, subject: undefined, refusal: undefined };
-    let held: HeldRequest | undefined;
-    let sending: Permit | undefined;
+    return new Run(options, request, response).answer(search, headers);
+  };
+}
+
+/** One request on its way through the pipeline. */
+class Run {
+  readonly #options: PipelineOptions;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #context: HttpRequestContext;
+  #held: HeldRequest | undefined;
+  #sending: Permit | undefined;
+  #subject: string | undefined;
+  #refusal: string | undefined;
+  #summary = UNANSWERED;
+
+  constructor(options: PipelineOptions, request: IncomingMessage, response: ServerResponse) {
+    this.#options = options;
+    this.#request = request;
+    this.#response = response;
+    this.#context = new HttpRequestContext(request, response, options);
+    response.on('close', () => this.#end());
+  }
+
+  async answer(search: string, headers: Readonly<Record<string, string>>): Promise<void> {
+    const answer = await this.#toAnswer(search);
+    this.#summary = answer.summary;
+    const response = this.#response;
+    if (response.closed) {
+      // The client went away meanwhile: nothing is written out for nobody.
+      answer.discard();
+      this.#sending?.leave();
+      return;
+    }
+    const body = answer.serialize();
+    this.#sending?.resize(Buffer.byteLength(body));
+    const all = { ...headers, ...answer.headers, 'x-request-id': this.#context.id };
+    respond(response, answer.status, all, body, this.#request.method === 'HEAD');
+  }
+
+  async #toAnswer(search: string): Promise<Answer> {
+    const { clientIp, intake, csrf, handler, sendRoom, maxBodyBytes } = this.#options;
+    const request = this.#request;
+    const { method = '', headers } = request;
     let unwritten: Answer | undefined;
-    response.once('close', () => {
-      context.end(response.writableFinished);
-      held?.leave();
-      sending?.leave();
-      telemetry.request?.(toEvent(request, response, context, outcome, clock));
-    });
     try {
       const address = clientIp(request);
-      held = intake.enter(address);
+      this.#held = intake.enter(address);
       csrf(request);
-      const asker = await identify(request, address, context);
-      outcome.subject = asker.principal.subject;
-      const body = request.method === 'POST' ? await readBody(request, maxBodyBytes, held) : '';
-      const { method = '' } = request;
-      const question = { method, headers: request.headers, search, body };
+      const identified = this.#identify(address);
+      const asker = identified instanceof Promise ? await identified : identified;
+      this.#subject = asker.principal.subject;
+      const body = method === 'POST' ? await readBody(request, maxBodyBytes, this.#held) : '';
+      const question = { method, headers, search, body };
       const answer =
         handler.cached(question, asker.principal) ??
-        (await handler.handle(question, context, asker));
+        (await handler.handle(question, this.#context, asker));
       unwritten = answer;
-      const entering = sendRoom.enter(answer.maxBytes, asker.caller, context);
-      sending = entering instanceof Promise ? await entering : entering;
-      outcome.answer = answer;
+      const entering = sendRoom.enter(answer.maxBytes, asker.caller, this.#context);
+      this.#sending = entering instanceof Promise ? await entering : entering;
+      return answer;
     } catch (error) {
       unwritten?.discard();
       if (!(error instanceof RefusedRequest)) throw error;
-      if (!isShort(request, maxBodyBytes)) response.setHeader('connection', 'close');
-      outcome.subject ??= error.subject;
-      outcome.refusal = error.detail;
-      outcome.answer = options.refuse(error, request, context.id);
+      if (!isShort(request, maxBodyBytes)) this.#response.setHeader('connection', 'close');
+      this.#subject ??= error.subject;
+      this.#refusal = error.detail;
+      return this.#options.refuse(error, request, this.#context.id);
     }
-    if (response.closed) {
-      // The client went away meanwhile: nothing is written out for nobody.
-      outcome.answer.discard();
-      sending?.leave();
-      return;
+  }
+
+  /** Counted by name once that is known, and by address before. What is at hand is no promise. */
+  #identify(address: string): Asker | Promise<Asker> {
+    const { authenticate, rateLimit } = this.#options;
+    if (rateLimit !== undefined) return this.#identifyAndCount(address, rateLimit);
+    const principal = authenticate(this.#request.headers, this.#context);
+    return principal instanceof Promise
+      ? principal.then((known) => this.#toAsker(known, identityOf(known, address)))
+      : this.#toAsker(principal, identityOf(principal, address));
+  }
+
+  async #identifyAndCount(address: string, rateLimit: RateLimit): Promise<Asker> {
+    let principal: Principal;
+    try {
+      principal = await this.#options.authenticate(this.#request.headers, this.#context);
+    } catch (error) {
+      await rateLimit.check({ address });
+      throw error;
     }
-    const body = outcome.answer.serialize();
-    sending?.resize(Buffer.byteLength(body));
-    const all = { ...headers, ...outcome.answer.headers, 'x-request-id': context.id };
-    respond(response, outcome.answer.status, all, body, request.method === 'HEAD');
-  };
+    const identity = identityOf(principal, address);
+    await rateLimit.check(identity);
+    return this.#toAsker(principal, identity);
+  }
+
+  #toAsker(principal: Principal, identity: CallerIdentity): Asker {
+    const weight = principal.isProvenRouter ? this.#options.routerWeight : 1;
+    return { principal, caller: new CountedCaller(principal.tenantId, identity, weight) };
+  }
+
+  /** The answer is out, or the client gone. */
+  #end(): void {
+    const { writableFinished, statusCode } = this.#response;
+    const { telemetry, clock } = this.#options;
+    this.#context.end(writableFinished);
+    this.#held?.leave();
+    this.#sending?.leave();
+    telemetry.request?.({
+      requestId: this.#context.id,
+      method: this.#request.method ?? '',
+      status: writableFinished ? statusCode : undefined,
+      subject: this.#subject,
+      refusal: this.#refusal,
+      durationMs: clock.now() - this.#context.startedAt,
+      answer: this.#summary,
+    });
+  }
+}
+
+const UNANSWERED: AnswerSummary = {
+  ...NOTHING_LOADED,
+  operationName: null,
+  errorCodes: [],
+  cached: false,
+};
+
+function identityOf({ subject }: Principal, address: string): CallerIdentity {
+  return subject === undefined ? { address } : { subject };
 }
 
 /** Node reads and drops a body that nobody wants: a short one, for less than a new connection costs. */
@@ -153,36 +213,4 @@ function isShort({ complete, headers }: IncomingMessage, maxBodyBytes: number): 
     headers['transfer-encoding'] === undefined &&
     Number(headers['content-length'] ?? 0) <= maxBodyBytes
   );
-}
-
-/** What became of a request. */
-interface Outcome {
-  answer: Answer | undefined;
-  subject: string | undefined;
-  refusal: string | undefined;
-}
-
-const UNANSWERED: Answer['summary'] = {
-  ...NOTHING_LOADED,
-  operationName: null,
-  errorCodes: [],
-  cached: false,
-};
-
-function toEvent(
-  request: IncomingMessage,
-  response: ServerResponse,
-  context: HttpRequestContext,
-  { answer, subject, refusal }: Outcome,
-  clock: Clock,
-) {
-  return {
-    requestId: context.id,
-    method: request.method ?? '',
-    status: response.writableFinished ? response.statusCode : undefined,
-    subject,
-    refusal,
-    durationMs: clock.now() - context.startedAt,
-    answer: answer?.summary ?? UNANSWERED,
-  };
 }

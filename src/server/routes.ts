@@ -23,6 +23,8 @@ export type Routes = (request: IncomingMessage, response: ServerResponse) => Pro
 
 export function createRoutes(options: RoutesOptions): Routes {
   const { endpoint, pipeline, graphiql, readiness, loopbackOnly } = options;
+  /** The last authority that is this machine's own. */
+  let directed: string | undefined;
 
   return async (request, response) => {
     const head = readHead(request);
@@ -30,12 +32,13 @@ export function createRoutes(options: RoutesOptions): Routes {
       response.setHeader('connection', 'close');
       return respondJson(response, head.status, { error: head.error });
     }
-    if (loopbackOnly && isMisdirected(head)) {
+    if (loopbackOnly && head.authority !== directed && isMisdirected(head)) {
       return respondJson(response, 421, {
         error:
           'With AUTH_MODE not set, the gateway answers under the names of its own machine only, such as localhost. Set AUTH_MODE.',
       });
     }
+    directed = head.authority;
     const { path, search } = head;
     const reads = request.method === 'GET' || request.method === 'HEAD';
     if (path === endpoint) {

@@ -66,7 +66,7 @@ export function createHttpServer(options: ServerOptions): Server {
   const server = createServer(serverOptions, (request, response) => {
     underWay.add(response);
     slowReaders.watch();
-    response.once('close', () => underWay.delete(response));
+    response.on('close', () => underWay.delete(response));
     if (draining) response.setHeader('connection', 'close');
     routes(request, response).catch((error: unknown) => {
       telemetry.handlerFailed?.({ error });

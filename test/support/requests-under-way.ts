@@ -10,6 +10,8 @@ const TURNS = 50;
 export interface RequestsUnderWay extends Disposable {
   /** Resolves when there are so many, and each has got as far as it can. */
   count(requests: number): Promise<void>;
+  /** The same, for so many or more. */
+  atLeast(requests: number): Promise<void>;
 }
 
 /** Watches the server at the port of `url`. */
@@ -25,12 +27,20 @@ export function watchRequests(url: URL): RequestsUnderWay {
   return {
     async count(requests) {
       await expect.poll(() => underWay.size).toBe(requests);
-      for (let turn = 0; turn < TURNS; turn += 1) {
-        await new Promise((resolve) => setImmediate(resolve));
-      }
+      await rest();
+    },
+    async atLeast(requests) {
+      await expect.poll(() => underWay.size).toBeGreaterThanOrEqual(requests);
+      await rest();
     },
     [Symbol.dispose]: () => void unsubscribe(BEGUN, begin),
   };
+}
+
+async function rest(): Promise<void> {
+  for (let turn = 0; turn < TURNS; turn += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 function isRequest(

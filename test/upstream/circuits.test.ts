@@ -14,6 +14,7 @@ const OK: CallOutcome = {
       request: { uri: null, method: null, queryString: null, body: null },
       size: 2,
       jsonBytes: 2,
+      text: undefined,
     },
     fetchedAt: new Date(0),
     size: 2,

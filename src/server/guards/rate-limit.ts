@@ -4,7 +4,7 @@ import { RefusedRequest } from '../../core/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
 
 /** Whom a request is counted for: who shows a token by its subject, anybody else by address. */
-type CallerIdentity = { readonly subject: string } | { readonly address: string };
+export type CallerIdentity = { readonly subject: string } | { readonly address: string };
 
 interface RateLimitOptions {
   tenantId: string;
