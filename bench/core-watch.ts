@@ -1,40 +1,43 @@
 import { coreTimes, coreUse, cpuTimeOf } from './machine.ts';
-import { DISTURBED } from './measure.ts';
 import { hasEnded, type Running } from './processes.ts';
 import type { Stage } from './stage.ts';
 
-/** How the cores are used from its beginning on. */
-export interface CoreWatch {
-  /** Lines for people where there was too little of the machine; none where there was enough. */
-  notes(): string[];
+/** How the cores were used for a while, in shares from 0 to 1. */
+export interface CoresUsed {
+  /** Of the servers' core, by others than the servers. */
+  disturbance: number;
+  /** Of the core of the load and the upstream, by anybody. */
+  loadCoreBusy: number;
 }
 
+/** More of the servers' core than this in other hands, and a measurement says little. */
+const DISTURBED = 0.1;
 /** More of its core than this, and the load and the upstream may be late. */
 const LOAD_CORE_FULL = 0.95;
 
-const percent = (share: number) => `${Math.round(100 * share)} %`;
-
-/** Watches the server's core for other programs, and the core of the load for being full. */
-export function watchCores(stage: Stage, server: Running): CoreWatch {
+/** Watches the cores from now on, on behalf of all servers that are up; the answer is for up to when it is called. */
+export function watchCores(stage: Stage, servers: readonly Running[]): () => CoresUsed {
   const [serverCore = 0, loadCore = serverCore] = [stage.serverCore, stage.loadCore];
-  const cores = [coreTimes(serverCore), coreTimes(loadCore)] as const;
-  const cpuTime = cpuTimeOf(server.pid);
-  return {
-    notes() {
-      const notes: string[] = [];
-      // Of a server that has ended nobody knows what it used.
-      if (stage.serverCore !== undefined && !hasEnded(server)) {
-        const cpuUs = cpuTimeOf(server.pid) - cpuTime;
-        const { others } = coreUse(cores[0], coreTimes(serverCore), cpuUs);
-        if (others > DISTURBED) {
-          notes.push(`Note: others used ${percent(others)} of the server's core.`);
-        }
-      }
-      const { busy } = coreUse(cores[1], coreTimes(loadCore), 0);
-      if (busy > LOAD_CORE_FULL) {
-        notes.push(`Note: the core of the load was ${percent(busy)} busy.`);
-      }
-      return notes;
-    },
+  const cpuTime = () => servers.reduce((sum, { pid }) => sum + cpuTimeOf(pid), 0);
+  const before = [coreTimes(serverCore), coreTimes(loadCore), cpuTime()] as const;
+  return () => {
+    // Of a server that has ended nobody knows what it used.
+    const isKnown = stage.serverCore !== undefined && !servers.some(hasEnded);
+    const cpuUs = isKnown ? cpuTime() - before[2] : 0;
+    return {
+      disturbance: isKnown ? coreUse(before[0], coreTimes(serverCore), cpuUs).others : 0,
+      loadCoreBusy: coreUse(before[1], coreTimes(loadCore), 0).busy,
+    };
   };
+}
+
+/** Lines for people where there was too little of the machine; none where there was enough. */
+export function notesOf({ disturbance, loadCoreBusy }: CoresUsed, about = ''): string[] {
+  const percent = (share: number) => `${Math.round(100 * share)} %`;
+  const others = `Note: ${about}others used ${percent(disturbance)} of the server's core.`;
+  const full = `Note: ${about}the core of the load was ${percent(loadCoreBusy)} busy.`;
+  return [
+    ...(disturbance > DISTURBED ? [others] : []),
+    ...(loadCoreBusy > LOAD_CORE_FULL ? [full] : []),
+  ];
 }

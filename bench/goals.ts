@@ -1,17 +1,24 @@
 import type { Growth } from './growth.ts';
-import { type Row, ratioBetween, type Series } from './results.ts';
+import { type Row, ratioBetween } from './results.ts';
+import type { Series } from './slices.ts';
 import type { Startup } from './startup.ts';
-import { HOT_BATCHES } from './workloads.ts';
+import { inHundredths, spreadText } from './statistics.ts';
+import { atLeast, atMost, type Verdict } from './verdict.ts';
+import { HOT_BATCHES, type Workload } from './workloads.ts';
 
-/** One goal, and what was measured. */
-export interface Verdict {
-  goal: string;
-  measured: string;
-  met: boolean;
-}
-
-/** A run of five seconds begins with a call for each batch, and may end with one. */
-const EDGES = 1.25;
+/** Ratios of processor time for a request, the other server's divided by the gateway's. */
+const RATIOS: readonly (readonly [
+  workload: Workload,
+  other: string,
+  label: string,
+  must: number,
+  goal: number,
+])[] = [
+  ['cold', 'bare-proxy', 'the bare proxy', 0.55, 0.7],
+  ['cold', 'mercurius', 'Mercurius with jit', 1, 1.2],
+  ['hot', 'lookup', 'the lookup', 0.7, 0.85],
+  ['hot', 'mercurius', 'Mercurius with jit', 2.6, 3.2],
+];
 
 /** The gateway's goals, as far as they were measured. */
 export function toVerdicts(
@@ -21,53 +28,53 @@ export function toVerdicts(
   growth: Growth | undefined,
 ): Verdict[] {
   const verdicts: Verdict[] = [];
-  const add = (goal: string, measured: string, met: boolean) =>
-    void verdicts.push({ goal, measured, met });
-  function addRatio(workload: 'cold' | 'hot', other: string, label: string, least: number): void {
-    const ratio = ratioBetween(series, workload, 'gateway', other);
-    if (ratio === undefined) return;
-    add(`${workload}: at least ${least.toFixed(2)} of ${label}`, ratio.toFixed(2), ratio >= least);
-  }
-  const row = (workload: 'cold' | 'hot', name: string) =>
+  const row = (workload: Workload, name: string) =>
     rows.find((one) => one.workload === workload && one.name === name);
 
-  addRatio('cold', 'bare-proxy', 'the bare proxy', 0.8);
-  addRatio('cold', 'mercurius', 'Mercurius with jit', 1.3);
-  addRatio('cold', 'yoga', 'Yoga', 4);
+  for (const [workload, other, label, must, goal] of RATIOS) {
+    const ratio = ratioBetween(series, workload, 'cpuUs', other, 'gateway');
+    if (ratio === undefined) continue;
+    const what = `${workload}: CPU time, ${label} to the gateway`;
+    const measured = spreadText(ratio, inHundredths);
+    verdicts.push(atLeast(what, ratio.median, { must, goal }, inHundredths, measured));
+  }
   const [ours, theirs] = [row('cold', 'gateway'), row('cold', 'mercurius')];
   if (ours && theirs) {
-    add(
-      'cold: p99 no worse than that of Mercurius',
-      `${ours.p99.toFixed(1)} ms, ${theirs.p99.toFixed(1)} ms`,
-      ours.p99 <= theirs.p99,
+    const inMs = (ms: number) => `${ms.toFixed(1)} ms`;
+    verdicts.push(
+      atMost("cold: p99; Mercurius' is the limit", ours.p99, { must: theirs.p99 }, inMs),
     );
   }
-  addRatio('hot', 'lookup', 'the lookup', 0.75);
-  addRatio('hot', 'mercurius', 'Mercurius with jit', 3);
   const hot = row('hot', 'gateway');
   if (hot) {
-    const calls = (hot.upstreamCallsPerRequest * hot.requestsPerSecond.median) / HOT_BATCHES;
-    add('hot: one upstream call for a batch and second', calls.toFixed(2), calls <= EDGES);
+    const perSecond = hot.upstreamCallsPerRequest * hot.requestsPerSecond.median;
+    const calls = (perSecond * hot.seconds) / HOT_BATCHES;
+    // A copy lives for a second: a slice begins with a call, and each whole second brings one more.
+    const must = 1 + Math.round(hot.seconds);
+    const what = 'hot: upstream calls for a batch in a slice, one a second';
+    verdicts.push(atMost(what, calls, { must }, inHundredths));
   }
   const measured = rows.filter(({ name }) => name === 'gateway');
   if (measured.length > 0) {
-    const tokenCalls = Math.max(...measured.map((one) => one.tokenCalls));
-    add('one call for a token', String(tokenCalls), tokenCalls === 1);
+    const tokenCalls = measured.map((one) => one.tokenCalls);
+    verdicts.push(atMost('calls for a token', Math.max(...tokenCalls), { must: 1 }, String));
     const errors = measured.reduce((sum, one) => sum + one.errors, 0);
-    add('no errors', String(errors), errors === 0);
+    verdicts.push(atMost('errors', errors, { must: 0 }, String));
   }
   if (startup) {
-    const { listeningMs, idleMemoryMiB } = startup;
-    const { median, min, max } = listeningMs;
-    add('listening within 500 ms', `${median} ms (${min}–${max})`, median <= 500);
-    add('idle: under 120 MiB', `${idleMemoryMiB.toFixed(0)} MiB`, idleMemoryMiB < 120);
+    const { ratio, listeningMs, nodeMs, idleMemoryMiB } = startup;
+    const inTimes = (figure: number) => `${figure.toFixed(1)} times`;
+    const inWhole = (ms: number) => ms.toFixed(0);
+    const text = `${inTimes(ratio)}: ${spreadText(listeningMs, inWhole)} ms to ${spreadText(nodeMs, inWhole)} ms`;
+    verdicts.push(
+      atMost('start: listening, to `node -e 0`', ratio, { must: 12, goal: 8 }, inTimes, text),
+      atMost('idle: resident', idleMemoryMiB, { must: 120 }, (size) => `${size.toFixed(0)} MiB`),
+    );
   }
   if (growth) {
-    add(
-      '20 batches in a query: at most 1.30 of the slowest upstream call',
-      `${growth.worst.toFixed(2)} at worst, ${growth.median.toFixed(2)} in the middle`,
-      growth.worst <= 1.3,
-    );
+    const what = '20 batches in a query, to the slowest upstream call';
+    const text = `${growth.worst.toFixed(2)} at worst, ${growth.median.toFixed(2)} in the middle`;
+    verdicts.push(atMost(what, growth.worst, { must: 1.3 }, inHundredths, text));
   }
   return verdicts;
 }

@@ -1,7 +1,7 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
+import { listenOnLoopback } from './loopback.ts';
 import { startServer } from './server.ts';
 import type { Stage } from './stage.ts';
 import { medianOf } from './statistics.ts';
@@ -24,7 +24,7 @@ export interface Growth {
 export async function measureGrowth(
   gateway: Subject,
   stage: Stage,
-  headers: string[],
+  headers: readonly string[],
 ): Promise<Growth> {
   const slowest = new Map<string, number>();
   const upstream = createServer((request, response) => {
@@ -35,10 +35,8 @@ export async function measureGrowth(
       response.end(ENVELOPE);
       slowest.set(query, Math.max(slowest.get(query) ?? 0, performance.now() - arrived));
     });
-  }).listen(0, '127.0.0.1');
-  await once(upstream, 'listening');
-  const address = upstream.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  });
+  const port = await listenOnLoopback(upstream);
   const server = await startServer(gateway, stage, { upstreamOrigin: `http://127.0.0.1:${port}` });
   const client = new Pool(new URL(server.endpoint).origin, { connections: 1 });
   try {

@@ -15,7 +15,8 @@ const { endpoint, workload, seconds, nonce, rate } = options;
 let count = 0;
 function nextBody(): string {
   count += 1;
-  return bodyFor(`${nonce}-${workload === 'cold' ? count : count % HOT_BATCHES}`);
+  const id = workload === 'cold' ? count : count % HOT_BATCHES;
+  return bodyFor(`${nonce}-${String(id).padStart(8, '0')}`);
 }
 
 const result = await autocannon({

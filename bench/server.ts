@@ -1,7 +1,8 @@
+import { once } from 'node:events';
 import { readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { request } from 'undici';
-import { freePort } from './free-port.ts';
+import { freePort } from './loopback.ts';
 import { poll, type Running, start } from './processes.ts';
 import type { Stage } from './stage.ts';
 import type { Subject } from './subjects.ts';
@@ -11,6 +12,8 @@ export interface Server extends Running {
   endpoint: string;
   /** Wall-clock time, in milliseconds, from its start to the log line that says so; NaN for peers. */
   startMs: number;
+  /** Its requests for a token, at the stage's endpoint. */
+  tokenCalls(): number;
   /** Its log since it was last emptied; an entry comes here within a second. */
   readLog(): string;
   /** Empties the file that takes its log, so that it does not fill the disk. */
@@ -44,10 +47,11 @@ export async function startServer(
   }: ServerOptions = {},
 ): Promise<Server> {
   servers += 1;
-  const output = join(stage.folder, `server-${servers}.log`);
+  const name = `server-${servers}`;
+  const output = join(stage.folder, `${name}.log`);
   const port = await freePort();
   const settings = {
-    ...gatewaySettings(port, upstreamOrigin, stage.tokens.url),
+    ...gatewaySettings(port, upstreamOrigin, stage.tokens.urlFor(name)),
     ...stage.gatewayEnv,
     ...subject.env,
     ...(subject.callers ? stage.tokens.callerEnv : {}),
@@ -83,9 +87,30 @@ export async function startServer(
     ...running,
     endpoint: listening.endpoint,
     startMs: Date.parse(entry.time ?? '') - startedAt,
+    tokenCalls: () => stage.tokens.callsOf(name),
     readLog,
     emptyLog: () => truncateSync(output),
   };
+}
+
+/** Starts a subject with probe.ts in it. */
+export function startProbed(subject: Subject, stage: Stage): Promise<Server> {
+  const probe = new URL('probe.ts', import.meta.url).href;
+  return startServer(subject, stage, {
+    nodeArguments: ['--expose-gc', '--import', probe],
+    ipc: true,
+  });
+}
+
+/**
+ * Asks a server that was started with the probe for its processor time, in microseconds, or for the heap that is
+ * left after collections, in bytes. What others can see of the first may be behind, or counted by 10 ms.
+ */
+export async function ask({ child }: Server, what: 'cpu' | 'heap'): Promise<number> {
+  const answer = once(child, 'message');
+  child.send(what);
+  const [figure] = await answer;
+  return Number(figure);
 }
 
 async function answers(url: string): Promise<boolean> {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Workload } from './workloads.ts';
@@ -29,14 +30,22 @@ function peer(
 
 const CACHE = { CACHE: 'on' };
 
-/** The gateway of this project, from its sources. */
-export const GATEWAY: Subject = {
-  name: 'gateway',
-  label: 'participant-gateway',
-  workloads: ['cold', 'hot'],
-  program: [fileURLToPath(new URL('../src/main.ts', import.meta.url))],
-  env: {},
-};
+/** The folder of this project. */
+export const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+/** The gateway of a checkout, from its sources. */
+export function gatewayAt(folder: string): Subject {
+  return {
+    name: 'gateway',
+    label: 'participant-gateway',
+    workloads: ['cold', 'hot'],
+    program: [resolve(folder, 'src/main.ts')],
+    env: {},
+  };
+}
+
+/** The gateway of this project. */
+export const GATEWAY: Subject = gatewayAt(ROOT);
 
 const WITH_CALLERS: Subject = {
   ...GATEWAY,
@@ -45,22 +54,39 @@ const WITH_CALLERS: Subject = {
   callers: true,
 };
 
-/** The gateway of another checkout, such as the commit before a change. */
-export function gatewayAt(folder: string): Subject {
-  return {
-    ...GATEWAY,
-    name: 'gateway-before',
-    label: 'participant-gateway, other checkout',
-    program: [resolve(folder, 'src/main.ts')],
-  };
+/** The steps of peers/ladder.ts from inside out, ahead of the whole gateway. */
+const STEPS: readonly (readonly [name: string, label: string])[] = [
+  ['http-client', 'HTTP client'],
+  ['upstream-call', 'upstream call'],
+  ['status-service', 'status service'],
+  ['document', 'executed document'],
+];
+
+/** The steps of a checkout, as far as it has them, and its gateway. */
+export function ladderAt(folder: string): Subject[] {
+  const program = resolve(folder, 'bench/peers/ladder.ts');
+  const steps = existsSync(program) ? STEPS : [];
+  return [
+    ...steps.map(([name, label]): Subject => {
+      return { name, label, workloads: ['cold'], program: [program, name], env: {} };
+    }),
+    gatewayAt(folder),
+  ];
 }
+
+/** As it is named where it comes from another checkout, such as the commit before a change. */
+export function asBefore({ name, label, ...rest }: Subject): Subject {
+  return { ...rest, name: `${name}-before`, label: `${label}, other checkout` };
+}
+
+export const BARE_PROXY = peer('bare-proxy', 'bare proxy', ['cold']);
 
 /** What the ratios of a workload are relative to. */
 export const LIMITS: Readonly<Record<Workload, string>> = { cold: 'bare-proxy', hot: 'lookup' };
 
 /** In the order of the table. */
 export const SUBJECTS: readonly Subject[] = [
-  peer('bare-proxy', 'bare proxy', ['cold']),
+  BARE_PROXY,
   peer('lookup', 'lookup', ['hot']),
   GATEWAY,
   WITH_CALLERS,

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
 import { findProgram } from '../scripts/find-program.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from './loopback.ts';
 import { poll, start } from './processes.ts';
 import { ENVELOPE } from './workloads.ts';
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { listenOnLoopback } from '../loopback.ts';
 import { ENVELOPE } from '../workloads.ts';
 import { now } from './now.ts';
 
@@ -74,10 +75,8 @@ export async function startFaultyUpstream(tokenLifetimeSeconds: number): Promise
   async function listen(port: number): Promise<number> {
     server = createServer({ keepAliveTimeout: 3_600_000 }, (request, response) =>
       (request.method === 'POST' ? answerToken : answerStatus)(request, response),
-    ).listen(port, '127.0.0.1');
-    await once(server, 'listening');
-    const address = server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
+    );
+    return listenOnLoopback(server, port);
   }
 
   async function close(): Promise<void> {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stage } from '../stage.ts';
+import { atMost } from '../verdict.ts';
 import { type Sample, startArrivals } from './arrivals.ts';
 import { now } from './now.ts';
 import {
@@ -9,7 +10,6 @@ import {
   logOf,
   type Outcome,
   p99Of,
-  toVerdict,
   WARMUP_MS,
   withGateway,
 } from './scenario.ts';
@@ -61,8 +61,8 @@ export async function hang(stage: Stage): Promise<Outcome> {
         `  the others: ${describe(others)}`,
       ],
       verdicts: [
-        toVerdict('hang: p99 at most 2.2 s until the circuit is open', p99Of(before), 2_200, inMs),
-        toVerdict('hang: p99 at most 50 ms while it is open', p99Of(open), 50, inMs),
+        atMost('hang: p99 until the circuit is open', p99Of(before), { must: 2_200 }, inMs),
+        atMost('hang: p99 while it is open', p99Of(open), { must: 50 }, inMs),
       ],
     };
   });

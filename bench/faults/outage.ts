@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stage } from '../stage.ts';
+import { atMost } from '../verdict.ts';
 import { startArrivals } from './arrivals.ts';
 import { now } from './now.ts';
 import {
@@ -9,7 +10,6 @@ import {
   latenciesOf,
   logOf,
   type Outcome,
-  toVerdict,
   WARMUP_MS,
   withGateway,
 } from './scenario.ts';
@@ -63,11 +63,11 @@ export async function outage(stage: Stage, fault: 'refused' | { share: 1 }): Pro
         `after its return: first success ${inMs(firstSuccess)}, last failure ${inMs(lastFailure)}`,
       ],
       verdicts: [
-        toVerdict(`${name}: at most 1 call a second while the circuit is open`, most, 1, String),
-        toVerdict(
-          `${name}: success within 5 s of the return, and no failure after that`,
+        atMost(`${name}: calls in a second while the circuit is open`, most, { must: 1 }, String),
+        atMost(
+          `${name}: from the return to the first success, and to the last failure`,
           Math.max(firstSuccess, lastFailure),
-          RETURN_LIMIT_MS,
+          { must: RETURN_LIMIT_MS },
           inMs,
         ),
       ],

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stage } from '../stage.ts';
+import { atMost } from '../verdict.ts';
 import { startArrivals } from './arrivals.ts';
-import { countsOf, latenciesOf, logOf, type Outcome, toVerdict, withGateway } from './scenario.ts';
+import { countsOf, latenciesOf, logOf, type Outcome, withGateway } from './scenario.ts';
 
 const PER_SECOND = 300;
 /** Twice the window of the budget. */
@@ -25,12 +26,10 @@ export async function retries(stage: Stage): Promise<Outcome> {
         `${calls} calls for ${samples.length} requests: ${ratio.toFixed(4)} for one; ${(100 * succeeded).toFixed(1)} % of the requests succeeded`,
       ],
       verdicts: [
-        toVerdict('a fifth fails: at most 1.1 calls for a request', ratio, 1.1, (calls) =>
+        atMost('a fifth fails: calls for a request', ratio, { must: 1.1 }, (calls) =>
           calls.toFixed(4),
         ),
-        toVerdict('a fifth fails: the circuit stays closed', opened.length, 0, (times) =>
-          times === 0 ? 'closed' : `opened ${times} times`,
-        ),
+        atMost('a fifth fails: times that the circuit opened', opened.length, { must: 0 }, String),
       ],
     };
   });

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { watchCores } from '../core-watch.ts';
-import type { Verdict } from '../goals.ts';
+import { notesOf, watchCores } from '../core-watch.ts';
 import { type Server, startServer } from '../server.ts';
 import type { Stage } from '../stage.ts';
 import { medianOf, percentileOf } from '../statistics.ts';
 import { GATEWAY } from '../subjects.ts';
+import type { Verdict } from '../verdict.ts';
 import type { Sample } from './arrivals.ts';
 import { type FaultyUpstream, startFaultyUpstream } from './faulty-upstream.ts';
 import { type LoggedCalls, parseLog } from './gateway-log.ts';
@@ -39,9 +39,9 @@ export async function withGateway(
     env: { ...env, TOKEN_URL: upstream.tokenUrl },
   });
   try {
-    const watch = watchCores(stage, server);
+    const coresUsed = watchCores(stage, [server]);
     const outcome = await run(upstream, server);
-    outcome.figures.push(...watch.notes());
+    outcome.figures.push(...notesOf(coresUsed()));
     return outcome;
   } finally {
     await server.stop();
@@ -54,15 +54,6 @@ export async function withGateway(
 export async function logOf(server: Server): Promise<LoggedCalls> {
   await sleep(1_000);
   return parseLog(server.readLog());
-}
-
-export function toVerdict(
-  goal: string,
-  figure: number,
-  limit: number,
-  format: (figure: number) => string,
-): Verdict {
-  return { goal, measured: format(figure), met: figure <= limit };
 }
 
 /** How many ended how. */

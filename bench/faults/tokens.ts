@@ -1,8 +1,9 @@
 import { poll } from '../processes.ts';
 import type { Stage } from '../stage.ts';
+import { atMost } from '../verdict.ts';
 import { startArrivals } from './arrivals.ts';
 import { now } from './now.ts';
-import { countsOf, gapsOf, type Outcome, toVerdict, withGateway } from './scenario.ts';
+import { countsOf, gapsOf, type Outcome, withGateway } from './scenario.ts';
 
 const REQUESTS = 100_000;
 const PER_SECOND = 3_500;
@@ -37,11 +38,11 @@ export async function tokens(stage: Stage): Promise<Outcome> {
           `${Math.min(...gaps).toFixed(2)} to ${Math.max(...gaps).toFixed(2)} s apart`,
       ],
       verdicts: [
-        toVerdict('tokens of 5 s: no error in 100,000 requests', errors, 0, String),
-        toVerdict(
-          `tokens of 5 s: one call for each, which serves for 4.5 s or longer: at most ${most}`,
+        atMost('tokens of 5 s: errors in 100,000 requests', errors, { must: 0 }, String),
+        atMost(
+          'tokens of 5 s: calls for one, which serves for 4.5 s or longer',
           tokenCalls.length,
-          most,
+          { must: most },
           String,
         ),
       ],

@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { watchCores } from '../core-watch.ts';
+import { say } from '../command-line.ts';
+import { notesOf, watchCores } from '../core-watch.ts';
 import { type Sample, startArrivals } from '../faults/arrivals.ts';
 import { countsOf, latenciesOf, p99Of } from '../faults/scenario.ts';
-import type { Verdict } from '../goals.ts';
 import { hasEnded, type Running, start } from '../processes.ts';
 import { startServer } from '../server.ts';
 import type { Stage } from '../stage.ts';
-import { medianOf, spreadOf } from '../statistics.ts';
+import { inHundredths, spreadOf, spreadText } from '../statistics.ts';
 import { GATEWAY } from '../subjects.ts';
+import { atLeast, atMost, type Verdict } from '../verdict.ts';
 import { CALLERS_ENV, GOOD_ADDRESS } from './callers.ts';
 import { countsFrom, countsSince, describeCounts } from './counts.ts';
 import { STALLED, type Way } from './ways.ts';
@@ -32,8 +33,6 @@ export interface MeasureOptions {
   rounds: number;
   /** How long the good load is measured, alone and beside the bad one, in each round. */
   seconds: number;
-  /** Called with each figure as soon as it is there. */
-  say(line: string): void;
 }
 
 /** What the good load got beside the bad one, in one round. */
@@ -49,7 +48,7 @@ export async function measureWay(
   stage: Stage,
   name: string,
   way: Way,
-  { rounds, seconds, say }: MeasureOptions,
+  { rounds, seconds }: MeasureOptions,
 ): Promise<Verdict[]> {
   const upstream = startProgram('upstream-server.ts', [name], stage);
   const { port } = await countsFrom(upstream.child);
@@ -62,27 +61,27 @@ export async function measureWay(
     const measured: Round[] = [];
     for (let round = 1; round <= rounds && !hasEnded(server); round += 1) {
       if (!(await settles(server.endpoint, `${round}`))) {
-        say(`Note: ${SETTLE_SECONDS} s after the round before, the gateway was not well yet.`);
+        say(`  Note: ${SETTLE_SECONDS} s after the round before, the gateway was not well yet.`);
       }
       if (hasEnded(server)) break;
-      const watch = watchCores(stage, server);
+      const coresUsed = watchCores(stage, [server]);
       const alone = await ask(server.endpoint, `${round}-alone`, seconds);
       const before = await countsFrom(upstream.child, 'calls');
       const neighbour = startNeighbour(name, way, server.endpoint, stage);
       await sleep(way.leadInMs);
       const beside = await ask(server.endpoint, `${round}-beside`, seconds);
-      const notes = watch.notes();
+      const notes = notesOf(coresUsed());
       const bad = await countsFrom(neighbour.child, 'stop');
       await neighbour.stop();
       const calls = countsSince(before, await countsFrom(upstream.child, 'calls'));
       measured.push({ fresh: freshOf(beside), ratio: ratioOf(alone, beside) });
-      say(`${round}/${rounds} alone: ${countsOf(alone)}; ${latenciesOf(alone)}`);
-      say(`  beside it: ${countsOf(beside)}; ${latenciesOf(beside)}`);
-      say(`  the neighbour: ${describeCounts(bad)}; upstream calls: ${describeCounts(calls)}`);
-      for (const note of notes) say(`  ${note}`);
+      say(`  ${round}/${rounds} alone: ${countsOf(alone)}; ${latenciesOf(alone)}`);
+      say(`    beside it: ${countsOf(beside)}; ${latenciesOf(beside)}`);
+      say(`    the neighbour: ${describeCounts(bad)}; upstream calls: ${describeCounts(calls)}`);
+      for (const note of notes) say(`    ${note}`);
     }
     if (hasEnded(server)) {
-      say('Note: the gateway has ended.');
+      say('  Note: the gateway has ended.');
       measured.fill({ fresh: 0, ratio: Number.POSITIVE_INFINITY });
     }
     return toVerdicts(name, measured);
@@ -140,25 +139,24 @@ function ratioOf(alone: readonly Sample[], beside: readonly Sample[]): number {
 
 /** The medians of the rounds, against the goals. */
 function toVerdicts(name: string, rounds: readonly Round[]): Verdict[] {
-  const fresh = rounds.map((round) => round.fresh);
-  const ratios = rounds.map(({ ratio }) => ratio);
+  const fresh = spreadOf(rounds.map((round) => round.fresh));
+  const ratio = spreadOf(rounds.map((round) => round.ratio));
   return [
-    {
-      goal: `${name}: at least ${inPercent(LEAST_FRESH)} of the answers are fresh`,
-      measured: describe(fresh, inPercent),
-      met: medianOf(fresh) >= LEAST_FRESH,
-    },
-    {
-      goal: `${name}: p99 at most ${MOST_OF_ITS_OWN} of its own`,
-      measured: describe(ratios, (ratio) => ratio.toFixed(2)),
-      met: medianOf(ratios) <= MOST_OF_ITS_OWN,
-    },
+    atLeast(
+      `${name}: answers that are fresh`,
+      fresh.median,
+      { must: LEAST_FRESH },
+      inPercent,
+      spreadText(fresh, inPercent),
+    ),
+    atMost(
+      `${name}: p99, to its own`,
+      ratio.median,
+      { must: MOST_OF_ITS_OWN },
+      inHundredths,
+      spreadText(ratio, inHundredths),
+    ),
   ];
-}
-
-function describe(figures: readonly number[], format: (figure: number) => string): string {
-  const { median, min, max } = spreadOf(figures);
-  return `${format(median)} (${format(min)}–${format(max)})`;
 }
 
 /** Rounded down, so that a goal that is missed does not look met. */

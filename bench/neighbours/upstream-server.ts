@@ -5,6 +5,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { listenOnLoopback } from '../loopback.ts';
 import { ENVELOPE } from '../workloads.ts';
 
 const [, , way = ''] = process.argv;
@@ -125,9 +126,6 @@ function toJson(value: object): Buffer {
 }
 
 const server = createServer({ keepAliveTimeout: 3_600_000 }, answer);
-server.listen(0, '127.0.0.1', () => {
-  const address = server.address();
-  process.send?.({ port: typeof address === 'object' && address !== null ? address.port : 0 });
-});
+process.send?.({ port: await listenOnLoopback(server) });
 process.on('message', () => process.send?.(calls));
 process.once('disconnect', () => process.exit());

@@ -1,0 +1,154 @@
+import { request } from 'undici';
+import { say } from './command-line.ts';
+import { type CoresUsed, watchCores } from './core-watch.ts';
+import { LOADER, load } from './load.ts';
+import { cpuTimeOf, residentMemoryOf } from './machine.ts';
+import { type Server, startServer } from './server.ts';
+import type { Stage } from './stage.ts';
+import type { Subject } from './subjects.ts';
+import { CALLER_CLAIMS } from './token-endpoint.ts';
+import { bodyFor, requestHeaders, type Workload } from './workloads.ts';
+
+/** What one slice of one server gave. */
+export interface Figures extends CoresUsed {
+  /** How long the load was, in seconds. */
+  seconds: number;
+  requestsPerSecond: number;
+  /** Latencies, in milliseconds. */
+  p50: number;
+  p99: number;
+  /** Processor time of the server for one request, user and system, in microseconds. */
+  cpuUs: number;
+  /** Resident memory after the load, in MiB. */
+  memoryMiB: number;
+  upstreamCallsPerRequest: number;
+  /** Requests of the gateway for a token, since its start. */
+  tokenCalls: number;
+  errors: number;
+}
+
+/** The slices of one server with one workload, in the order of the rounds. */
+export interface Series {
+  subject: Subject;
+  workload: Workload;
+  rounds: Figures[];
+}
+
+export interface SliceOptions {
+  rounds: number;
+  /** How long a slice is. */
+  seconds: number;
+  /** How long each server is loaded before the first round. */
+  warmupSeconds: number;
+  headers: readonly string[];
+}
+
+/** A server that is up, and what it has given so far. */
+interface Contestant extends Series {
+  server: Server;
+  headers: readonly string[];
+}
+
+/**
+ * Has all servers up at once, on one core, and the load go from one to the next: one slice for each in a round, so
+ * that whatever the machine does for a while it does to all. Rejects when an answer, before all rounds or after
+ * them, is not the batch status that was asked for.
+ */
+export async function measureInSlices(
+  subjects: readonly Subject[],
+  workload: Workload,
+  stage: Stage,
+  options: SliceOptions,
+): Promise<Series[]> {
+  const contestants: Contestant[] = [];
+  const { rounds, seconds, warmupSeconds } = options;
+  try {
+    for (const subject of subjects) {
+      const headers = await headersFor(subject, stage, options.headers);
+      const server = await startServer(subject, stage);
+      const contestant = { subject, workload, rounds: [], server, headers };
+      contestants.push(contestant);
+      await checkAnswer(contestant);
+      if (warmupSeconds > 0) await loadOne(contestant, stage, warmupSeconds);
+    }
+    for (let round = 1; round <= rounds; round += 1) {
+      for (const one of contestants) one.rounds.push(await slice(one, contestants, stage, seconds));
+      const figures = contestants.map(
+        ({ subject, rounds: done }) => `${subject.name} ${done.at(-1)?.cpuUs.toFixed(0)}`,
+      );
+      say(`${workload} ${round}/${rounds}, CPU µs/request: ${figures.join(', ')}`);
+    }
+    for (const contestant of contestants) await checkAnswer(contestant);
+    return contestants;
+  } finally {
+    for (const { server } of contestants) await server.stop();
+  }
+}
+
+/** Loads one server, while the others are idle. */
+async function slice(
+  contestant: Contestant,
+  all: readonly Contestant[],
+  stage: Stage,
+  seconds: number,
+): Promise<Figures> {
+  const { server } = contestant;
+  const calls = await stage.upstream.calls();
+  const coresUsed = watchCores(
+    stage,
+    all.map((one) => one.server),
+  );
+  const cpuTime = cpuTimeOf(server.pid);
+  const result = await loadOne(contestant, stage, seconds);
+  const cpuUs = cpuTimeOf(server.pid) - cpuTime;
+  const cores = coresUsed();
+  const upstreamCalls = (await stage.upstream.calls()) - calls;
+  server.emptyLog();
+  return {
+    ...cores,
+    seconds: result.seconds,
+    requestsPerSecond: result.requests / result.seconds,
+    p50: result.p50,
+    p99: result.p99,
+    cpuUs: cpuUs / result.requests,
+    memoryMiB: residentMemoryOf(server.pid),
+    upstreamCallsPerRequest: upstreamCalls / result.requests,
+    tokenCalls: server.tokenCalls(),
+    errors: result.errors,
+  };
+}
+
+async function loadOne(
+  { subject, workload, server, headers }: Contestant,
+  stage: Stage,
+  seconds: number,
+) {
+  const { endpoint } = server;
+  return load({ endpoint, workload, core: stage.loadCore, headers, seconds }).catch((error) => {
+    throw new Error(`${subject.name}, ${workload} (${LOADER})`, { cause: error });
+  });
+}
+
+async function headersFor({ callers }: Subject, { tokens }: Stage, given: readonly string[]) {
+  if (!callers) return given;
+  return [...given, `authorization: Bearer ${await tokens.issueToken(CALLER_CLAIMS)}`];
+}
+
+/** Rejects unless the server answers a query as it should, with a body that says so. */
+async function checkAnswer({ subject, server, headers }: Contestant): Promise<void> {
+  const { statusCode, body } = await request(server.endpoint, {
+    method: 'POST',
+    headers: requestHeaders(headers),
+    body: bodyFor(`check-${performance.now()}`),
+  });
+  const text = await body.text();
+  const answer: {
+    data?: { batchStatus?: { participantType?: string; data?: { status?: string } } };
+    errors?: unknown;
+  } = JSON.parse(text);
+  const status = answer.data?.batchStatus;
+  const right = status?.participantType === 'vehicles' && status.data?.status === 'IN_PROGRESS';
+  if (statusCode !== 200 || !right || answer.errors !== undefined) {
+    throw new Error(`${subject.name} answered ${statusCode}: ${text.slice(0, 500)}`);
+  }
+}
