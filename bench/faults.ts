@@ -3,19 +3,7 @@
  * load: see README.md. Exits with 1 when a goal is missed.
  */
 import { ENV, judge, readOptions, say, toEnv, toNames } from './command-line.ts';
-import { hang } from './faults/hang.ts';
-import { outage } from './faults/outage.ts';
-import { retries } from './faults/retries.ts';
-import type { Scenario } from './faults/scenario.ts';
-import { tokens } from './faults/tokens.ts';
-
-const SCENARIOS: ReadonlyMap<string, Scenario> = new Map([
-  ['hang', hang],
-  ['refused', (stage) => outage(stage, 'refused')],
-  ['unavailable', (stage) => outage(stage, { share: 1 })],
-  ['tokens', tokens],
-  ['retries', retries],
-]);
+import { SCENARIOS } from './faults/scenarios.ts';
 
 const { names, env } = readOptions({ only: { type: 'string' }, ...ENV }, (values) => ({
   names: toNames(values.only, [...SCENARIOS.keys()]),

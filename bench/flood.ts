@@ -4,7 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Agent, request } from 'undici';
+import { Agent } from 'undici';
+import { post } from './client.ts';
 import { judge, readOptions, say, toCount } from './command-line.ts';
 import { load } from './load.ts';
 import { start } from './processes.ts';
@@ -13,8 +14,8 @@ import type { Stage } from './stage.ts';
 import { inHundredths, medianOf, percentileOf } from './statistics.ts';
 import { GATEWAY } from './subjects.ts';
 import { CALLER_CLAIMS } from './token-endpoint.ts';
-import { atMost, type Verdict } from './verdict.ts';
-import { bodyFor, requestHeaders } from './workloads.ts';
+import { toVerdict, type Verdict } from './verdict.ts';
+import { bodyFor } from './workloads.ts';
 
 const SLOW_SOCKETS = 2_000;
 const GOOD_CLIENTS = 8;
@@ -73,7 +74,7 @@ async function flood(stage: Stage): Promise<Verdict[]> {
   }
   await server.stop();
   const what = 'p99 of the good clients, to its own';
-  return [atMost(what, medianOf(ratios), { must: LIMIT }, inHundredths)];
+  return [toVerdict(what, medianOf(ratios), { most: LIMIT }, inHundredths)];
 }
 
 /** Latencies of one good client, in milliseconds. Rejects when it sees an error. */
@@ -84,16 +85,12 @@ async function measureOne(endpoint: string, token: string): Promise<number[]> {
   for (const end = performance.now() + 1_000 * seconds; performance.now() < end; ) {
     asked += 1;
     const begun = performance.now();
-    const { statusCode, body } = await request(endpoint, {
-      method: 'POST',
-      dispatcher: connections,
-      headers: { ...requestHeaders([]), authorization: `Bearer ${token}` },
-      body: bodyFor(`good-${asked}`),
-    });
-    const text = await body.text();
+    const headers = { authorization: `Bearer ${token}` };
+    const options = { headers, dispatcher: connections };
+    const reply = await post(endpoint, bodyFor(`good-${asked}`), options);
     latencies.push(performance.now() - begun);
-    if (statusCode !== 200 || text.includes('"errors"')) {
-      throw new Error(`A good client was answered ${statusCode}: ${text}`);
+    if (!reply.isGood) {
+      throw new Error(`A good client was answered ${reply.status}: ${reply.text}`);
     }
     await sleep(1_000 / PER_SECOND);
   }

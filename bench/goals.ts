@@ -3,7 +3,7 @@ import { type Row, ratioBetween } from './results.ts';
 import type { Series } from './slices.ts';
 import type { Startup } from './startup.ts';
 import { inHundredths, spreadText } from './statistics.ts';
-import { atLeast, atMost, type Verdict } from './verdict.ts';
+import { toVerdict, type Verdict } from './verdict.ts';
 import { HOT_BATCHES, type Workload } from './workloads.ts';
 
 /** Ratios of processor time for a request, the other server's divided by the gateway's. */
@@ -36,13 +36,13 @@ export function toVerdicts(
     if (ratio === undefined) continue;
     const what = `${workload}: CPU time, ${label} to the gateway`;
     const measured = spreadText(ratio, inHundredths);
-    verdicts.push(atLeast(what, ratio.median, { must, goal }, inHundredths, measured));
+    verdicts.push(toVerdict(what, ratio.median, { least: must, goal }, inHundredths, measured));
   }
   const [ours, theirs] = [row('cold', 'gateway'), row('cold', 'mercurius')];
   if (ours && theirs) {
     const inMs = (ms: number) => `${ms.toFixed(1)} ms`;
     verdicts.push(
-      atMost("cold: p99; Mercurius' is the limit", ours.p99, { must: theirs.p99 }, inMs),
+      toVerdict("cold: p99; Mercurius' is the limit", ours.p99, { most: theirs.p99 }, inMs),
     );
   }
   const hot = row('hot', 'gateway');
@@ -52,14 +52,14 @@ export function toVerdicts(
     // A copy lives for a second: a slice begins with a call, and each whole second brings one more.
     const must = 1 + Math.round(hot.seconds);
     const what = 'hot: upstream calls for a batch in a slice, one a second';
-    verdicts.push(atMost(what, calls, { must }, inHundredths));
+    verdicts.push(toVerdict(what, calls, { most: must }, inHundredths));
   }
   const measured = rows.filter(({ name }) => name === 'gateway');
   if (measured.length > 0) {
     const tokenCalls = measured.map((one) => one.tokenCalls);
-    verdicts.push(atMost('calls for a token', Math.max(...tokenCalls), { must: 1 }, String));
+    verdicts.push(toVerdict('calls for a token', Math.max(...tokenCalls), { most: 1 }, String));
     const errors = measured.reduce((sum, one) => sum + one.errors, 0);
-    verdicts.push(atMost('errors', errors, { must: 0 }, String));
+    verdicts.push(toVerdict('errors', errors, { most: 0 }, String));
   }
   if (startup) {
     const { ratio, listeningMs, nodeMs, idleMemoryMiB } = startup;
@@ -67,14 +67,14 @@ export function toVerdicts(
     const inWhole = (ms: number) => ms.toFixed(0);
     const text = `${inTimes(ratio)}: ${spreadText(listeningMs, inWhole)} ms to ${spreadText(nodeMs, inWhole)} ms`;
     verdicts.push(
-      atMost('start: listening, to `node -e 0`', ratio, { must: 12, goal: 8 }, inTimes, text),
-      atMost('idle: resident', idleMemoryMiB, { must: 120 }, (size) => `${size.toFixed(0)} MiB`),
+      toVerdict('start: listening, to `node -e 0`', ratio, { most: 12, goal: 8 }, inTimes, text),
+      toVerdict('idle: resident', idleMemoryMiB, { most: 120 }, (size) => `${size.toFixed(0)} MiB`),
     );
   }
   if (growth) {
     const what = '20 batches in a query, to the slowest upstream call';
     const text = `${growth.worst.toFixed(2)} at worst, ${growth.median.toFixed(2)} in the middle`;
-    verdicts.push(atMost(what, growth.worst, { must: 1.3 }, inHundredths, text));
+    verdicts.push(toVerdict(what, growth.worst, { most: 1.3 }, inHundredths, text));
   }
   return verdicts;
 }

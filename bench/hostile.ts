@@ -2,15 +2,15 @@
  * Sends the gateway documents that are made to hurt, one at a time, and takes the processor
  * time of each: see README.md. Exits with 1 when the 99th percentile is above the limit, or an answer is a 5xx.
  */
-import { request } from 'undici';
+import { post } from './client.ts';
 import { ENV, judge, readOptions, say, toCount, toEnv } from './command-line.ts';
 import { hostileBodies } from './hostile-documents.ts';
 import { ask, type Server, startProbed } from './server.ts';
 import type { Stage } from './stage.ts';
 import { medianOf, percentileOf } from './statistics.ts';
 import { GATEWAY } from './subjects.ts';
-import { atMost, type Verdict } from './verdict.ts';
-import { bodyFor, requestHeaders } from './workloads.ts';
+import { toVerdict, type Verdict } from './verdict.ts';
+import { bodyFor } from './workloads.ts';
 
 const LIMIT_MS = 20;
 const MAX_BYTES = 64 * 1024;
@@ -56,19 +56,14 @@ async function measureAll(stage: Stage): Promise<Verdict[]> {
   say(`\n${all.length} documents: p50 ${inMs(p50)}, p99 ${inMs(p99)}, max ${inMs(max)} of CPU.`);
   for (const failure of failures) say(failure);
   return [
-    atMost('p99 of CPU time', p99, { must: LIMIT_MS }, inMs),
-    atMost('answers of 5xx', failures.length, { must: 0 }, String),
+    toVerdict('p99 of CPU time', p99, { most: LIMIT_MS }, inMs),
+    toVerdict('answers of 5xx', failures.length, { most: 0 }, String),
   ];
 }
 
 /** Processor time of the gateway for one request, in milliseconds, and what it answered. */
 async function measure(server: Server, body: string): Promise<{ ms: number; status: number }> {
   const before = await ask(server, 'cpu');
-  const { statusCode, body: answer } = await request(server.endpoint, {
-    method: 'POST',
-    headers: requestHeaders([]),
-    body,
-  });
-  await answer.dump();
-  return { ms: ((await ask(server, 'cpu')) - before) / 1_000, status: statusCode };
+  const { status } = await post(server.endpoint, body);
+  return { ms: ((await ask(server, 'cpu')) - before) / 1_000, status };
 }

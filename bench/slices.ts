@@ -1,4 +1,4 @@
-import { request } from 'undici';
+import { post } from './client.ts';
 import { say } from './command-line.ts';
 import { type CoresUsed, watchCores } from './core-watch.ts';
 import { LOADER, load } from './load.ts';
@@ -136,19 +136,8 @@ async function headersFor({ callers }: Subject, { tokens }: Stage, given: readon
 
 /** Rejects unless the server answers a query as it should, with a body that says so. */
 async function checkAnswer({ subject, server, headers }: Contestant): Promise<void> {
-  const { statusCode, body } = await request(server.endpoint, {
-    method: 'POST',
-    headers: requestHeaders(headers),
-    body: bodyFor(`check-${performance.now()}`),
-  });
-  const text = await body.text();
-  const answer: {
-    data?: { batchStatus?: { participantType?: string; data?: { status?: string } } };
-    errors?: unknown;
-  } = JSON.parse(text);
-  const status = answer.data?.batchStatus;
-  const right = status?.participantType === 'vehicles' && status.data?.status === 'IN_PROGRESS';
-  if (statusCode !== 200 || !right || answer.errors !== undefined) {
-    throw new Error(`${subject.name} answered ${statusCode}: ${text.slice(0, 500)}`);
-  }
+  const body = bodyFor(`check-${performance.now()}`);
+  const reply = await post(server.endpoint, body, { headers: requestHeaders(headers) });
+  if (reply.isGood && reply.text.includes('"participantType":"vehicles"')) return;
+  throw new Error(`${subject.name} answered ${reply.status}: ${reply.text.slice(0, 500)}`);
 }

@@ -9,7 +9,7 @@ import { cpuTimeOf, residentMemoryOf } from './machine.ts';
 import { ask, type Server, startProbed } from './server.ts';
 import type { Stage } from './stage.ts';
 import { GATEWAY } from './subjects.ts';
-import { atMost, type Verdict } from './verdict.ts';
+import { toVerdict, type Verdict } from './verdict.ts';
 
 const MIB = 1024 * 1024;
 /** The last heap may be so much larger than the first. */
@@ -49,8 +49,8 @@ async function soak(stage: Stage): Promise<Verdict[]> {
   const inMiB = (heap: number) => `${(heap / MIB).toFixed(1)} MiB`;
   const what = `heap at last; ${inMiB(first)} at first`;
   return [
-    atMost(what, samples.at(-1) ?? Number.NaN, { must: first * (1 + GROWTH) }, inMiB),
-    atMost('errors', cold.errors + hot.errors, { must: 0 }, String),
+    toVerdict(what, samples.at(-1) ?? Number.NaN, { most: first * (1 + GROWTH) }, inMiB),
+    toVerdict('errors', cold.errors + hot.errors, { most: 0 }, String),
   ];
 }
 

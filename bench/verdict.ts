@@ -14,32 +14,22 @@ interface Bound {
   met: boolean;
 }
 
-/** Limits of one figure. */
-interface Limits {
-  must: number;
-  goal?: number;
-}
+/** What a figure has to keep to: an upper limit, or a lower one; and what would be good. */
+type Limits = ({ most: number } | { least: number }) & { goal?: number };
 
-/** A figure that should be small. `measured` says it in other words than `format` would. */
-export function atMost(
+/** Judges a figure. `measured` says it in other words than `format` would. */
+export function toVerdict(
   what: string,
   figure: number,
-  { must, goal }: Limits,
+  limits: Limits,
   format: (figure: number) => string,
   measured = format(figure),
 ): Verdict {
-  const bound = (limit: number) => ({ limit: `at most ${format(limit)}`, met: figure <= limit });
-  return { what, measured, must: bound(must), ...(goal !== undefined && { goal: bound(goal) }) };
-}
-
-/** A figure that should be great; see {@link atMost}. */
-export function atLeast(
-  what: string,
-  figure: number,
-  { must, goal }: Limits,
-  format: (figure: number) => string,
-  measured = format(figure),
-): Verdict {
-  const bound = (limit: number) => ({ limit: `at least ${format(limit)}`, met: figure >= limit });
+  const [words, must] = 'most' in limits ? ['at most', limits.most] : ['at least', limits.least];
+  const bound = (limit: number) => ({
+    limit: `${words} ${format(limit)}`,
+    met: 'most' in limits ? figure <= limit : figure >= limit,
+  });
+  const { goal } = limits;
   return { what, measured, must: bound(must), ...(goal !== undefined && { goal: bound(goal) }) };
 }

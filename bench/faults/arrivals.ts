@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent, request } from 'undici';
-import { requestHeaders } from '../workloads.ts';
+import { Agent } from 'undici';
+import { type PostOptions, post } from '../client.ts';
 import { now } from './now.ts';
 
 /** One request, and how it ended. */
@@ -60,14 +60,13 @@ export function startArrivals(
   perSecond: number,
   { toBatch = toVehicles, headers = {}, maxUnderWay = MAX_UNDER_WAY }: ArrivalsOptions = {},
 ): Arrivals {
-  const connections = new Agent(CLIENT_TIMEOUTS);
-  const allHeaders = { ...requestHeaders([]), ...headers };
+  const dispatcher = new Agent(CLIENT_TIMEOUTS);
   const samples: Sample[] = [];
   const begunAt = now();
   let sent = 0;
 
   async function ask(at: number, batch: Batch): Promise<void> {
-    const error = await askOnce(connections, endpoint, allHeaders, batch).catch(() => 'no answer');
+    const error = await askOnce(endpoint, batch, { headers, dispatcher }).catch(() => 'no answer');
     samples.push({ batchId: batch.batchId, at, ms: now() - at, error });
   }
 
@@ -84,7 +83,7 @@ export function startArrivals(
     async stop() {
       clearInterval(timer);
       while (samples.length < sent) await sleep(5);
-      await connections.close();
+      await dispatcher.close();
       return samples;
     },
   };
@@ -95,21 +94,13 @@ function toVehicles(sequence: number): Batch {
 }
 
 async function askOnce(
-  connections: Agent,
   endpoint: string,
-  headers: Record<string, string>,
   { participantType, batchId }: Batch,
+  options: PostOptions,
 ): Promise<string | undefined> {
-  const { statusCode, body } = await request(endpoint, {
-    method: 'POST',
-    dispatcher: connections,
-    headers,
-    body: JSON.stringify({ query: QUERY, variables: { t: participantType, b: batchId } }),
-  });
-  const text = await body.text();
-  if (statusCode === 200 && text.includes('"IN_PROGRESS"') && !text.includes('"errors"')) {
-    return text.includes('"stale":true') ? 'stale' : undefined;
-  }
-  const [, code = `status ${statusCode}`] = /"code":"([A-Z_]+)"/.exec(text) ?? [];
+  const body = JSON.stringify({ query: QUERY, variables: { t: participantType, b: batchId } });
+  const { status, text, isGood } = await post(endpoint, body, options);
+  if (isGood) return text.includes('"stale":true') ? 'stale' : undefined;
+  const [, code = `status ${status}`] = /"code":"([A-Z_]+)"/.exec(text) ?? [];
   return code;
 }

@@ -7,7 +7,6 @@ import { GATEWAY } from '../subjects.ts';
 import type { Verdict } from '../verdict.ts';
 import type { Sample } from './arrivals.ts';
 import { type FaultyUpstream, startFaultyUpstream } from './faulty-upstream.ts';
-import { type LoggedCalls, parseLog } from './gateway-log.ts';
 
 /** What a scenario gave. */
 export interface Outcome {
@@ -15,8 +14,6 @@ export interface Outcome {
   figures: string[];
   verdicts: Verdict[];
 }
-
-export type Scenario = (stage: Stage) => Promise<Outcome>;
 
 /** The upstream works for so long before it fails: then there are connections, and compiled code. */
 export const WARMUP_MS = 2_000;
@@ -82,4 +79,29 @@ export function inMs(ms: number): string {
 /** The times between moments that are in order. */
 export function gapsOf(moments: readonly number[]): number[] {
   return moments.slice(1).map((at, index) => at - (moments[index] ?? at));
+}
+
+/** What the gateway's log tells of its circuit and its calls: moments in milliseconds since 1970. */
+interface LoggedCalls {
+  /** When the circuit opened; not again each time that it stayed open. */
+  opened: number[];
+  closed: number[];
+  /** When the requests began for which the upstream was called, once for each call, in order. */
+  calls: number[];
+}
+
+/** Reads a log of the level `info`, in JSON. */
+function parseLog(text: string): LoggedCalls {
+  const logged: LoggedCalls = { opened: [], closed: [], calls: [] };
+  for (const line of text.trimEnd().split('\n')) {
+    const entry: { time: string; msg: string; upstreamCalls?: number; durationMs?: number } =
+      JSON.parse(line);
+    const at = Date.parse(entry.time);
+    if (entry.msg.startsWith('circuit open')) logged.opened.push(at);
+    if (entry.msg.startsWith('circuit closed')) logged.closed.push(at);
+    const { upstreamCalls = 0, durationMs = 0 } = entry;
+    for (let call = 0; call < upstreamCalls; call += 1) logged.calls.push(at - durationMs);
+  }
+  logged.calls.sort((a, b) => a - b);
+  return logged;
 }

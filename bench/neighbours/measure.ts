@@ -9,7 +9,7 @@ import { startServer } from '../server.ts';
 import type { Stage } from '../stage.ts';
 import { inHundredths, spreadOf, spreadText } from '../statistics.ts';
 import { GATEWAY } from '../subjects.ts';
-import { atLeast, atMost, type Verdict } from '../verdict.ts';
+import { toVerdict, type Verdict } from '../verdict.ts';
 import { CALLERS_ENV, GOOD_ADDRESS } from './callers.ts';
 import { countsFrom, countsSince, describeCounts } from './counts.ts';
 import { STALLED, type Way } from './ways.ts';
@@ -142,17 +142,17 @@ function toVerdicts(name: string, rounds: readonly Round[]): Verdict[] {
   const fresh = spreadOf(rounds.map((round) => round.fresh));
   const ratio = spreadOf(rounds.map((round) => round.ratio));
   return [
-    atLeast(
+    toVerdict(
       `${name}: answers that are fresh`,
       fresh.median,
-      { must: LEAST_FRESH },
+      { least: LEAST_FRESH },
       inPercent,
       spreadText(fresh, inPercent),
     ),
-    atMost(
+    toVerdict(
       `${name}: p99, to its own`,
       ratio.median,
-      { must: MOST_OF_ITS_OWN },
+      { most: MOST_OF_ITS_OWN },
       inHundredths,
       spreadText(ratio, inHundredths),
     ),
