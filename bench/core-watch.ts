@@ -1,4 +1,5 @@
-import { coreTimes, coreUse, cpuTimeOf } from './machine.ts';
+import { readFileSync } from 'node:fs';
+import { cpuTimeOf, TICK_US } from './machine.ts';
 import { hasEnded, type Running } from './processes.ts';
 import type { Stage } from './stage.ts';
 
@@ -18,26 +19,42 @@ const LOAD_CORE_FULL = 0.95;
 /** Watches the cores from now on, on behalf of all servers that are up; the answer is for up to when it is called. */
 export function watchCores(stage: Stage, servers: readonly Running[]): () => CoresUsed {
   const [serverCore = 0, loadCore = serverCore] = [stage.serverCore, stage.loadCore];
-  const cpuTime = () => servers.reduce((sum, { pid }) => sum + cpuTimeOf(pid), 0);
-  const before = [coreTimes(serverCore), coreTimes(loadCore), cpuTime()] as const;
+  // Of a server that has ended nobody knows what it used.
+  const ticksOfServers = () =>
+    servers.some(hasEnded)
+      ? Number.POSITIVE_INFINITY
+      : servers.reduce((sum, { pid }) => sum + cpuTimeOf(pid), 0) / TICK_US;
+  const begun = { server: coreTimes(serverCore), load: coreTimes(loadCore), own: ticksOfServers() };
   return () => {
-    // Of a server that has ended nobody knows what it used.
-    const isKnown = stage.serverCore !== undefined && !servers.some(hasEnded);
-    const cpuUs = isKnown ? cpuTime() - before[2] : 0;
-    return {
-      disturbance: isKnown ? coreUse(before[0], coreTimes(serverCore), cpuUs).others : 0,
-      loadCoreBusy: coreUse(before[1], coreTimes(loadCore), 0).busy,
-    };
+    const [server, load, own] = [coreTimes(serverCore), coreTimes(loadCore), ticksOfServers()];
+    const others = server.taken - begun.server.taken - (own - begun.own);
+    const disturbance =
+      stage.serverCore === undefined ? 0 : others / (server.all - begun.server.all);
+    const idle = (load.idle - begun.load.idle) / (load.all - begun.load.all);
+    return { disturbance: Math.max(0, disturbance), loadCoreBusy: 1 - idle };
   };
+}
+
+/** What a core has done up to now, in ticks; `taken` is in processes, and stolen by other machines. */
+function coreTimes(core: number): { idle: number; taken: number; all: number } {
+  const [, text = ''] =
+    new RegExp(`^cpu${core} (.*)$`, 'm').exec(readFileSync('/proc/stat', 'utf8')) ?? [];
+  // Guest time, behind these, is part of user.
+  const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, softirq = 0, steal = 0] = text
+    .split(' ')
+    .map(Number);
+  const taken = user + nice + system + steal;
+  return { idle: idle + wait, taken, all: taken + idle + wait + irq + softirq };
 }
 
 /** Lines for people where there was too little of the machine; none where there was enough. */
 export function notesOf({ disturbance, loadCoreBusy }: CoresUsed, about = ''): string[] {
   const percent = (share: number) => `${Math.round(100 * share)} %`;
-  const others = `Note: ${about}others used ${percent(disturbance)} of the server's core.`;
-  const full = `Note: ${about}the core of the load was ${percent(loadCoreBusy)} busy.`;
-  return [
-    ...(disturbance > DISTURBED ? [others] : []),
-    ...(loadCoreBusy > LOAD_CORE_FULL ? [full] : []),
-  ];
+  const notes: string[] = [];
+  if (disturbance > DISTURBED)
+    notes.push(`others used ${percent(disturbance)} of the server's core`);
+  if (loadCoreBusy > LOAD_CORE_FULL) {
+    notes.push(`the core of the load was ${percent(loadCoreBusy)} busy`);
+  }
+  return notes.map((note) => `Note: ${about}${note}.`);
 }

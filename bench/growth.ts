@@ -5,7 +5,7 @@ import { post, queryForMany } from './client.ts';
 import { listenOnLoopback } from './loopback.ts';
 import { startServer } from './server.ts';
 import type { Stage } from './stage.ts';
-import { medianOf } from './statistics.ts';
+import { type Spread, spreadOf } from './statistics.ts';
 import type { Subject } from './subjects.ts';
 import { ENVELOPE, requestHeaders } from './workloads.ts';
 
@@ -16,10 +16,7 @@ const KEYS = 20;
 const MAX_DELAY_MS = 200;
 
 /** What a query for many batches takes, relative to the slowest of its upstream calls. */
-export interface Growth {
-  median: number;
-  worst: number;
-}
+export type Growth = Spread;
 
 /** Asks the gateway for 20 batches at a time, from an upstream that answers each after up to 200 ms. */
 export async function measureGrowth(
@@ -54,7 +51,7 @@ export async function measureGrowth(
       if (answers !== KEYS) throw new Error(`A query for ${KEYS} batches got ${text}`);
       if (query > WARMUP_QUERIES) ratios.push(took / (slowest.get(String(query)) ?? 0));
     }
-    return { median: medianOf(ratios), worst: Math.max(...ratios) };
+    return spreadOf(ratios);
   } finally {
     await connection.dispatcher.destroy();
     await server.stop();

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** The kernel counts processor time in hundredths of a second: USER_HZ on every Linux. */
-const TICK_US = 10_000;
+export const TICK_US = 10_000;
 
 /** Whether the kernel tells what each thread used in nanoseconds, too. */
 const HAS_NANOSECONDS = hasNanoseconds();
@@ -38,44 +38,6 @@ function hasNanoseconds(): boolean {
 export function residentMemoryOf(pid: number): number {
   const [, kibibytes] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
   return Number(kibibytes) / 1024;
-}
-
-/** What a core has done up to now, in ticks. */
-export interface CoreTimes {
-  idle: number;
-  /** In processes, and stolen by other machines; interrupts are not in it. */
-  taken: number;
-  all: number;
-}
-
-/** The counters of one core; two readings make shares with {@link coreUse}. */
-export function coreTimes(core: number): CoreTimes {
-  const line = readFileSync('/proc/stat', 'utf8')
-    .split('\n')
-    .find((text) => text.startsWith(`cpu${core} `));
-  // Guest time, behind these, is part of user.
-  const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, softirq = 0, steal = 0] = (
-    line ?? ''
-  )
-    .split(/\s+/)
-    .slice(1)
-    .map(Number);
-  const taken = user + nice + system + steal;
-  return { idle: idle + wait, taken, all: taken + idle + wait + irq + softirq };
-}
-
-/** How a core was used between two readings, in shares from 0 to 1. */
-export interface CoreUse {
-  busy: number;
-  /** By others than the process that used `cpuUs` microseconds of processor time in between. */
-  others: number;
-}
-
-/** Compares two readings; see {@link CoreUse}. */
-export function coreUse(before: CoreTimes, after: CoreTimes, cpuUs: number): CoreUse {
-  const all = Math.max(1, after.all - before.all);
-  const others = after.taken - before.taken - cpuUs / TICK_US;
-  return { busy: 1 - (after.idle - before.idle) / all, others: Math.max(0, others / all) };
 }
 
 /** The cores that this process may use, by number. */

@@ -18,22 +18,19 @@ export interface Outcome {
 /** The upstream works for so long before it fails: then there are connections, and compiled code. */
 export const WARMUP_MS = 2_000;
 
-export interface Equipment {
-  /** Settings of the gateway besides. */
-  env?: Record<string, string>;
-  tokenLifetimeSeconds?: number;
-}
-
-/** Runs a scenario with an upstream and a gateway of its own; notes when there was too little of the machine. */
+/**
+ * Runs a scenario with an upstream and a gateway of its own, which gets these settings besides; notes when there was
+ * too little of the machine.
+ */
 export async function withGateway(
   stage: Stage,
-  { env = {}, tokenLifetimeSeconds = 3_600 }: Equipment,
+  equipment: { env?: Record<string, string>; tokenLifetimeSeconds?: number },
   run: (upstream: FaultyUpstream, server: Server) => Promise<Outcome>,
 ): Promise<Outcome> {
-  const upstream = await startFaultyUpstream(tokenLifetimeSeconds);
+  const upstream = await startFaultyUpstream(equipment.tokenLifetimeSeconds ?? 3_600);
   const server = await startServer(GATEWAY, stage, {
     upstreamOrigin: upstream.origin,
-    env: { ...env, TOKEN_URL: upstream.tokenUrl },
+    env: { ...equipment.env, TOKEN_URL: upstream.tokenUrl },
   });
   try {
     const coresUsed = watchCores(stage, [server]);
@@ -45,12 +42,6 @@ export async function withGateway(
     server.emptyLog();
     await upstream.stop();
   }
-}
-
-/** What the gateway has logged up to now, which takes a moment to be written. */
-export async function logOf(server: Server): Promise<LoggedCalls> {
-  await sleep(1_000);
-  return parseLog(server.readLog());
 }
 
 /** How many ended how. */
@@ -68,8 +59,10 @@ export function latenciesOf(samples: readonly Sample[]): string {
 }
 
 export function p99Of(samples: readonly Sample[]): number {
-  const ms = samples.map((sample) => sample.ms);
-  return percentileOf(ms, 99);
+  return percentileOf(
+    samples.map(({ ms }) => ms),
+    99,
+  );
 }
 
 export function inMs(ms: number): string {
@@ -85,20 +78,19 @@ export function gapsOf(moments: readonly number[]): number[] {
 interface LoggedCalls {
   /** When the circuit opened; not again each time that it stayed open. */
   opened: number[];
-  closed: number[];
   /** When the requests began for which the upstream was called, once for each call, in order. */
   calls: number[];
 }
 
-/** Reads a log of the level `info`, in JSON. */
-function parseLog(text: string): LoggedCalls {
-  const logged: LoggedCalls = { opened: [], closed: [], calls: [] };
-  for (const line of text.trimEnd().split('\n')) {
+/** What the gateway has logged up to now, at the level `info`, which takes a moment to be written. */
+export async function logOf(server: Server): Promise<LoggedCalls> {
+  await sleep(1_000);
+  const logged: LoggedCalls = { opened: [], calls: [] };
+  for (const line of server.readLog().trimEnd().split('\n')) {
     const entry: { time: string; msg: string; upstreamCalls?: number; durationMs?: number } =
       JSON.parse(line);
     const at = Date.parse(entry.time);
     if (entry.msg.startsWith('circuit open')) logged.opened.push(at);
-    if (entry.msg.startsWith('circuit closed')) logged.closed.push(at);
     const { upstreamCalls = 0, durationMs = 0 } = entry;
     for (let call = 0; call < upstreamCalls; call += 1) logged.calls.push(at - durationMs);
   }

@@ -115,6 +115,7 @@ async function outage(stage: Stage, fault: 'refused' | { share: 1 }): Promise<Ou
       afterwards.filter((one) => one.failed === failed).map(({ afterMs }) => afterMs);
     const firstSuccess = Math.min(...timesOf(false));
     const lastFailure = Math.max(0, ...timesOf(true));
+    const lastly = Math.max(firstSuccess, lastFailure);
     const during = samples.filter(({ at }) => at >= from && at < to);
     const name = fault === 'refused' ? 'connections refused' : '503';
     return {
@@ -128,15 +129,10 @@ async function outage(stage: Stage, fault: 'refused' | { share: 1 }): Promise<Ou
         `after its return: first success ${inMs(firstSuccess)}, last failure ${inMs(lastFailure)}`,
       ],
       verdicts: [
+        toVerdict(`${name}: calls in a second while it is open`, most, { most: 1 }, String),
         toVerdict(
-          `${name}: calls in a second while the circuit is open`,
-          most,
-          { most: 1 },
-          String,
-        ),
-        toVerdict(
-          `${name}: from the return to the first success, and to the last failure`,
-          Math.max(firstSuccess, lastFailure),
+          `${name}: return to first success, and last failure`,
+          lastly,
           { most: RETURN_LIMIT_MS },
           inMs,
         ),
@@ -170,22 +166,16 @@ async function retries(stage: Stage): Promise<Outcome> {
 
     const calls = upstream.calls.length;
     const ratio = calls / samples.length;
+    const inDigits = (figure: number) => figure.toFixed(4);
     const succeeded = samples.filter(({ error }) => error === undefined).length / samples.length;
     return {
       figures: [
         `a fifth of the calls fails, ${RETRIES_RATE} requests/s: ${countsOf(samples)}; ${latenciesOf(samples)}`,
-        `${calls} calls for ${samples.length} requests: ${ratio.toFixed(4)} for one; ${(100 * succeeded).toFixed(1)} % of the requests succeeded`,
+        `${calls} calls for ${samples.length} requests: ${inDigits(ratio)} for one; ${(100 * succeeded).toFixed(1)} % of the requests succeeded`,
       ],
       verdicts: [
-        toVerdict('a fifth fails: calls for a request', ratio, { most: 1.1 }, (calls) =>
-          calls.toFixed(4),
-        ),
-        toVerdict(
-          'a fifth fails: times that the circuit opened',
-          opened.length,
-          { most: 0 },
-          String,
-        ),
+        toVerdict('a fifth fails: calls for a request', ratio, { most: 1.1 }, inDigits),
+        toVerdict('a fifth fails: the circuit opened', opened.length, { most: 0 }, String),
       ],
     };
   });
@@ -225,12 +215,7 @@ async function tokens(stage: Stage): Promise<Outcome> {
       ],
       verdicts: [
         toVerdict('tokens of 5 s: errors in 100,000 requests', errors, { most: 0 }, String),
-        toVerdict(
-          'tokens of 5 s: calls for one, which serves for 4.5 s or longer',
-          tokenCalls.length,
-          { most: most },
-          String,
-        ),
+        toVerdict('tokens of 5 s: calls, one in 4.5 s', tokenCalls.length, { most }, String),
       ],
     };
   });

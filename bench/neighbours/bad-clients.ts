@@ -9,9 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { post, queryForMany } from '../client.ts';
 import { type Batch, CLIENT_TIMEOUTS, startArrivals } from '../faults/arrivals.ts';
-import { BAD_ADDRESS, BAD_NICENESS } from './callers.ts';
 import { type Counts, countEach } from './counts.ts';
-import { BAD_PER_SECOND, BATCHES, WAYS } from './ways.ts';
+import { BAD_ADDRESS, BAD_NICENESS, BAD_PER_SECOND, BATCHES, WAYS } from './ways.ts';
 
 const [, , name = '', endpoint = ''] = process.argv;
 

@@ -7,12 +7,12 @@ import { countsOf, latenciesOf, p99Of } from '../faults/scenario.ts';
 import { hasEnded, type Running, start } from '../processes.ts';
 import { startServer } from '../server.ts';
 import type { Stage } from '../stage.ts';
-import { inHundredths, spreadOf, spreadText } from '../statistics.ts';
+import { spreadOf } from '../statistics.ts';
 import { GATEWAY } from '../subjects.ts';
 import { toVerdict, type Verdict } from '../verdict.ts';
-import { CALLERS_ENV, GOOD_ADDRESS } from './callers.ts';
 import { countsFrom, countsSince, describeCounts } from './counts.ts';
-import { STALLED, type Way } from './ways.ts';
+import type { Way } from './ways.ts';
+import { CALLERS_ENV, GOOD_ADDRESS } from './ways.ts';
 
 /** Requests in a second of the good load: a small part of what the gateway can. */
 const GOOD_PER_SECOND = 50;
@@ -29,12 +29,6 @@ const MOST_OF_ITS_OWN = 2;
 /** Where its own p99 is below, this stands for it: what is less is the noise of the machine. */
 const P99_FLOOR_MS = 10;
 
-export interface MeasureOptions {
-  rounds: number;
-  /** How long the good load is measured, alone and beside the bad one, in each round. */
-  seconds: number;
-}
-
 /** What the good load got beside the bad one, in one round. */
 interface Round {
   /** The share of its answers that were fresh statuses, 0 to 1. */
@@ -43,12 +37,15 @@ interface Round {
   ratio: number;
 }
 
-/** Measures a healthy participant type beside a neighbour that fails, with a gateway and an upstream of its own. */
+/**
+ * Measures a healthy participant type beside a neighbour that fails, with a gateway and an upstream of its own; in each
+ * round alone and beside it, for so many seconds each.
+ */
 export async function measureWay(
   stage: Stage,
   name: string,
   way: Way,
-  { rounds, seconds }: MeasureOptions,
+  { rounds, seconds }: { rounds: number; seconds: number },
 ): Promise<Verdict[]> {
   const upstream = startProgram('upstream-server.ts', [name], stage);
   const { port } = await countsFrom(upstream.child);
@@ -98,10 +95,8 @@ function startProgram(file: string, args: readonly string[], stage: Stage): Runn
 }
 
 function startNeighbour(name: string, { load }: Way, endpoint: string, stage: Stage): Running {
-  if (load.kind !== 'stalled') return startProgram('bad-clients.ts', [name, endpoint], stage);
-  const { clients, requests, spreadMs } = STALLED;
-  const args = [new URL(endpoint).port, clients, requests, spreadMs].map(String);
-  return startProgram('stalled-clients.ts', args, stage);
+  const program = load.kind === 'stalled' ? 'stalled-clients.ts' : 'bad-clients.ts';
+  return startProgram(program, [name, endpoint], stage);
 }
 
 /** The good load for so long: each request is for another batch of vehicles, whose id begins with `id`. */
@@ -142,20 +137,8 @@ function toVerdicts(name: string, rounds: readonly Round[]): Verdict[] {
   const fresh = spreadOf(rounds.map((round) => round.fresh));
   const ratio = spreadOf(rounds.map((round) => round.ratio));
   return [
-    toVerdict(
-      `${name}: answers that are fresh`,
-      fresh.median,
-      { least: LEAST_FRESH },
-      inPercent,
-      spreadText(fresh, inPercent),
-    ),
-    toVerdict(
-      `${name}: p99, to its own`,
-      ratio.median,
-      { most: MOST_OF_ITS_OWN },
-      inHundredths,
-      spreadText(ratio, inHundredths),
-    ),
+    toVerdict(`${name}: answers that are fresh`, fresh, { least: LEAST_FRESH }, inPercent),
+    toVerdict(`${name}: p99, to its own`, ratio, { most: MOST_OF_ITS_OWN }),
   ];
 }
 
