@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { post, queryForMany } from './client.ts';
-import { listenOnLoopback } from './loopback.ts';
+import { listenOnLoopback, sendJson } from './loopback.ts';
 import { startServer } from './server.ts';
 import type { Stage } from './stage.ts';
 import { type Spread, spreadOf } from './statistics.ts';
@@ -29,8 +29,7 @@ export async function measureGrowth(
     const arrived = performance.now();
     const [, query = ''] = /batchId=(\d+)/.exec(request.url ?? '') ?? [];
     sleep(Math.random() * MAX_DELAY_MS).then(() => {
-      response.setHeader('content-type', 'application/json');
-      response.end(ENVELOPE);
+      sendJson(response, ENVELOPE);
       slowest.set(query, Math.max(slowest.get(query) ?? 0, performance.now() - arrived));
     });
   });

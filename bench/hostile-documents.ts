@@ -1,8 +1,5 @@
 /** A body that somebody sends who means harm, or whose tooling has run wild. */
-export interface HostileBody {
-  name: string;
-  body: string;
-}
+export type Body = readonly [name: string, body: string];
 
 /** The longest body that the gateway reads, by its default. */
 const MAX_BYTES = 64 * 1024;
@@ -12,6 +9,9 @@ const MAX_TOKENS = 1_000;
 const STATUS = '{batchStatus(participantType: "vehicles"){';
 const ONE_STATUS = 'batchStatus(participantType:"';
 const ENTITIES = 'query ($them: [_Any!]!) { _entities(representations: $them) { __typename } }';
+const DEEP_OBJECT = JSON.parse(`${'{"a":'.repeat(6_000)}1${'}'.repeat(6_000)}`);
+const DEEP_LIST = JSON.parse(`${'['.repeat(30_000)}${']'.repeat(30_000)}`);
+const OF_BATCH = 'query($b:ID){batchStatus(participantType:"vehicles",batchId:$b){id}}';
 const OF_TYPE = 'query($t:String!){batchStatus(participantType:$t){id}}';
 
 /**
@@ -82,7 +82,7 @@ const DOCUMENTS: readonly (readonly [
 ];
 
 /** Whole bodies. */
-const BODIES: readonly (readonly [name: string, body: string])[] = [
+const BODIES: readonly Body[] = [
   [
     'introspection, deep',
     document(`{__schema{types{fields{type{${'ofType{'.repeat(14)}name${'}'.repeat(18)}`),
@@ -100,18 +100,12 @@ const BODIES: readonly (readonly [name: string, body: string])[] = [
     references((index) => ({ __typename: 'BatchStatus', id: `vehicles/${index}` })),
   ],
   ['faulty references', references(() => ({}))],
-  [
-    'references that are objects in each other',
-    document(ENTITIES, { them: [JSON.parse(`${'{"a":'.repeat(6_000)}1${'}'.repeat(6_000)}`)] }),
-  ],
+  ['references that are objects in each other', document(ENTITIES, { them: [DEEP_OBJECT] })],
   [
     'a wide variable',
     document(OF_TYPE, { t: Array.from({ length: 12_000 }, (_, index) => index) }),
   ],
-  [
-    'a deep variable',
-    document(OF_TYPE, { t: JSON.parse(`${'['.repeat(30_000)}${']'.repeat(30_000)}`) }),
-  ],
+  ['a deep variable', document(OF_TYPE, { t: DEEP_LIST })],
   [
     'variables that nobody asked for',
     document(
@@ -119,12 +113,7 @@ const BODIES: readonly (readonly [name: string, body: string])[] = [
       Object.fromEntries(Array.from({ length: 4_500 }, (_, index) => [`v${index}`, index])),
     ),
   ],
-  [
-    'a batch id of 60 KB',
-    document('query($b:ID){batchStatus(participantType:"vehicles",batchId:$b){id}}', {
-      b: 'x'.repeat(60_000),
-    }),
-  ],
+  ['a batch id of 60 KB', document(OF_BATCH, { b: 'x'.repeat(60_000) })],
   ['JSON nested to the end', '['.repeat(MAX_BYTES)],
   ['JSON with one member many times', `{${'"query":"{__typename}",'.repeat(2_800)}"x":1}`],
   ['JSON of escapes', `{"query":"${'\\u007b'.repeat(10_000)}"}`],
@@ -137,10 +126,10 @@ const BODIES: readonly (readonly [name: string, body: string])[] = [
 ];
 
 /** Families of documents, each as long as it may be, or as large as a limit lets it be. */
-export function hostileBodies(): HostileBody[] {
+export function hostileBodies(): Body[] {
   return [
-    ...DOCUMENTS.map(([name, ...parts]) => ({ name, body: document(filled(...parts)) })),
-    ...BODIES.map(([name, body]) => ({ name, body })),
+    ...DOCUMENTS.map(([name, ...parts]): Body => [name, document(filled(...parts))]),
+    ...BODIES,
   ];
 }
 

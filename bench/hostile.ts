@@ -5,7 +5,7 @@
 import { post } from './client.ts';
 import { ENV, judge, readOptions, say, toCount, toEnv } from './command-line.ts';
 import { hostileBodies } from './hostile-documents.ts';
-import { ask, type Server, startProbed } from './server.ts';
+import { ask, type Server, startServer } from './server.ts';
 import type { Stage } from './stage.ts';
 import { medianOf, percentileOf } from './statistics.ts';
 import { GATEWAY } from './subjects.ts';
@@ -26,14 +26,14 @@ const { rounds, env } = readOptions(
 await judge({ INTROSPECTION: 'on', ...env }, measureAll);
 
 async function measureAll(stage: Stage): Promise<Verdict[]> {
-  const server = await startProbed(GATEWAY, stage);
+  const server = await startServer(GATEWAY, stage, { isProbed: true });
   // Ordinary requests first: a gateway that has run for a while.
   for (let index = 0; index < 2_000; index += 1) await measure(server, bodyFor(`warm-${index}`));
 
   const all: number[] = [];
   const failures: string[] = [];
   say('| document | bytes | status | CPU ms, median | max |\n|---|---|---|---|---|');
-  for (const { name, body } of hostileBodies()) {
+  for (const [name, body] of hostileBodies()) {
     if (Buffer.byteLength(body) > MAX_BYTES) throw new Error(`${name} is longer than 64 KiB.`);
     const times: number[] = [];
     const statuses = new Set<number>();

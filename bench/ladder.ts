@@ -5,7 +5,7 @@ import { type Row, toRows } from './results.ts';
 import { measureInSlices, type Series } from './slices.ts';
 import { setStage } from './stage.ts';
 import { asBefore, BARE_PROXY, ladderAt, ROOT } from './subjects.ts';
-import { type Column, CPU_COLUMN, RATIO_COLUMN, REQUESTS_COLUMN, toMarkdown } from './table.ts';
+import { COLUMNS, toMarkdown } from './table.ts';
 import { describeSetup } from './versions.ts';
 import { toNotes, writeLadder } from './write-report.ts';
 
@@ -33,12 +33,7 @@ const ofLong = (show: (row: Row) => string | undefined) => (row: Row) => {
   const long = afterwards.find(({ name }) => name === row.name);
   return (long && show(long)) ?? '';
 };
-const columns: Column<Row>[] = [
-  ['step', ({ label }) => label],
-  RATIO_COLUMN,
-  CPU_COLUMN,
-  REQUESTS_COLUMN,
-];
+const columns = COLUMNS.slice(0, 4);
 if (retention > 0) {
   columns.push(
     [`ratio, ${retention} s alone`, ofLong(({ ratio }) => ratio?.median.toFixed(2))],

@@ -50,7 +50,7 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
       ? [
           process.execPath,
           fileURLToPath(new URL('load-autocannon.ts', import.meta.url)),
-          JSON.stringify({ endpoint, workload, seconds, nonce, headers, rate }),
+          JSON.stringify({ ...options, nonce }),
         ]
       : [
           wrk,
@@ -60,6 +60,5 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
           ...Object.entries(requestHeaders(headers)).map(([name, value]) => `${name}: ${value}`),
         ];
   const output = await run(command, core);
-  const result: LoadResult = JSON.parse(output.trim().split('\n').at(-1) ?? '');
-  return result;
+  return JSON.parse(output.trim().split('\n').at(-1) ?? '');
 }

@@ -23,9 +23,8 @@ export interface Server extends Running {
 export interface ServerOptions {
   /** In place of the stage's upstream. */
   upstreamOrigin?: string;
-  /** Arguments for node, ahead of the program. */
-  nodeArguments?: readonly string[];
-  ipc?: boolean;
+  /** Whether probe.ts is in it, for {@link ask}. */
+  isProbed?: boolean;
   /** Settings of the gateway besides. */
   env?: Readonly<Record<string, string>>;
 }
@@ -39,36 +38,40 @@ let servers = 0;
 export async function startServer(
   subject: Subject,
   stage: Stage,
-  {
-    upstreamOrigin = stage.upstream.origin,
-    nodeArguments = [],
-    ipc = false,
-    env = {},
-  }: ServerOptions = {},
+  { upstreamOrigin = stage.upstream.origin, isProbed = false, env = {} }: ServerOptions = {},
 ): Promise<Server> {
   servers += 1;
   const name = `server-${servers}`;
   const output = join(stage.folder, `${name}.log`);
   const port = await freePort();
-  const settings = {
-    ...gatewaySettings(port, upstreamOrigin, stage.tokens.urlFor(name)),
+  // The peers want UPSTREAM, and leave the gateway's alone.
+  const settings: Record<string, string> = {
+    PATH: process.env['PATH'] ?? '',
+    NODE_ENV: 'production',
+    UPSTREAM: upstreamOrigin,
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    PARTICIPANT_SERVICE_URL: upstreamOrigin,
+    PARTICIPANT_SERVICE_TENANT_ID: 'bench',
+    TOKEN_GRANT: 'oauth2',
+    TOKEN_URL: stage.tokens.urlFor(name),
+    TOKEN_CLIENT_ID: 'bench',
+    TOKEN_CLIENT_SECRET: 'bench',
+    LOG_LEVEL: 'info',
+    LOG_FORMAT: 'json',
     ...stage.gatewayEnv,
     ...subject.env,
     ...(subject.callers ? stage.tokens.callerEnv : {}),
     ...env,
   };
+  const probe = ['--expose-gc', '--import', new URL('probe.ts', import.meta.url).href];
   const startedAt = Date.now();
-  const running = start([process.execPath, ...nodeArguments, ...subject.program], {
+  const running = start([process.execPath, ...(isProbed ? probe : []), ...subject.program], {
     core: stage.serverCore,
     cwd: stage.folder,
     output,
-    ipc,
-    env: {
-      PATH: process.env['PATH'] ?? '',
-      NODE_ENV: 'production',
-      UPSTREAM: upstreamOrigin,
-      ...settings,
-    },
+    ipc: isProbed,
+    env: settings,
   });
   const readLog = () => readFileSync(output, 'utf8');
   // With fewer log entries than usual the gateway does not say that it listens.
@@ -93,15 +96,6 @@ export async function startServer(
   };
 }
 
-/** Starts a subject with probe.ts in it. */
-export function startProbed(subject: Subject, stage: Stage): Promise<Server> {
-  const probe = new URL('probe.ts', import.meta.url).href;
-  return startServer(subject, stage, {
-    nodeArguments: ['--expose-gc', '--import', probe],
-    ipc: true,
-  });
-}
-
 /**
  * Asks a server that was started with the probe for its processor time, in microseconds, or for the heap that is
  * left after collections, in bytes. What others can see of the first may be behind, or counted by 10 ms.
@@ -121,24 +115,4 @@ async function answers(url: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** The peers leave these alone. */
-function gatewaySettings(
-  port: number,
-  upstreamOrigin: string,
-  tokenUrl: string,
-): Record<string, string> {
-  return {
-    HOST: '127.0.0.1',
-    PORT: String(port),
-    PARTICIPANT_SERVICE_URL: upstreamOrigin,
-    PARTICIPANT_SERVICE_TENANT_ID: 'bench',
-    TOKEN_GRANT: 'oauth2',
-    TOKEN_URL: tokenUrl,
-    TOKEN_CLIENT_ID: 'bench',
-    TOKEN_CLIENT_SECRET: 'bench',
-    LOG_LEVEL: 'info',
-    LOG_FORMAT: 'json',
-  };
 }

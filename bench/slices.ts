@@ -1,7 +1,7 @@
 import { post } from './client.ts';
 import { say } from './command-line.ts';
 import { type CoresUsed, watchCores } from './core-watch.ts';
-import { LOADER, load } from './load.ts';
+import { LOADER, type LoadResult, load } from './load.ts';
 import { cpuTimeOf, residentMemoryOf } from './machine.ts';
 import { type Server, startServer } from './server.ts';
 import type { Stage } from './stage.ts';
@@ -47,6 +47,8 @@ export interface SliceOptions {
 interface Contestant extends Series {
   server: Server;
   headers: readonly string[];
+  /** Loads it for so long. */
+  load(seconds: number): Promise<LoadResult>;
 }
 
 /**
@@ -64,15 +66,28 @@ export async function measureInSlices(
   const { rounds, seconds, warmupSeconds } = options;
   try {
     for (const subject of subjects) {
-      const headers = await headersFor(subject, stage, options.headers);
+      const { callers, name } = subject;
+      const token =
+        callers && `authorization: Bearer ${await stage.tokens.issueToken(CALLER_CLAIMS)}`;
+      const headers = token === undefined ? options.headers : [...options.headers, token];
       const server = await startServer(subject, stage);
-      const contestant = { subject, workload, rounds: [], server, headers };
+      const target = { endpoint: server.endpoint, workload, core: stage.loadCore, headers };
+      const loadOne = (lasting: number) =>
+        load({ ...target, seconds: lasting }).catch((cause: unknown) => {
+          throw new Error(`${name}, ${workload} (${LOADER})`, { cause });
+        });
+      const contestant = { subject, workload, rounds: [], server, headers, load: loadOne };
       contestants.push(contestant);
       await checkAnswer(contestant);
-      if (warmupSeconds > 0) await loadOne(contestant, stage, warmupSeconds);
+      if (warmupSeconds > 0) await loadOne(warmupSeconds);
     }
+    const watch = () =>
+      watchCores(
+        stage,
+        contestants.map(({ server }) => server),
+      );
     for (let round = 1; round <= rounds; round += 1) {
-      for (const one of contestants) one.rounds.push(await slice(one, contestants, stage, seconds));
+      for (const one of contestants) one.rounds.push(await slice(one, watch, stage, seconds));
       const figures = contestants.map(
         ({ subject, rounds: done }) => `${subject.name} ${done.at(-1)?.cpuUs.toFixed(0)}`,
       );
@@ -87,51 +102,26 @@ export async function measureInSlices(
 
 /** Loads one server, while the others are idle. */
 async function slice(
-  contestant: Contestant,
-  all: readonly Contestant[],
-  stage: Stage,
-  seconds: number,
+  { server, load: loadOne }: Contestant,
+  watch: () => () => CoresUsed,
+  { upstream }: Stage,
+  lasting: number,
 ): Promise<Figures> {
-  const { server } = contestant;
-  const calls = await stage.upstream.calls();
-  const coresUsed = watchCores(
-    stage,
-    all.map((one) => one.server),
-  );
-  const cpuTime = cpuTimeOf(server.pid);
-  const result = await loadOne(contestant, stage, seconds);
-  const cpuUs = cpuTimeOf(server.pid) - cpuTime;
-  const cores = coresUsed();
-  const upstreamCalls = (await stage.upstream.calls()) - calls;
+  const calls = await upstream.calls();
+  const [coresUsed, cpuTime] = [watch(), cpuTimeOf(server.pid)];
+  const { requests, seconds, p50, p99, errors } = await loadOne(lasting);
+  const [cpuUs, cores] = [cpuTimeOf(server.pid) - cpuTime, coresUsed()];
+  const upstreamCalls = (await upstream.calls()) - calls;
   server.emptyLog();
   return {
     ...cores,
-    seconds: result.seconds,
-    requestsPerSecond: result.requests / result.seconds,
-    p50: result.p50,
-    p99: result.p99,
-    cpuUs: cpuUs / result.requests,
+    ...{ seconds, p50, p99, errors },
+    requestsPerSecond: requests / seconds,
+    cpuUs: cpuUs / requests,
     memoryMiB: residentMemoryOf(server.pid),
-    upstreamCallsPerRequest: upstreamCalls / result.requests,
+    upstreamCallsPerRequest: upstreamCalls / requests,
     tokenCalls: server.tokenCalls(),
-    errors: result.errors,
   };
-}
-
-async function loadOne(
-  { subject, workload, server, headers }: Contestant,
-  stage: Stage,
-  seconds: number,
-) {
-  const { endpoint } = server;
-  return load({ endpoint, workload, core: stage.loadCore, headers, seconds }).catch((error) => {
-    throw new Error(`${subject.name}, ${workload} (${LOADER})`, { cause: error });
-  });
-}
-
-async function headersFor({ callers }: Subject, { tokens }: Stage, given: readonly string[]) {
-  if (!callers) return given;
-  return [...given, `authorization: Bearer ${await tokens.issueToken(CALLER_CLAIMS)}`];
 }
 
 /** Rejects unless the server answers a query as it should, with a body that says so. */

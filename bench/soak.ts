@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ENV, HEADER, judge, readOptions, say, toEnv } from './command-line.ts';
 import { type LoadResult, load } from './load.ts';
 import { cpuTimeOf, residentMemoryOf } from './machine.ts';
-import { ask, type Server, startProbed } from './server.ts';
+import { ask, type Server, startServer } from './server.ts';
 import type { Stage } from './stage.ts';
 import { GATEWAY } from './subjects.ts';
 import { toVerdict, type Verdict } from './verdict.ts';
@@ -28,7 +28,7 @@ const intervalSeconds = Math.min(30, seconds / 10);
 await judge(env, soak);
 
 async function soak(stage: Stage): Promise<Verdict[]> {
-  const server = await startProbed(GATEWAY, stage);
+  const server = await startServer(GATEWAY, stage, { isProbed: true });
   const target = { endpoint: server.endpoint, core: stage.loadCore, headers };
   // The first run warms up, the second is counted.
   await load({ ...target, workload: 'cold', seconds: CALIBRATION_SECONDS });

@@ -5,30 +5,17 @@ import type { Verdict } from './verdict.ts';
 /** What is above a column, and in its cells. */
 export type Column<T> = readonly [header: string, cell: (row: T) => string];
 
-/** What is told of every server first. */
-export const RATIO_COLUMN: Column<Row> = [
-  'ratio of CPU time (spread)',
-  ({ ratio }) => (ratio === undefined ? '' : spreadText(ratio, inHundredths)),
-];
-export const CPU_COLUMN: Column<Row> = ['CPU µs/request', ({ cpuUs }) => cpuUs.toFixed(0)];
-export const REQUESTS_COLUMN: Column<Row> = [
-  'requests/s (spread)',
-  ({ requestsPerSecond }) => spreadText(requestsPerSecond, inWhole),
-];
-
-const COLUMNS: readonly Column<Row>[] = [
+/** Those of servers; the first four are enough for a short table. */
+export const COLUMNS: readonly Column<Row>[] = [
   ['server', ({ label }) => label],
-  RATIO_COLUMN,
-  CPU_COLUMN,
-  REQUESTS_COLUMN,
+  ['ratio of CPU time (spread)', ({ ratio }) => (ratio ? spreadText(ratio, inHundredths) : '')],
+  ['CPU µs/request', ({ cpuUs }) => cpuUs.toFixed(0)],
+  ['requests/s (spread)', ({ requestsPerSecond }) => spreadText(requestsPerSecond, inWhole)],
   ['ratio of requests/s', ({ requestsRatio }) => requestsRatio?.median.toFixed(2) ?? ''],
   ['p50 ms', ({ p50 }) => p50.toFixed(1)],
   ['p99 ms', ({ p99 }) => p99.toFixed(1)],
   ['RSS MiB', ({ memoryMiB }) => memoryMiB.toFixed(0)],
-  [
-    'upstream calls/request',
-    ({ upstreamCallsPerRequest: calls }) => calls.toFixed(calls < 0.1 ? 4 : 2),
-  ],
+  ['upstream calls/request', ({ upstreamCallsPerRequest: calls }) => calls.toPrecision(3)],
   ['errors', ({ errors }) => String(errors)],
 ];
 

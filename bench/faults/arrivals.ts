@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { type PostOptions, post } from '../client.ts';
+import { countEach, describeCounts } from '../neighbours/counts.ts';
+import { medianOf, percentileOf } from '../statistics.ts';
 import { now } from './now.ts';
 
 /** One request, and how it ended. */
@@ -17,29 +19,16 @@ export interface Sample {
   error: string | undefined;
 }
 
-/** A load that goes on until it is stopped. */
-export interface Arrivals {
-  /** Requests up to now. */
-  sent(): number;
-  /** Resolves, when all are answered, to all of them, in the order of their answers. */
-  stop(): Promise<Sample[]>;
-}
-
 /** A batch to ask for. */
 export interface Batch {
   participantType: string;
   batchId: string;
 }
 
-export interface ArrivalsOptions {
+export interface ArrivalsOptions extends Pick<PostOptions, 'headers'> {
   /** The batch of the n-th request, counted from 0; another batch of vehicles each time by default. */
   toBatch?: (sequence: number) => Batch;
-  /** Headers besides those of a GraphQL request. */
-  headers?: Readonly<Record<string, string>>;
-  /**
-   * Requests under way at a time. Where the machine is too slow for the load, the others wait here, and that
-   * counts as theirs.
-   */
+  /** Requests under way at a time: for what the machine is too slow, waits here, and that counts as its time. */
   maxUnderWay?: number;
 }
 
@@ -53,13 +42,13 @@ const QUERY =
 
 /**
  * Sends so many requests in a second, however long the answers take (an open loop). A request counts from
- * when it was due, so that one that had to wait here does not look fast.
+ * when it was due, so that one that had to wait here does not look fast. It goes on until it is stopped.
  */
 export function startArrivals(
   endpoint: string,
   perSecond: number,
   { toBatch = toVehicles, headers = {}, maxUnderWay = MAX_UNDER_WAY }: ArrivalsOptions = {},
-): Arrivals {
+) {
   const dispatcher = new Agent(CLIENT_TIMEOUTS);
   const samples: Sample[] = [];
   const begunAt = now();
@@ -79,8 +68,10 @@ export function startArrivals(
   }, 1);
 
   return {
+    /** Requests up to now. */
     sent: () => sent,
-    async stop() {
+    /** Resolves, when all are answered, to all of them, in the order of their answers. */
+    async stop(): Promise<Sample[]> {
       clearInterval(timer);
       while (samples.length < sent) await sleep(5);
       await dispatcher.close();
@@ -103,4 +94,27 @@ async function askOnce(
   if (isGood) return text.includes('"stale":true') ? 'stale' : undefined;
   const [, code = `status ${status}`] = /"code":"([A-Z_]+)"/.exec(text) ?? [];
   return code;
+}
+
+/** How many ended how. */
+export function countsOf(samples: readonly Sample[]): string {
+  return describeCounts(countEach(samples.map(({ error }) => error ?? 'succeeded')));
+}
+
+/** How long they took. */
+export function latenciesOf(samples: readonly Sample[]): string {
+  const ms = samples.map((sample) => sample.ms);
+  const [p50, p99, max] = [medianOf(ms), percentileOf(ms, 99), percentileOf(ms, 100)].map(inMs);
+  return `p50 ${p50}, p99 ${p99}, max ${max}`;
+}
+
+export function p99Of(samples: readonly Sample[]): number {
+  return percentileOf(
+    samples.map(({ ms }) => ms),
+    99,
+  );
+}
+
+export function inMs(ms: number): string {
+  return `${ms < 100 ? ms.toFixed(1) : Math.round(ms).toLocaleString('en-GB')} ms`;
 }

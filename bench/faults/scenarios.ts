@@ -1,20 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { notesOf, watchCores } from '../core-watch.ts';
 import { poll } from '../processes.ts';
+import { type Server, startServer } from '../server.ts';
 import type { Stage } from '../stage.ts';
-import { toVerdict } from '../verdict.ts';
-import { type Sample, startArrivals } from './arrivals.ts';
+import { GATEWAY } from '../subjects.ts';
+import { toVerdict, type Verdict } from '../verdict.ts';
+import { countsOf, inMs, latenciesOf, p99Of, type Sample, startArrivals } from './arrivals.ts';
+import { type FaultyUpstream, startFaultyUpstream } from './faulty-upstream.ts';
 import { now } from './now.ts';
-import {
-  countsOf,
-  gapsOf,
-  inMs,
-  latenciesOf,
-  logOf,
-  type Outcome,
-  p99Of,
-  WARMUP_MS,
-  withGateway,
-} from './scenario.ts';
 
 /** By name. */
 export const SCENARIOS: ReadonlyMap<string, (stage: Stage) => Promise<Outcome>> = new Map([
@@ -219,4 +212,69 @@ async function tokens(stage: Stage): Promise<Outcome> {
       ],
     };
   });
+}
+
+/** What a scenario gave. */
+interface Outcome {
+  /** Lines for people. */
+  figures: string[];
+  verdicts: Verdict[];
+}
+
+/** The upstream works for so long before it fails: then there are connections, and compiled code. */
+const WARMUP_MS = 2_000;
+
+/**
+ * Runs a scenario with an upstream and a gateway of its own, which gets these settings besides; notes when there was
+ * too little of the machine.
+ */
+async function withGateway(
+  stage: Stage,
+  equipment: { env?: Record<string, string>; tokenLifetimeSeconds?: number },
+  run: (upstream: FaultyUpstream, server: Server) => Promise<Outcome>,
+): Promise<Outcome> {
+  const upstream = await startFaultyUpstream(equipment.tokenLifetimeSeconds ?? 3_600);
+  const server = await startServer(GATEWAY, stage, {
+    upstreamOrigin: upstream.origin,
+    env: { ...equipment.env, TOKEN_URL: upstream.tokenUrl },
+  });
+  try {
+    const coresUsed = watchCores(stage, [server]);
+    const outcome = await run(upstream, server);
+    outcome.figures.push(...notesOf(coresUsed()));
+    return outcome;
+  } finally {
+    await server.stop();
+    server.emptyLog();
+    await upstream.stop();
+  }
+}
+
+/** The times between moments that are in order. */
+function gapsOf(moments: readonly number[]): number[] {
+  return moments.slice(1).map((at, index) => at - (moments[index] ?? at));
+}
+
+/** What the gateway's log tells of its circuit and its calls: moments in milliseconds since 1970. */
+interface LoggedCalls {
+  /** When the circuit opened; not again each time that it stayed open. */
+  opened: number[];
+  /** When the requests began for which the upstream was called, once for each call, in order. */
+  calls: number[];
+}
+
+/** What the gateway has logged up to now, at the level `info`, which takes a moment to be written. */
+async function logOf(server: Server): Promise<LoggedCalls> {
+  await sleep(1_000);
+  const logged: LoggedCalls = { opened: [], calls: [] };
+  for (const line of server.readLog().trimEnd().split('\n')) {
+    const entry: { time: string; msg: string; upstreamCalls?: number; durationMs?: number } =
+      JSON.parse(line);
+    const at = Date.parse(entry.time);
+    if (entry.msg.startsWith('circuit open')) logged.opened.push(at);
+    const { upstreamCalls = 0, durationMs = 0 } = entry;
+    for (let call = 0; call < upstreamCalls; call += 1) logged.calls.push(at - durationMs);
+  }
+  logged.calls.sort((a, b) => a - b);
+  return logged;
 }

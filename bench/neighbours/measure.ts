@@ -2,8 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { say } from '../command-line.ts';
 import { notesOf, watchCores } from '../core-watch.ts';
-import { type Sample, startArrivals } from '../faults/arrivals.ts';
-import { countsOf, latenciesOf, p99Of } from '../faults/scenario.ts';
+import { countsOf, latenciesOf, p99Of, type Sample, startArrivals } from '../faults/arrivals.ts';
 import { hasEnded, type Running, start } from '../processes.ts';
 import { startServer } from '../server.ts';
 import type { Stage } from '../stage.ts';
@@ -11,8 +10,7 @@ import { spreadOf } from '../statistics.ts';
 import { GATEWAY } from '../subjects.ts';
 import { toVerdict, type Verdict } from '../verdict.ts';
 import { countsFrom, countsSince, describeCounts } from './counts.ts';
-import type { Way } from './ways.ts';
-import { CALLERS_ENV, GOOD_ADDRESS } from './ways.ts';
+import { CALLERS_ENV, GOOD_ADDRESS, type Way } from './ways.ts';
 
 /** Requests in a second of the good load: a small part of what the gateway can. */
 const GOOD_PER_SECOND = 50;

@@ -5,7 +5,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { listenOnLoopback } from '../loopback.ts';
+import { listenOnLoopback, sendJson } from '../loopback.ts';
 import { ENVELOPE } from '../workloads.ts';
 
 const [, , way = ''] = process.argv;
@@ -80,19 +80,15 @@ function sendLarge(response: ServerResponse, echo: Echo): void {
   sendData(response, echo, LARGE_DATA);
 }
 
-/** Without a copy of the data, which may be long. */
 function sendData(response: ServerResponse, echo: Echo, data: Buffer): void {
-  const parts = toEnvelope(echo, data);
-  writeHead(response, 200, parts);
-  response.cork();
-  for (const part of parts) response.write(part);
-  response.end();
+  sendJson(response, toEnvelope(echo, data));
 }
 
 async function trickle(response: ServerResponse, echo: Echo): Promise<void> {
-  const parts = toEnvelope(echo, SMALL_DATA);
-  writeHead(response, 200, parts);
-  for (const byte of Buffer.concat(parts)) {
+  const body = Buffer.concat(toEnvelope(echo, SMALL_DATA));
+  const headers = { 'content-type': 'application/json', 'content-length': body.length };
+  response.writeHead(200, headers);
+  for (const byte of body) {
     response.write(Buffer.of(byte));
     await sleep(TRICKLE_MS);
     if (response.closed) return;
@@ -102,9 +98,7 @@ async function trickle(response: ServerResponse, echo: Echo): Promise<void> {
 
 function sendError(response: ServerResponse, status: number, echo: Echo): void {
   const error = { code: '100100210001', description: 'The bench has it so.' };
-  const body = toJson({ error, request: toRequest(echo) });
-  writeHead(response, status, [body]);
-  response.end(body);
+  sendJson(response, JSON.stringify({ error, request: toRequest(echo) }), status);
 }
 
 function toEnvelope(echo: Echo, data: Buffer): Buffer[] {
@@ -114,11 +108,6 @@ function toEnvelope(echo: Echo, data: Buffer): Buffer[] {
 
 function toRequest({ uri, queryString }: Echo): object {
   return { uri, method: 'GET', queryString, body: {} };
-}
-
-function writeHead(response: ServerResponse, status: number, parts: readonly Buffer[]): void {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': length });
 }
 
 function toJson(value: object): Buffer {

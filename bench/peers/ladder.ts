@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { parseSettings } from '../../src/config/load.ts';
 import type { Settings } from '../../src/config/settings.ts';
+import type { RequestContext } from '../../src/core/request-context.ts';
 import { systemClock as clock } from '../../src/lib/clock.ts';
 import { Turns } from '../../src/lib/turns.ts';
 import { listen, readBody, readKey, sendStatus, sendText } from './listen.ts';
@@ -14,6 +15,8 @@ interface Key {
   participantType: string;
   batchId: string;
 }
+
+type Patience = Pick<RequestContext, 'deadline' | 'signal'>;
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -46,13 +49,13 @@ async function httpClient(): Promise<Answer> {
     maxBodyBytes: settings.upstreamMaxBodyBytes,
   });
   const { origin } = service.url;
-  return answerKeys(async (key, signal) => {
+  return answerKeys(async (key, { signal }) => {
     const [pathname = '', query] = pathOf(key).split('?');
     const url = { origin, pathname, search: `?${query}` };
     const { status, body } = await send({ method: 'GET', url, headers: upstreamHeaders() }, signal);
     if (status !== 200) throw new Error(`The upstream answered ${status}.`);
-    const { data, request }: Envelope = JSON.parse(body);
-    return { data, uri: request.uri };
+    const envelope: Envelope = JSON.parse(body);
+    return envelope;
   });
 }
 
@@ -62,11 +65,10 @@ async function upstreamCall(): Promise<Answer> {
   const client = createStatusClient(settings, clock);
   const call = createServiceCall(service, settings, client, { clock, turns, onRenewal() {} });
   const token = { value: TOKEN };
-  return answerKeys(async (key, signal) => {
+  return answerKeys(async (key, { signal }) => {
     const outcome = await call(key, token, undefined, signal);
     if (outcome.kind !== 'ok') throw outcome.error;
-    const { data, request } = outcome.answer.envelope;
-    return { data, uri: request.uri };
+    return outcome.answer.envelope;
   });
 }
 
@@ -74,12 +76,10 @@ async function upstreamCall(): Promise<Answer> {
 async function statusService(): Promise<Answer> {
   const { createTenantServices } = await import('../../src/tenants.ts');
   const { statuses } = createTenantServices(service, settings, { clock, telemetry: {}, turns });
-  return answerKeys(async (key, signal) => {
-    const deadline = clock.now() + settings.requestDeadlineMs;
-    const result = await statuses.get(key, { caller: CALLER, user: undefined, signal, deadline });
+  return answerKeys(async (key, patience) => {
+    const result = await statuses.get(key, { ...patience, caller: CALLER, user: undefined });
     if ('error' in result) throw result.error;
-    const { data, request } = result.status;
-    return { data, uri: request.uri };
+    return result.status;
   });
 }
 
@@ -125,40 +125,41 @@ async function executedDocument(): Promise<Answer> {
     cachePartition: JSON.stringify([tenantId]),
   };
 
-  async function answer(body: string, request: IncomingMessage): Promise<string> {
-    const question = { method: 'POST', headers: request.headers, search: '', body };
-    const deadline = clock.now() + settings.requestDeadlineMs;
-    const context = { id: 'bench', deadline, signal: new AbortController().signal };
-    const asker = { principal, caller: CALLER };
-    const cached = handler.cached(question, principal);
-    return (cached ?? (await handler.handle(question, context, asker))).serialize();
-  }
-
   return (request, response) =>
-    readBody(request, (body) => respond(response, answer(body, request), sendText));
+    readBody(request, (body) => {
+      const question = { method: 'POST', headers: request.headers, search: '', body };
+      const asker = { principal, caller: CALLER };
+      const context = { id: 'bench', ...toPatience() };
+      const answer = handler.cached(question, principal);
+      if (answer) return sendText(response, answer.serialize());
+      // It never rejects.
+      void handler
+        .handle(question, context, asker)
+        .then((made) => sendText(response, made.serialize()));
+    });
 }
 
-/** Answers with what a step finds for a batch. Each request has a signal of its own, which nobody aborts. */
+/** Answers with what a step finds for a batch. */
 function answerKeys(
-  find: (key: Key, signal: AbortSignal) => Promise<{ data: unknown; uri: string | null }>,
+  find: (
+    key: Key,
+    patience: Patience,
+  ) => Promise<{ data: unknown; request: BatchStatus['request'] }>,
 ): Answer {
-  async function answer(key: Key): Promise<BatchStatus> {
-    const { data, uri } = await find(key, new AbortController().signal);
-    return { participantType: key.participantType, data, request: { uri } };
-  }
   return (request, response) =>
-    readKey(request, (key) => respond(response, answer(key), sendStatus));
+    readKey(request, (key) => {
+      find(key, toPatience()).then(
+        ({ data, request: { uri } }) =>
+          sendStatus(response, { participantType: key.participantType, data, request: { uri } }),
+        () => response.writeHead(502).end(),
+      );
+    });
 }
 
-function respond<T>(
-  response: ServerResponse,
-  answer: Promise<T>,
-  send: (response: ServerResponse, answer: T) => void,
-): void {
-  answer.then(
-    (found) => send(response, found),
-    () => response.writeHead(502).end(),
-  );
+/** Each request has a signal of its own, which nobody aborts. */
+function toPatience(): Patience {
+  const deadline = clock.now() + settings.requestDeadlineMs;
+  return { deadline, signal: new AbortController().signal };
 }
 
 function serviceOf({ participantService }: Settings): NonNullable<Settings['participantService']> {

@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { listenOnLoopback } from '../loopback.ts';
-import { announce, type BatchStatus, type BatchStatusArguments } from './support.ts';
+import { announce, type BatchStatus } from './support.ts';
 
 /** Listens on a free port of loopback, and tells the harness which. */
 export function listen(server: Server): void {
@@ -37,9 +37,4 @@ export function sendText(response: ServerResponse, text: string): void {
     'content-length': Buffer.byteLength(text),
   });
   response.end(text);
-}
-
-/** The key of a map of statuses. */
-export function toMapKey({ participantType, batchId }: BatchStatusArguments): string {
-  return `${participantType}/${batchId ?? ''}`;
 }
