@@ -5,8 +5,8 @@ import { requestHeaders } from './workloads.ts';
 export interface Reply {
   status: number;
   text: string;
-  /** Whether it is a batch status, without errors. */
-  isGood: boolean;
+  /** The error's code, or the HTTP status; undefined where it is a batch status, without errors. */
+  error: string | undefined;
 }
 
 export interface PostOptions {
@@ -27,7 +27,8 @@ export async function post(
   const { statusCode: status, body: stream } = answer;
   const text = await stream.text();
   const isGood = status === 200 && text.includes('"IN_PROGRESS"') && !text.includes('"errors"');
-  return { status, text, isGood };
+  const [, code = `status ${status}`] = /"code":"([A-Z_]+)"/.exec(text) ?? [];
+  return { status, text, error: isGood ? undefined : code };
 }
 
 /** A query for many batches, by ids that begin alike. */

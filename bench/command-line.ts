@@ -52,6 +52,12 @@ export function toNames(only: string | undefined, known: readonly string[]): rea
   throw new Error(`--only takes some of ${known.join(', ')}.`);
 }
 
+/** The scenarios that `--only` names, in their order; see {@link toNames}. */
+export function toChosen<T>(only: string | undefined, all: ReadonlyMap<string, T>): [string, T][] {
+  const names = toNames(only, [...all.keys()]);
+  return [...all].filter(([name]) => names.includes(name));
+}
+
 /**
  * The gateway's settings: those that GATEWAY_ENV has as a JSON object, then those of `--env NAME=value`. Throws
  * when it is something else.

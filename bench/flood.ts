@@ -11,7 +11,7 @@ import { load } from './load.ts';
 import { start } from './processes.ts';
 import { startServer } from './server.ts';
 import type { Stage } from './stage.ts';
-import { inHundredths, medianOf, percentileOf } from './statistics.ts';
+import { latencyText, percentileOf, spreadOf } from './statistics.ts';
 import { GATEWAY } from './subjects.ts';
 import { CALLER_CLAIMS } from './token-endpoint.ts';
 import { toVerdict, type Verdict } from './verdict.ts';
@@ -68,36 +68,27 @@ async function flood(stage: Stage): Promise<Verdict[]> {
     const ratio = percentileOf(flooded, 99) / percentileOf(alone, 99);
     ratios.push(ratio);
     say(
-      `${round}/${rounds} ${describe('alone', alone)}; ${describe(`beside ${SLOW_SOCKETS} slow sockets`, slow)}; ` +
-        `${describe('and a flood', flooded)} of ${Math.round(floods.requests / floods.seconds)} requests/s, ${floods.errors} refused: ${ratio.toFixed(2)} of its own`,
+      `${round}/${rounds} alone: ${latencyText(alone)}; beside ${SLOW_SOCKETS} slow sockets: ${latencyText(slow)}; ` +
+        `and a flood: ${latencyText(flooded)} of ${Math.round(floods.requests / floods.seconds)} requests/s, ${floods.errors} refused: ${ratio.toFixed(2)} of its own`,
     );
   }
   await server.stop();
-  const what = 'p99 of the good clients, to its own';
-  return [toVerdict(what, medianOf(ratios), { most: LIMIT }, inHundredths)];
+  return [toVerdict('p99 of the good clients, to its own', spreadOf(ratios), { most: LIMIT })];
 }
 
 /** Latencies of one good client, in milliseconds. Rejects when it sees an error. */
 async function measureOne(endpoint: string, token: string): Promise<number[]> {
+  const options = { headers: { authorization: `Bearer ${token}` }, dispatcher: connections };
   const latencies: number[] = [];
   // Not all of them at once.
   await sleep((1_000 / PER_SECOND) * Math.random());
   for (const end = performance.now() + 1_000 * seconds; performance.now() < end; ) {
     asked += 1;
     const begun = performance.now();
-    const headers = { authorization: `Bearer ${token}` };
-    const options = { headers, dispatcher: connections };
     const reply = await post(endpoint, bodyFor(`good-${asked}`), options);
     latencies.push(performance.now() - begun);
-    if (!reply.isGood) {
-      throw new Error(`A good client was answered ${reply.status}: ${reply.text}`);
-    }
+    if (reply.error) throw new Error(`A good client was answered ${reply.text}`);
     await sleep(1_000 / PER_SECOND);
   }
   return latencies;
-}
-
-function describe(name: string, latencies: readonly number[]): string {
-  const [p50, p99] = [medianOf(latencies), percentileOf(latencies, 99)];
-  return `${name}: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`;
 }

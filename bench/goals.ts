@@ -1,8 +1,7 @@
-import type { Growth } from './growth.ts';
 import { type Row, ratioBetween } from './results.ts';
 import type { Series } from './slices.ts';
 import type { Startup } from './startup.ts';
-import { spreadText } from './statistics.ts';
+import { inMs, type Spread, spreadText } from './statistics.ts';
 import { toVerdict, type Verdict } from './verdict.ts';
 import { HOT_BATCHES, type Workload } from './workloads.ts';
 
@@ -14,7 +13,6 @@ const RATIOS = [
   { workload: 'hot', other: 'mercurius', label: 'Mercurius with jit', least: 2.6, goal: 3.2 },
 ] as const;
 
-const inMs = (ms: number) => `${ms.toFixed(1)} ms`;
 const inMiB = (size: number) => `${size.toFixed(0)} MiB`;
 const inTimes = (figure: number) => `${figure.toFixed(1)} times`;
 
@@ -23,7 +21,7 @@ export function toVerdicts(
   series: readonly Series[],
   rows: readonly Row[],
   startup: Startup | undefined,
-  growth: Growth | undefined,
+  growth: Spread | undefined,
 ): Verdict[] {
   const verdicts: Verdict[] = [];
   const add = (...of: Parameters<typeof toVerdict>) => void verdicts.push(toVerdict(...of));

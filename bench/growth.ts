@@ -15,15 +15,15 @@ const WARMUP_QUERIES = 10;
 const KEYS = 20;
 const MAX_DELAY_MS = 200;
 
-/** What a query for many batches takes, relative to the slowest of its upstream calls. */
-export type Growth = Spread;
-
-/** Asks the gateway for 20 batches at a time, from an upstream that answers each after up to 200 ms. */
+/**
+ * Asks the gateway for 20 batches at a time, from an upstream that answers each after up to 200 ms. Resolves to what a
+ * query takes, relative to the slowest of its upstream calls.
+ */
 export async function measureGrowth(
   gateway: Subject,
   stage: Stage,
   headers: readonly string[],
-): Promise<Growth> {
+): Promise<Spread> {
   const slowest = new Map<string, number>();
   const upstream = createServer((request, response) => {
     const arrived = performance.now();
@@ -35,16 +35,14 @@ export async function measureGrowth(
   });
   const port = await listenOnLoopback(upstream);
   const server = await startServer(gateway, stage, { upstreamOrigin: `http://127.0.0.1:${port}` });
-  const connection = {
-    headers: requestHeaders(headers),
-    dispatcher: new Agent({ connections: 1 }),
-  };
+  const dispatcher = new Agent({ connections: 1 });
+  const options = { headers: requestHeaders(headers), dispatcher };
   try {
     const ratios: number[] = [];
     for (let query = 1; query <= WARMUP_QUERIES + QUERIES; query += 1) {
       const begun = performance.now();
       const body = queryForMany('vehicles', String(query), KEYS);
-      const { text } = await post(server.endpoint, body, connection);
+      const { text } = await post(server.endpoint, body, options);
       const took = performance.now() - begun;
       const answers = text.split('"IN_PROGRESS"').length - 1;
       if (answers !== KEYS) throw new Error(`A query for ${KEYS} batches got ${text}`);
@@ -52,7 +50,7 @@ export async function measureGrowth(
     }
     return spreadOf(ratios);
   } finally {
-    await connection.dispatcher.destroy();
+    await dispatcher.destroy();
     await server.stop();
     upstream.close();
     upstream.closeAllConnections();

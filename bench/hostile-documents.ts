@@ -9,22 +9,16 @@ const MAX_TOKENS = 1_000;
 const STATUS = '{batchStatus(participantType: "vehicles"){';
 const ONE_STATUS = 'batchStatus(participantType:"';
 const ENTITIES = 'query ($them: [_Any!]!) { _entities(representations: $them) { __typename } }';
-const DEEP_OBJECT = JSON.parse(`${'{"a":'.repeat(6_000)}1${'}'.repeat(6_000)}`);
-const DEEP_LIST = JSON.parse(`${'['.repeat(30_000)}${']'.repeat(30_000)}`);
+const DEEP_OBJECT: unknown = JSON.parse(`${'{"a":'.repeat(6_000)}1${'}'.repeat(6_000)}`);
+const DEEP_LIST: unknown = JSON.parse(`${'['.repeat(30_000)}${']'.repeat(30_000)}`);
 const OF_BATCH = 'query($b:ID){batchStatus(participantType:"vehicles",batchId:$b){id}}';
 const OF_TYPE = 'query($t:String!){batchStatus(participantType:$t){id}}';
 
 /**
- * Documents: what comes before, a part that comes again and again, and what comes after; as long as a body may be, but
+ * Documents: their name, what comes before, a part that comes again and again, and what comes after; as long as a body may be, but
  * of no more parts than the last says. `%` is the number of the part, `&` the next one.
  */
-const DOCUMENTS: readonly (readonly [
-  name: string,
-  before: string,
-  part: string,
-  after: string,
-  most?: number,
-])[] = [
+const DOCUMENTS: readonly (readonly [string, string, string, string, number?])[] = [
   ['one field, over and over', '{', '__typename ', '}'],
   ['as many fields as there may be tokens', '{', '__typename ', '}', MAX_TOKENS - 2],
   ['fields that cost all there is', STATUS, 'id ', '}}', 490],

@@ -7,7 +7,7 @@ import { ENV, judge, readOptions, say, toCount, toEnv } from './command-line.ts'
 import { hostileBodies } from './hostile-documents.ts';
 import { ask, type Server, startServer } from './server.ts';
 import type { Stage } from './stage.ts';
-import { medianOf, percentileOf } from './statistics.ts';
+import { inMs, latencyText, medianOf, percentileOf } from './statistics.ts';
 import { GATEWAY } from './subjects.ts';
 import { toVerdict, type Verdict } from './verdict.ts';
 import { bodyFor } from './workloads.ts';
@@ -51,12 +51,10 @@ async function measureAll(stage: Stage): Promise<Verdict[]> {
   }
   await server.stop();
 
-  const inMs = (ms: number) => `${ms.toFixed(1)} ms`;
-  const [p50, p99, max] = [medianOf(all), percentileOf(all, 99), Math.max(...all)];
-  say(`\n${all.length} documents: p50 ${inMs(p50)}, p99 ${inMs(p99)}, max ${inMs(max)} of CPU.`);
+  say(`\n${all.length} documents: ${latencyText(all)} of CPU.`);
   for (const failure of failures) say(failure);
   return [
-    toVerdict('p99 of CPU time', p99, { most: LIMIT_MS }, inMs),
+    toVerdict('p99 of CPU time', percentileOf(all, 99), { most: LIMIT_MS }, inMs),
     toVerdict('answers of 5xx', failures.length, { most: 0 }, String),
   ];
 }

@@ -36,10 +36,8 @@ export function toOptions(
 ): Options {
   const { only, against, write } = values;
   const known = against === undefined ? own : [...own, ...other(against)];
-  const names = toNames(
-    only,
-    known.map(({ name }) => name),
-  );
+  const all = known.map(({ name }) => name);
+  const names = toNames(only, all);
   const whole = only === undefined && against === undefined;
   if (write && !whole)
     throw new Error('--write takes a whole run: nothing chosen, nothing besides.');

@@ -52,7 +52,7 @@ const verdicts = toVerdicts(series, rows, startup, growth);
 if (verdicts.length > 0) say(`\n${toVerdictTable(verdicts)}`);
 for (const note of toNotes(series)) say(`\n${note}`);
 if (options.write) {
-  writeReport({ setup, rows, verdicts });
+  writeReport(setup, rows, verdicts);
   say('\nWritten: docs/bench.json, docs/images/bench.svg, docs/performance.md.');
 }
 process.exit(0);

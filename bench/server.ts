@@ -107,12 +107,9 @@ export async function ask({ child }: Server, what: 'cpu' | 'heap'): Promise<numb
   return Number(figure);
 }
 
-async function answers(url: string): Promise<boolean> {
-  try {
-    const { statusCode, body } = await request(url);
-    await body.dump();
-    return statusCode === 200;
-  } catch {
-    return false;
-  }
+function answers(url: string): Promise<boolean> {
+  return request(url).then(
+    ({ statusCode, body }) => body.dump().then(() => statusCode === 200),
+    () => false,
+  );
 }

@@ -62,7 +62,7 @@ export async function measureInSlices(
   stage: Stage,
   options: SliceOptions,
 ): Promise<Series[]> {
-  const contestants: Contestant[] = [];
+  const [servers, contestants]: [Server[], Contestant[]] = [[], []];
   const { rounds, seconds, warmupSeconds } = options;
   try {
     for (const subject of subjects) {
@@ -71,6 +71,7 @@ export async function measureInSlices(
         callers && `authorization: Bearer ${await stage.tokens.issueToken(CALLER_CLAIMS)}`;
       const headers = token === undefined ? options.headers : [...options.headers, token];
       const server = await startServer(subject, stage);
+      servers.push(server);
       const target = { endpoint: server.endpoint, workload, core: stage.loadCore, headers };
       const loadOne = (lasting: number) =>
         load({ ...target, seconds: lasting }).catch((cause: unknown) => {
@@ -81,11 +82,7 @@ export async function measureInSlices(
       await checkAnswer(contestant);
       if (warmupSeconds > 0) await loadOne(warmupSeconds);
     }
-    const watch = () =>
-      watchCores(
-        stage,
-        contestants.map(({ server }) => server),
-      );
+    const watch = () => watchCores(stage, servers);
     for (let round = 1; round <= rounds; round += 1) {
       for (const one of contestants) one.rounds.push(await slice(one, watch, stage, seconds));
       const figures = contestants.map(
@@ -96,7 +93,7 @@ export async function measureInSlices(
     for (const contestant of contestants) await checkAnswer(contestant);
     return contestants;
   } finally {
-    for (const { server } of contestants) await server.stop();
+    for (const server of servers) await server.stop();
   }
 }
 
@@ -128,6 +125,6 @@ async function slice(
 async function checkAnswer({ subject, server, headers }: Contestant): Promise<void> {
   const body = bodyFor(`check-${performance.now()}`);
   const reply = await post(server.endpoint, body, { headers: requestHeaders(headers) });
-  if (reply.isGood && reply.text.includes('"participantType":"vehicles"')) return;
+  if (reply.error === undefined && reply.text.includes('"participantType":"vehicles"')) return;
   throw new Error(`${subject.name} answered ${reply.status}: ${reply.text.slice(0, 500)}`);
 }

@@ -4,14 +4,15 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ENV, HEADER, judge, readOptions, say, toEnv } from './command-line.ts';
-import { type LoadResult, load } from './load.ts';
+import { load } from './load.ts';
 import { cpuTimeOf, residentMemoryOf } from './machine.ts';
 import { ask, type Server, startServer } from './server.ts';
 import type { Stage } from './stage.ts';
+import { inMs, inWhole } from './statistics.ts';
 import { GATEWAY } from './subjects.ts';
 import { toVerdict, type Verdict } from './verdict.ts';
 
-const MIB = 1024 * 1024;
+const inMiB = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 /** The last heap may be so much larger than the first. */
 const GROWTH = 0.1;
 const CALIBRATION_SECONDS = 5;
@@ -43,10 +44,10 @@ async function soak(stage: Stage): Promise<Verdict[]> {
   ]);
   await server.stop();
 
-  say(describe('cold', cold));
-  say(describe('hot', hot));
+  for (const [name, { requests, seconds: took, p99, errors }] of Object.entries({ cold, hot })) {
+    say(`${name}: ${inWhole(requests / took)} requests/s, p99 ${inMs(p99)}, ${errors} errors`);
+  }
   const [first = Number.NaN] = samples;
-  const inMiB = (heap: number) => `${(heap / MIB).toFixed(1)} MiB`;
   const what = `heap at last; ${inMiB(first)} at first`;
   return [
     toVerdict(what, samples.at(-1) ?? Number.NaN, { most: first * (1 + GROWTH) }, inMiB),
@@ -62,21 +63,16 @@ async function watch(server: Server): Promise<number[]> {
   const elapsed = () => (performance.now() - begun) / 1_000;
   let [at, cpu] = [elapsed(), cpuTimeOf(pid)];
   for (let due = warmupSeconds; due < seconds; due += intervalSeconds) {
-    await sleep(1_000 * (due - elapsed()));
+    await sleep(Math.max(0, 1_000 * (due - elapsed())));
     const share = (cpuTimeOf(pid) - cpu) / 1e6 / (elapsed() - at);
     const heap = await ask(server, 'heap');
     heaps.push(heap);
     server.emptyLog();
     [at, cpu] = [elapsed(), cpuTimeOf(pid)];
     say(
-      `${Math.round(at)} s: heap ${(heap / MIB).toFixed(1)} MiB, ` +
+      `${Math.round(at)} s: heap ${inMiB(heap)}, ` +
         `resident ${residentMemoryOf(pid).toFixed(0)} MiB, core ${Math.round(100 * share)} %`,
     );
   }
   return heaps;
-}
-
-function describe(workload: string, { requests, seconds: took, p99, errors }: LoadResult): string {
-  const perSecond = Math.round(requests / took);
-  return `${workload}: ${perSecond} requests/s, p99 ${p99.toFixed(1)} ms, ${errors} errors`;
 }

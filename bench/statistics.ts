@@ -40,3 +40,13 @@ export function inHundredths(figure: number): string {
 export function inWhole(figure: number): string {
   return Math.round(figure).toLocaleString('en-GB');
 }
+
+export function inMs(ms: number): string {
+  return `${ms < 100 ? ms.toFixed(1) : inWhole(ms)} ms`;
+}
+
+/** For people: how long requests took, in milliseconds. */
+export function latencyText(ms: readonly number[]): string {
+  const [p50, p99, max] = [medianOf(ms), percentileOf(ms, 99), percentileOf(ms, 100)].map(inMs);
+  return `p50 ${p50}, p99 ${p99}, max ${max}`;
+}

@@ -7,14 +7,6 @@ import { toTable, toVerdictTable } from './table.ts';
 import type { Verdict } from './verdict.ts';
 import type { Workload } from './workloads.ts';
 
-/** A whole run. */
-export interface Report {
-  /** What ran it: versions, upstream, load, times. */
-  setup: string;
-  rows: readonly Row[];
-  verdicts: readonly Verdict[];
-}
-
 const DOCS = new URL('../docs/', import.meta.url);
 
 /** Where there was too little of the machine for a slice, in lines for people. */
@@ -30,8 +22,11 @@ export function toNotes(series: readonly Series[]): string[] {
  * Writes a run to docs/bench.json, docs/images/bench.svg and its place in docs/performance.md. Throws
  * when that place is missing.
  */
-export function writeReport(report: Report): void {
-  const { setup, rows, verdicts } = report;
+export function writeReport(
+  setup: string,
+  rows: readonly Row[],
+  verdicts: readonly Verdict[],
+): void {
   const date = today();
   const table = (workload: Workload) => toTable(rows.filter((row) => row.workload === workload));
   const section = `${date}, ${setup}.
@@ -49,7 +44,7 @@ Goals:
 ${toVerdictTable(verdicts)}
 `;
   writePlace('bench', section);
-  const all = { date, ...report };
+  const all = { date, setup, rows, verdicts };
   writeFileSync(new URL('bench.json', DOCS), `${JSON.stringify(all, rounded, 2)}\n`);
   writeFileSync(new URL('images/bench.svg', DOCS), toPicture(rows, [date, ...setup.split('; ')]));
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { type PostOptions, post } from '../client.ts';
 import { countEach, describeCounts } from '../neighbours/counts.ts';
-import { medianOf, percentileOf } from '../statistics.ts';
+import { latencyText, percentileOf } from '../statistics.ts';
 import { now } from './now.ts';
 
 /** One request, and how it ended. */
@@ -32,13 +32,16 @@ export interface ArrivalsOptions extends Pick<PostOptions, 'headers'> {
   maxUnderWay?: number;
 }
 
-const MAX_UNDER_WAY = 240;
-
 /** Longer than the gateway's deadline: what takes longer gets no answer. */
 export const CLIENT_TIMEOUTS = { headersTimeout: 10_000, bodyTimeout: 10_000 };
 
 const QUERY =
   'query S($t:String!,$b:ID){batchStatus(participantType:$t,batchId:$b){participantType stale data request{uri}}}';
+
+const toVehicles = (sequence: number): Batch => ({
+  participantType: 'vehicles',
+  batchId: `b-${sequence}`,
+});
 
 /**
  * Sends so many requests in a second, however long the answers take (an open loop). A request counts from
@@ -47,16 +50,20 @@ const QUERY =
 export function startArrivals(
   endpoint: string,
   perSecond: number,
-  { toBatch = toVehicles, headers = {}, maxUnderWay = MAX_UNDER_WAY }: ArrivalsOptions = {},
+  { toBatch = toVehicles, headers = {}, maxUnderWay = 240 }: ArrivalsOptions = {},
 ) {
   const dispatcher = new Agent(CLIENT_TIMEOUTS);
   const samples: Sample[] = [];
   const begunAt = now();
   let sent = 0;
 
-  async function ask(at: number, batch: Batch): Promise<void> {
-    const error = await askOnce(endpoint, batch, { headers, dispatcher }).catch(() => 'no answer');
-    samples.push({ batchId: batch.batchId, at, ms: now() - at, error });
+  async function ask(at: number, { participantType, batchId }: Batch): Promise<void> {
+    const body = JSON.stringify({ query: QUERY, variables: { t: participantType, b: batchId } });
+    const error = await post(endpoint, body, { headers, dispatcher }).then(
+      (reply) => reply.error ?? (reply.text.includes('"stale":true') ? 'stale' : undefined),
+      () => 'no answer',
+    );
+    samples.push({ batchId, at, ms: now() - at, error });
   }
 
   const timer = setInterval(() => {
@@ -80,22 +87,6 @@ export function startArrivals(
   };
 }
 
-function toVehicles(sequence: number): Batch {
-  return { participantType: 'vehicles', batchId: `b-${sequence}` };
-}
-
-async function askOnce(
-  endpoint: string,
-  { participantType, batchId }: Batch,
-  options: PostOptions,
-): Promise<string | undefined> {
-  const body = JSON.stringify({ query: QUERY, variables: { t: participantType, b: batchId } });
-  const { status, text, isGood } = await post(endpoint, body, options);
-  if (isGood) return text.includes('"stale":true') ? 'stale' : undefined;
-  const [, code = `status ${status}`] = /"code":"([A-Z_]+)"/.exec(text) ?? [];
-  return code;
-}
-
 /** How many ended how. */
 export function countsOf(samples: readonly Sample[]): string {
   return describeCounts(countEach(samples.map(({ error }) => error ?? 'succeeded')));
@@ -103,18 +94,10 @@ export function countsOf(samples: readonly Sample[]): string {
 
 /** How long they took. */
 export function latenciesOf(samples: readonly Sample[]): string {
-  const ms = samples.map((sample) => sample.ms);
-  const [p50, p99, max] = [medianOf(ms), percentileOf(ms, 99), percentileOf(ms, 100)].map(inMs);
-  return `p50 ${p50}, p99 ${p99}, max ${max}`;
+  return latencyText(samples.map(({ ms }) => ms));
 }
 
 export function p99Of(samples: readonly Sample[]): number {
-  return percentileOf(
-    samples.map(({ ms }) => ms),
-    99,
-  );
-}
-
-export function inMs(ms: number): string {
-  return `${ms < 100 ? ms.toFixed(1) : Math.round(ms).toLocaleString('en-GB')} ms`;
+  const all = samples.map(({ ms }) => ms);
+  return percentileOf(all, 99);
 }

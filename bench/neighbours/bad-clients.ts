@@ -43,19 +43,13 @@ async function askForBatches(): Promise<Counts> {
   let asked = 0;
   let isStopped = false;
 
-  async function ask(): Promise<string> {
-    asked += 1;
-    const body = queryForMany('operators', `${nonce}-${asked}`, BATCHES.batches);
-    const { text } = await post(endpoint, body, options);
-    const [, code = 'succeeded'] = /"code":"([A-Z_]+)"/.exec(text) ?? [];
-    return code;
-  }
-
   async function keepAsking(): Promise<void> {
     while (!isStopped) {
-      const result = await ask().catch(() => 'no answer');
-      results.push(result);
-      if (result !== 'succeeded') await sleep(REFUSED_MS);
+      asked += 1;
+      const body = queryForMany('operators', `${nonce}-${asked}`, BATCHES.batches);
+      const reply = await post(endpoint, body, options).catch(() => ({ error: 'no answer' }));
+      results.push(reply.error ?? 'succeeded');
+      if (reply.error !== undefined) await sleep(REFUSED_MS);
     }
   }
 

@@ -38,6 +38,7 @@ const FAULTS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
 ]);
 
 const healthy: Answer = (response, echo) => sendData(response, echo, SMALL_DATA);
+const large: Answer = (response, echo) => sendData(response, echo, LARGE_DATA);
 const notFound: Answer = (response, echo) => sendError(response, 404, echo);
 
 /** By participant type; there are no others. */
@@ -45,7 +46,7 @@ const TYPES: ReadonlyMap<string, Answer> = new Map<string, Answer>([
   ['drivers', FAULTS.get(way) ?? healthy],
   [
     'operators',
-    way === 'batches' ? (...of) => void sleep(SLOW_MS).then(() => healthy(...of)) : sendLarge,
+    way === 'batches' ? (...of) => void sleep(SLOW_MS).then(() => healthy(...of)) : large,
   ],
   ['vehicles', answerVehicles],
 ]);
@@ -74,10 +75,6 @@ function answerVehicles(response: ServerResponse, { uri, queryString }: Echo): v
       queryString: decodeURIComponent(queryString),
     });
   }
-}
-
-function sendLarge(response: ServerResponse, echo: Echo): void {
-  sendData(response, echo, LARGE_DATA);
 }
 
 function sendData(response: ServerResponse, echo: Echo, data: Buffer): void {

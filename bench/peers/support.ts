@@ -75,6 +75,11 @@ export async function fetchBatchStatus(key: BatchStatusArguments): Promise<Batch
   return { participantType: key.participantType, data, request };
 }
 
+/** The resolvers of {@link SDL}. */
+export const RESOLVERS = {
+  Query: { batchStatus: (_root: unknown, key: BatchStatusArguments) => fetchBatchStatus(key) },
+};
+
 /** Tells the harness where the peer listens, in the words of the gateway's log. */
 export function announce(port: number | string): void {
   process.stdout.write(`{"graphql":"http://127.0.0.1:${port}/graphql"}\n`);
