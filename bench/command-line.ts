@@ -45,11 +45,11 @@ export function toCount(name: string, text: string, min = 1): number {
   return count;
 }
 
-/** The names that `--only` gives, of those that there are; all without it. Throws at any other name. */
+/** The names that `--only` or the like gives, of those that there are; all without it. Throws at any other name. */
 export function toNames(only: string | undefined, known: readonly string[]): readonly string[] {
   const names = only?.split(',') ?? known;
   if (names.every((name) => known.includes(name))) return names;
-  throw new Error(`--only takes some of ${known.join(', ')}.`);
+  throw new Error(`Choose some of ${known.join(', ')}.`);
 }
 
 /** The scenarios that `--only` names, in their order; see {@link toNames}. */

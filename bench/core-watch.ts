@@ -47,14 +47,16 @@ function coreTimes(core: number): { idle: number; taken: number; all: number } {
   return { idle: idle + wait, taken, all: taken + idle + wait + irq + softirq };
 }
 
-/** Lines for people where there was too little of the machine; none where there was enough. */
-export function notesOf({ disturbance, loadCoreBusy }: CoresUsed, about = ''): string[] {
-  const percent = (share: number) => `${Math.round(100 * share)} %`;
-  const notes: string[] = [];
-  if (disturbance > DISTURBED)
-    notes.push(`others used ${percent(disturbance)} of the server's core`);
-  if (loadCoreBusy > LOAD_CORE_FULL) {
-    notes.push(`the core of the load was ${percent(loadCoreBusy)} busy`);
-  }
-  return notes.map((note) => `Note: ${about}${note}.`);
+/** Lines for people with the shares where there was too little of the machine; none where there was enough. */
+export function notesOf(used: readonly CoresUsed[], about = ''): string[] {
+  const toNote = (what: string, shares: readonly number[], limit: number) => {
+    const over = shares.filter((share) => share > limit).map((share) => Math.round(100 * share));
+    return over.length === 0 ? [] : [`Note: ${about}${what}: ${over.join(', ')} %.`];
+  };
+  const others = used.map(({ disturbance }) => disturbance);
+  const busy = used.map(({ loadCoreBusy }) => loadCoreBusy);
+  return [
+    ...toNote("others used the server's core", others, DISTURBED),
+    ...toNote('the core of the load was busy', busy, LOAD_CORE_FULL),
+  ];
 }

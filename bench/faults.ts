@@ -256,7 +256,7 @@ async function withGateway(
   try {
     const coresUsed = watchCores(stage, [server]);
     const outcome = await run(upstream, server);
-    outcome.figures.push(...notesOf(coresUsed()));
+    outcome.figures.push(...notesOf([coresUsed()]));
     return outcome;
   } finally {
     await server.stop();

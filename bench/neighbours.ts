@@ -84,7 +84,7 @@ async function measureWay(stage: Stage, name: string, way: Way): Promise<Verdict
       const neighbour = startProgram(program, [name, server.endpoint], stage);
       await sleep(way.leadInMs);
       const beside = await ask(server.endpoint, `${round}-beside`, seconds);
-      const notes = notesOf(coresUsed());
+      const notes = notesOf([coresUsed()]);
       const bad = await countsFrom(neighbour.child, 'stop');
       await neighbour.stop();
       const calls = countsSince(before, await countsFrom(upstream.child, 'calls'));

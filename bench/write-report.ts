@@ -12,9 +12,7 @@ const DOCS = new URL('../docs/', import.meta.url);
 /** Where there was too little of the machine for a slice, in lines for people. */
 export function toNotes(series: readonly Series[]): string[] {
   return series.flatMap(({ subject, workload, rounds }) =>
-    rounds.flatMap((figures, round) =>
-      notesOf(figures, `${workload} ${subject.name}, round ${round + 1}: `),
-    ),
+    notesOf(rounds, `${workload} ${subject.name}: `),
   );
 }
 
