@@ -1,10 +1,11 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Pool } from 'undici';
+import { Agent } from 'undici';
+import { post, queryForMany } from './client.ts';
+import { listenOnLoopback, sendJson } from './loopback.ts';
 import { startServer } from './server.ts';
 import type { Stage } from './stage.ts';
-import { medianOf } from './statistics.ts';
+import { type Spread, spreadOf } from './statistics.ts';
 import type { Subject } from './subjects.ts';
 import { ENVELOPE, requestHeaders } from './workloads.ts';
 
@@ -14,63 +15,44 @@ const WARMUP_QUERIES = 10;
 const KEYS = 20;
 const MAX_DELAY_MS = 200;
 
-/** What a query for many batches takes, relative to the slowest of its upstream calls. */
-export interface Growth {
-  median: number;
-  worst: number;
-}
-
-/** Asks the gateway for 20 batches at a time, from an upstream that answers each after up to 200 ms. */
+/**
+ * Asks the gateway for 20 batches at a time, from an upstream that answers each after up to 200 ms. Resolves to what a
+ * query takes, relative to the slowest of its upstream calls.
+ */
 export async function measureGrowth(
   gateway: Subject,
   stage: Stage,
-  headers: string[],
-): Promise<Growth> {
+  headers: readonly string[],
+): Promise<Spread> {
   const slowest = new Map<string, number>();
   const upstream = createServer((request, response) => {
     const arrived = performance.now();
     const [, query = ''] = /batchId=(\d+)/.exec(request.url ?? '') ?? [];
     sleep(Math.random() * MAX_DELAY_MS).then(() => {
-      response.setHeader('content-type', 'application/json');
-      response.end(ENVELOPE);
+      sendJson(response, ENVELOPE);
       slowest.set(query, Math.max(slowest.get(query) ?? 0, performance.now() - arrived));
     });
-  }).listen(0, '127.0.0.1');
-  await once(upstream, 'listening');
-  const address = upstream.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  });
+  const port = await listenOnLoopback(upstream);
   const server = await startServer(gateway, stage, { upstreamOrigin: `http://127.0.0.1:${port}` });
-  const client = new Pool(new URL(server.endpoint).origin, { connections: 1 });
+  const dispatcher = new Agent({ connections: 1 });
+  const options = { headers: requestHeaders(headers), dispatcher };
   try {
     const ratios: number[] = [];
     for (let query = 1; query <= WARMUP_QUERIES + QUERIES; query += 1) {
       const begun = performance.now();
-      const { body } = await client.request({
-        method: 'POST',
-        path: new URL(server.endpoint).pathname,
-        headers: requestHeaders(headers),
-        body: JSON.stringify({ query: queryFor(query) }),
-      });
-      const text = await body.text();
+      const body = queryForMany('vehicles', String(query), KEYS);
+      const { text } = await post(server.endpoint, body, options);
       const took = performance.now() - begun;
       const answers = text.split('"IN_PROGRESS"').length - 1;
       if (answers !== KEYS) throw new Error(`A query for ${KEYS} batches got ${text}`);
       if (query > WARMUP_QUERIES) ratios.push(took / (slowest.get(String(query)) ?? 0));
     }
-    return { median: medianOf(ratios), worst: Math.max(...ratios) };
+    return spreadOf(ratios);
   } finally {
-    await client.destroy();
+    await dispatcher.destroy();
     await server.stop();
     upstream.close();
     upstream.closeAllConnections();
   }
-}
-
-function queryFor(query: number): string {
-  const fields = Array.from(
-    { length: KEYS },
-    (_, key) =>
-      `k${key}: batchStatus(participantType: "vehicles", batchId: "${query}-${key}") { status }`,
-  );
-  return `{ ${fields.join(' ')} }`;
 }

@@ -1,21 +1,16 @@
 /** Makes a load with autocannon, as load.ts asks for in the first argument; ends with a line of JSON. */
 import autocannon from 'autocannon';
-import { bodyFor, CONNECTIONS, HOT_BATCHES, requestHeaders, type Workload } from './workloads.ts';
+import type { LoadOptions } from './load.ts';
+import { bodyFor, CONNECTIONS, HOT_BATCHES, requestHeaders } from './workloads.ts';
 
-const options: {
-  endpoint: string;
-  workload: Workload;
-  seconds: number;
-  nonce: string;
-  headers: string[];
-  rate?: number;
-} = JSON.parse(process.argv[2] ?? '');
+const options: LoadOptions & { nonce: string } = JSON.parse(process.argv[2] ?? '');
 const { endpoint, workload, seconds, nonce, rate } = options;
 
 let count = 0;
 function nextBody(): string {
   count += 1;
-  return bodyFor(`${nonce}-${workload === 'cold' ? count : count % HOT_BATCHES}`);
+  const id = workload === 'cold' ? count : count % HOT_BATCHES;
+  return bodyFor(`${nonce}-${String(id).padStart(8, '0')}`);
 }
 
 const result = await autocannon({

@@ -20,7 +20,7 @@ export interface LoadOptions {
   seconds: number;
   core: number | undefined;
   /** Headers besides those of a GraphQL request, as `name: value`. */
-  headers: string[];
+  headers: readonly string[];
   /** Requests per second, in all; undefined: as many as there are answers to. Only autocannon has it. */
   rate?: number;
 }
@@ -32,20 +32,25 @@ export const LOADER = wrk === undefined ? 'autocannon' : 'wrk';
 
 let runs = 0;
 
+/** Of one length always, and never the same again, in no run of the bench. */
+function nextNonce(): string {
+  runs += 1;
+  return `${Date.now().toString(36)}-${runs.toString(36).padStart(4, '0')}`;
+}
+
 /**
- * Loads an endpoint for a while. No run repeats a batch id of another, and a cold one none of its
- * own. Rejects when the program fails.
+ * Loads an endpoint for a while. No run repeats a batch id of another, of this process or one before, and a cold
+ * one none of its own. Rejects when the program fails.
  */
 export async function load(options: LoadOptions): Promise<LoadResult> {
   const { endpoint, workload, seconds, core, headers, rate } = options;
-  runs += 1;
-  const nonce = `${process.pid.toString(36)}-${runs}`;
+  const nonce = nextNonce();
   const command =
     wrk === undefined || rate !== undefined
       ? [
           process.execPath,
           fileURLToPath(new URL('load-autocannon.ts', import.meta.url)),
-          JSON.stringify({ endpoint, workload, seconds, nonce, headers, rate }),
+          JSON.stringify({ ...options, nonce }),
         ]
       : [
           wrk,
@@ -55,6 +60,5 @@ export async function load(options: LoadOptions): Promise<LoadResult> {
           ...Object.entries(requestHeaders(headers)).map(([name, value]) => `${name}: ${value}`),
         ];
   const output = await run(command, core);
-  const result: LoadResult = JSON.parse(output.trim().split('\n').at(-1) ?? '');
-  return result;
+  return JSON.parse(output.trim().split('\n').at(-1) ?? '');
 }

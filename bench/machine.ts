@@ -1,58 +1,43 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** The kernel counts processor time in hundredths of a second: USER_HZ on every Linux. */
-const TICK_US = 10_000;
+export const TICK_US = 10_000;
 
-/** The processor time that a process has used, in microseconds. */
+/** Whether the kernel tells what each thread used in nanoseconds, too. */
+const HAS_NANOSECONDS = hasNanoseconds();
+
+/**
+ * The processor time that a process has used, user and system, in microseconds: in ticks of 10 ms where the kernel
+ * counts no finer.
+ */
 export function cpuTimeOf(pid: number): number {
+  if (HAS_NANOSECONDS) {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    return threads.reduce((sum, thread) => sum + nanosecondsOf(`${pid}/task/${thread}`), 0) / 1_000;
+  }
   const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
   // After the name, which may hold spaces: state is the first field, utime the 12th, stime the 13th.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * TICK_US;
 }
 
+/** "time on the core, time waiting for it, turns". */
+function nanosecondsOf(thread: string): number {
+  return Number(readFileSync(`/proc/${thread}/schedstat`, 'utf8').split(' ')[0]);
+}
+
+function hasNanoseconds(): boolean {
+  try {
+    return nanosecondsOf('self') > 0;
+  } catch {
+    return false;
+  }
+}
+
 /** What a process holds in memory, in MiB. */
 export function residentMemoryOf(pid: number): number {
   const [, kibibytes] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
   return Number(kibibytes) / 1024;
-}
-
-/** What a core has done up to now, in ticks. */
-export interface CoreTimes {
-  idle: number;
-  /** In processes, and stolen by other machines; interrupts are not in it. */
-  taken: number;
-  all: number;
-}
-
-/** The counters of one core; two readings make shares with {@link coreUse}. */
-export function coreTimes(core: number): CoreTimes {
-  const line = readFileSync('/proc/stat', 'utf8')
-    .split('\n')
-    .find((text) => text.startsWith(`cpu${core} `));
-  // Guest time, behind these, is part of user.
-  const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, softirq = 0, steal = 0] = (
-    line ?? ''
-  )
-    .split(/\s+/)
-    .slice(1)
-    .map(Number);
-  const taken = user + nice + system + steal;
-  return { idle: idle + wait, taken, all: taken + idle + wait + irq + softirq };
-}
-
-/** How a core was used between two readings, in shares from 0 to 1. */
-export interface CoreUse {
-  busy: number;
-  /** By others than the process that used `cpuUs` microseconds of processor time in between. */
-  others: number;
-}
-
-/** Compares two readings; see {@link CoreUse}. */
-export function coreUse(before: CoreTimes, after: CoreTimes, cpuUs: number): CoreUse {
-  const all = Math.max(1, after.all - before.all);
-  const others = after.taken - before.taken - cpuUs / TICK_US;
-  return { busy: 1 - (after.idle - before.idle) / all, others: Math.max(0, others / all) };
 }
 
 /** The cores that this process may use, by number. */

@@ -29,7 +29,7 @@ export function toPicture(rows: readonly Row[], caption: readonly string[]): str
     y += 18;
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" role="img" aria-labelledby="title">
-<title id="title">Requests per second on one core, relative to the limit of each workload</title>
+<title id="title">Processor time of a request: the limit's, relative to each server's</title>
 <style>
   text { font: 13px system-ui, -apple-system, 'Segoe UI', sans-serif; fill: #24292f; }
   .title { font-size: 17px; font-weight: 600; }
@@ -46,20 +46,19 @@ export function toPicture(rows: readonly Row[], caption: readonly string[]): str
     .peer { fill: #59636e; }
   }
 </style>
-<text class="title" x="16" y="30">Requests per second on one core, relative to the limit</text>
+<text class="title" x="16" y="30">Processor time of a request: the limit's, relative to each server's</text>
 ${parts.join('\n')}
 </svg>
 `;
 }
 
 function bar(row: Row, y: number): string {
-  const ratio = row.ratio ?? 0;
+  const ratio = row.ratio?.median ?? 0;
   const width = Math.max(1, Math.round(ratio * FULL));
   const kind = row.name === 'gateway' ? 'gateway' : ratio === 1 ? 'limit' : 'peer';
-  const perSecond = Math.round(row.requestsPerSecond.median).toLocaleString('en-GB');
   return `<text x="${BARS_AT - 10}" y="${y + 17}" text-anchor="end">${escapeXml(row.label)}</text>
 <rect class="${kind}" x="${BARS_AT}" y="${y + 3}" width="${width}" height="${LINE - 8}" rx="2"/>
-<text x="${BARS_AT + width + 8}" y="${y + 17}">${ratio.toFixed(2)} (${perSecond}/s)</text>`;
+<text x="${BARS_AT + width + 8}" y="${y + 17}">${ratio.toFixed(2)} (${row.cpuUs.toFixed(0)} µs)</text>`;
 }
 
 function escapeXml(text: string): string {

@@ -1,6 +1,6 @@
-import type { Figures } from './measure.ts';
+import type { Figures, Series } from './slices.ts';
 import { medianOf, type Spread, spreadOf } from './statistics.ts';
-import { LIMITS, type Subject } from './subjects.ts';
+import { LIMITS } from './subjects.ts';
 import type { Workload } from './workloads.ts';
 
 /**
@@ -13,17 +13,12 @@ export interface Row extends Omit<Figures, 'requestsPerSecond'> {
   workload: Workload;
   requestsPerSecond: Spread;
   /**
-   * Requests per second relative to the limit of the workload: the median of the rounds' ratios, so
-   * that what slows the machine for a round slows both. Undefined when the limit was left out.
+   * Processor time for a request, the limit's divided by this server's, within each round: what slows the machine
+   * for a round slows both. Undefined when the limit was left out.
    */
-  ratio: number | undefined;
-}
-
-/** The runs of one server with one workload, in the order of the rounds. */
-export interface Series {
-  subject: Subject;
-  workload: Workload;
-  rounds: Figures[];
+  ratio: Spread | undefined;
+  /** The same of requests per second, this server's divided by the limit's. */
+  requestsRatio: Spread | undefined;
 }
 
 /** The rows of one workload. */
@@ -32,12 +27,15 @@ export function toRows(series: readonly Series[], workload: Workload): Row[] {
     .filter((one) => one.workload === workload)
     .map(({ subject: { name, label }, rounds }) => {
       const all = (figure: keyof Figures) => rounds.map((figures) => figures[figure]);
+      const limit = LIMITS[workload];
       return {
         name,
         label,
         workload,
+        seconds: medianOf(all('seconds')),
         requestsPerSecond: spreadOf(all('requestsPerSecond')),
-        ratio: ratioBetween(series, workload, name, LIMITS[workload]),
+        ratio: ratioBetween(series, workload, 'cpuUs', limit, name),
+        requestsRatio: ratioBetween(series, workload, 'requestsPerSecond', name, limit),
         p50: medianOf(all('p50')),
         p99: medianOf(all('p99')),
         cpuUs: medianOf(all('cpuUs')),
@@ -51,24 +49,21 @@ export function toRows(series: readonly Series[], workload: Workload): Row[] {
     });
 }
 
-/**
- * Requests per second of one server relative to another: the median of the rounds' ratios. Undefined
- * when one of them was left out.
- */
+/** One server's figure divided by another's, within each round. Undefined when one of them was left out. */
 export function ratioBetween(
   series: readonly Series[],
   workload: Workload,
+  figure: 'cpuUs' | 'requestsPerSecond',
   name: string,
   other: string,
-): number | undefined {
+): Spread | undefined {
   const [one, two] = [name, other].map((wanted) =>
     series.find((of) => of.workload === workload && of.subject.name === wanted),
   );
   if (one === undefined || two === undefined) return undefined;
-  return medianOf(
+  return spreadOf(
     one.rounds.map(
-      ({ requestsPerSecond }, round) =>
-        requestsPerSecond / (two.rounds[round]?.requestsPerSecond ?? Number.NaN),
+      (figures, round) => figures[figure] / (two.rounds[round]?.[figure] ?? Number.NaN),
     ),
   );
 }

@@ -1,7 +1,8 @@
+import { once } from 'node:events';
 import { readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { request } from 'undici';
-import { freePort } from './free-port.ts';
+import { freePort } from './loopback.ts';
 import { poll, type Running, start } from './processes.ts';
 import type { Stage } from './stage.ts';
 import type { Subject } from './subjects.ts';
@@ -11,6 +12,8 @@ export interface Server extends Running {
   endpoint: string;
   /** Wall-clock time, in milliseconds, from its start to the log line that says so; NaN for peers. */
   startMs: number;
+  /** Its requests for a token, at the stage's endpoint. */
+  tokenCalls(): number;
   /** Its log since it was last emptied; an entry comes here within a second. */
   readLog(): string;
   /** Empties the file that takes its log, so that it does not fill the disk. */
@@ -20,9 +23,8 @@ export interface Server extends Running {
 export interface ServerOptions {
   /** In place of the stage's upstream. */
   upstreamOrigin?: string;
-  /** Arguments for node, ahead of the program. */
-  nodeArguments?: readonly string[];
-  ipc?: boolean;
+  /** Whether probe.ts is in it, for {@link ask}. */
+  isProbed?: boolean;
   /** Settings of the gateway besides. */
   env?: Readonly<Record<string, string>>;
 }
@@ -36,35 +38,40 @@ let servers = 0;
 export async function startServer(
   subject: Subject,
   stage: Stage,
-  {
-    upstreamOrigin = stage.upstream.origin,
-    nodeArguments = [],
-    ipc = false,
-    env = {},
-  }: ServerOptions = {},
+  { upstreamOrigin = stage.upstream.origin, isProbed = false, env = {} }: ServerOptions = {},
 ): Promise<Server> {
   servers += 1;
-  const output = join(stage.folder, `server-${servers}.log`);
+  const name = `server-${servers}`;
+  const output = join(stage.folder, `${name}.log`);
   const port = await freePort();
-  const settings = {
-    ...gatewaySettings(port, upstreamOrigin, stage.tokens.url),
+  // The peers want UPSTREAM, and leave the gateway's alone.
+  const settings: Record<string, string> = {
+    PATH: process.env['PATH'] ?? '',
+    NODE_ENV: 'production',
+    UPSTREAM: upstreamOrigin,
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    PARTICIPANT_SERVICE_URL: upstreamOrigin,
+    PARTICIPANT_SERVICE_TENANT_ID: 'bench',
+    TOKEN_GRANT: 'oauth2',
+    TOKEN_URL: stage.tokens.urlFor(name),
+    TOKEN_CLIENT_ID: 'bench',
+    TOKEN_CLIENT_SECRET: 'bench',
+    LOG_LEVEL: 'info',
+    LOG_FORMAT: 'json',
     ...stage.gatewayEnv,
     ...subject.env,
     ...(subject.callers ? stage.tokens.callerEnv : {}),
     ...env,
   };
+  const probe = ['--expose-gc', '--import', new URL('probe.ts', import.meta.url).href];
   const startedAt = Date.now();
-  const running = start([process.execPath, ...nodeArguments, ...subject.program], {
+  const running = start([process.execPath, ...(isProbed ? probe : []), ...subject.program], {
     core: stage.serverCore,
     cwd: stage.folder,
     output,
-    ipc,
-    env: {
-      PATH: process.env['PATH'] ?? '',
-      NODE_ENV: 'production',
-      UPSTREAM: upstreamOrigin,
-      ...settings,
-    },
+    ipc: isProbed,
+    env: settings,
   });
   const readLog = () => readFileSync(output, 'utf8');
   // With fewer log entries than usual the gateway does not say that it listens.
@@ -83,37 +90,26 @@ export async function startServer(
     ...running,
     endpoint: listening.endpoint,
     startMs: Date.parse(entry.time ?? '') - startedAt,
+    tokenCalls: () => stage.tokens.callsOf(name),
     readLog,
     emptyLog: () => truncateSync(output),
   };
 }
 
-async function answers(url: string): Promise<boolean> {
-  try {
-    const { statusCode, body } = await request(url);
-    await body.dump();
-    return statusCode === 200;
-  } catch {
-    return false;
-  }
+/**
+ * Asks a server that was started with the probe for its processor time, in microseconds, or for the heap that is
+ * left after collections, in bytes. What others can see of the first may be behind, or counted by 10 ms.
+ */
+export async function ask({ child }: Server, what: 'cpu' | 'heap'): Promise<number> {
+  const answer = once(child, 'message');
+  child.send(what);
+  const [figure] = await answer;
+  return Number(figure);
 }
 
-/** The peers leave these alone. */
-function gatewaySettings(
-  port: number,
-  upstreamOrigin: string,
-  tokenUrl: string,
-): Record<string, string> {
-  return {
-    HOST: '127.0.0.1',
-    PORT: String(port),
-    PARTICIPANT_SERVICE_URL: upstreamOrigin,
-    PARTICIPANT_SERVICE_TENANT_ID: 'bench',
-    TOKEN_GRANT: 'oauth2',
-    TOKEN_URL: tokenUrl,
-    TOKEN_CLIENT_ID: 'bench',
-    TOKEN_CLIENT_SECRET: 'bench',
-    LOG_LEVEL: 'info',
-    LOG_FORMAT: 'json',
-  };
+function answers(url: string): Promise<boolean> {
+  return request(url).then(
+    ({ statusCode, body }) => body.dump().then(() => statusCode === 200),
+    () => false,
+  );
 }

@@ -4,27 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { allowedCores } from './machine.ts';
 import { pinned } from './processes.ts';
-import { startTokenEndpoint, type TokenEndpoint } from './token-endpoint.ts';
-import { startUpstream, type Upstream } from './upstream.ts';
+import { startTokenEndpoint } from './token-endpoint.ts';
+import { startUpstream } from './upstream.ts';
 
 /** What a measurement stands on: cores, the upstream, the token endpoint, a folder for files. */
-export interface Stage {
-  /** The core of the server that is measured; undefined where there is only one core. */
-  serverCore: number | undefined;
-  /** The core of everything else. */
-  loadCore: number | undefined;
-  upstream: Upstream;
-  tokens: TokenEndpoint;
-  /** An empty folder, so that no `.env` of the project is read. */
-  folder: string;
-  /** Settings of the gateway besides those of the benchmark. */
-  gatewayEnv: Readonly<Record<string, string>>;
-  /** Ends the upstream, and removes the folder. */
-  clear(): Promise<void>;
-}
+export type Stage = Awaited<ReturnType<typeof setStage>>;
 
 /** Sets the stage. Its folder is removed, and all that it started is ended, when this process exits. */
-export async function setStage(gatewayEnv: Record<string, string>): Promise<Stage> {
+export async function setStage(gatewayEnv: Readonly<Record<string, string>>) {
   const folder = mkdtempSync(join(tmpdir(), 'gateway-bench-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   mkdirSync(join(folder, 'upstream'));
@@ -32,13 +19,18 @@ export async function setStage(gatewayEnv: Record<string, string>): Promise<Stag
   bindSelf(loadCore);
   const upstream = await startUpstream(join(folder, 'upstream'), loadCore);
   return {
+    /** The core of the servers that are measured; undefined where there is only one core. */
     serverCore: loadCore === undefined ? undefined : serverCore,
+    /** The core of everything else. */
     loadCore,
     upstream,
     tokens: await startTokenEndpoint(),
+    /** An empty folder, so that no `.env` of the project is read. */
     folder,
+    /** Settings of the gateway besides those of the benchmark. */
     gatewayEnv,
-    async clear() {
+    /** Ends the upstream, and removes the folder. */
+    async clear(): Promise<void> {
       await upstream.stop();
       rmSync(folder, { recursive: true, force: true });
     },

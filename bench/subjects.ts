@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Workload } from './workloads.ts';
+import { WORKLOADS, type Workload } from './workloads.ts';
 
 /** A server that is measured. */
 export interface Subject {
@@ -16,58 +17,66 @@ export interface Subject {
   callers?: true;
 }
 
-function peer(
-  name: string,
-  label: string,
-  workloads: Workload[],
-  env: Record<string, string> = {},
-): Subject {
-  const [file = name] = name.split('+');
-  const program = [fileURLToPath(new URL(`peers/${file}.ts`, import.meta.url))];
-  return { name, label, workloads, program, env };
-}
+/** The folder of this project. */
+export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-const CACHE = { CACHE: 'on' };
-
-/** The gateway of this project, from its sources. */
-export const GATEWAY: Subject = {
-  name: 'gateway',
-  label: 'participant-gateway',
-  workloads: ['cold', 'hot'],
-  program: [fileURLToPath(new URL('../src/main.ts', import.meta.url))],
-  env: {},
-};
-
-const WITH_CALLERS: Subject = {
-  ...GATEWAY,
-  name: 'gateway+jwt',
-  label: 'participant-gateway, AUTH_MODE=jwt',
-  callers: true,
-};
-
-/** The gateway of another checkout, such as the commit before a change. */
+/** The gateway of a checkout, from its sources. */
 export function gatewayAt(folder: string): Subject {
   return {
-    ...GATEWAY,
-    name: 'gateway-before',
-    label: 'participant-gateway, other checkout',
+    name: 'gateway',
+    label: 'participant-gateway',
+    workloads: WORKLOADS,
     program: [resolve(folder, 'src/main.ts')],
+    env: {},
   };
+}
+
+/** The gateway of this project. */
+export const GATEWAY: Subject = gatewayAt(ROOT);
+
+/** The steps of peers/ladder.ts from inside out, ahead of the whole gateway. */
+const STEPS = ['http-client', 'upstream-call', 'status-service', 'document'];
+
+/** The steps of a checkout, as far as it has them, and its gateway. */
+export function ladderAt(folder: string): Subject[] {
+  const file = resolve(folder, 'bench/peers/ladder.ts');
+  const steps = existsSync(file) ? STEPS : [];
+  const cold = { workloads: ['cold'], env: {} } as const;
+  return [
+    ...steps.map((name) => ({ ...cold, name, label: name, program: [file, name] })),
+    gatewayAt(folder),
+  ];
+}
+
+/** As it is named where it comes from another checkout, such as the commit before a change. */
+export function asBefore({ name, label, ...rest }: Subject): Subject {
+  return { ...rest, name: `${name}-before`, label: `${label}, other checkout` };
 }
 
 /** What the ratios of a workload are relative to. */
 export const LIMITS: Readonly<Record<Workload, string>> = { cold: 'bare-proxy', hot: 'lookup' };
 
+const COLD = ['cold'] as const;
+const HOT = ['hot'] as const;
+
+export const BARE_PROXY = peer('bare-proxy', 'bare proxy', COLD);
+
 /** In the order of the table. */
 export const SUBJECTS: readonly Subject[] = [
-  peer('bare-proxy', 'bare proxy', ['cold']),
-  peer('lookup', 'lookup', ['hot']),
+  BARE_PROXY,
+  peer('lookup', 'lookup', HOT),
   GATEWAY,
-  WITH_CALLERS,
-  peer('mercurius', 'Mercurius, jit', ['cold', 'hot']),
-  peer('mercurius+cache', 'Mercurius, jit, mercurius-cache', ['hot'], CACHE),
-  peer('apollo', 'Apollo Server', ['cold', 'hot']),
-  peer('apollo+cache', 'Apollo Server, REST data source', ['cold', 'hot'], CACHE),
-  peer('yoga', 'Yoga', ['cold', 'hot']),
-  peer('yoga+cache', 'Yoga, response cache', ['hot'], CACHE),
+  { ...GATEWAY, name: 'gateway+jwt', label: 'participant-gateway, AUTH_MODE=jwt', callers: true },
+  peer('mercurius', 'Mercurius, jit'),
+  peer('mercurius+cache', 'Mercurius, jit, mercurius-cache', HOT),
+  peer('apollo', 'Apollo Server'),
+  peer('apollo+cache', 'Apollo Server, REST data source'),
+  peer('yoga', 'Yoga'),
+  peer('yoga+cache', 'Yoga, response cache', HOT),
 ];
+
+function peer(name: string, label: string, workloads: Subject['workloads'] = WORKLOADS): Subject {
+  const [file = name, cache] = name.split('+');
+  const program = [resolve(ROOT, `bench/peers/${file}.ts`)];
+  return { name, label, workloads, program, env: cache === undefined ? {} : { CACHE: 'on' } };
+}

@@ -1,5 +1,6 @@
 /** The upstream where nginx is not installed; answers for its number as nginx's stub_status does. */
 import { createServer } from 'node:http';
+import { sendJson } from './loopback.ts';
 import { ENVELOPE } from './workloads.ts';
 
 const [port, statusPort] = process.argv.slice(2).map(Number);
@@ -7,11 +8,7 @@ let requests = 0;
 
 const server = createServer({ keepAliveTimeout: 3_600_000 }, (_request, response) => {
   requests += 1;
-  response.writeHead(200, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(ENVELOPE),
-  });
-  response.end(ENVELOPE);
+  sendJson(response, ENVELOPE);
 });
 server.listen(port, '127.0.0.1');
 

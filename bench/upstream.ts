@@ -2,24 +2,18 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { request } from 'undici';
 import { findProgram } from '../scripts/find-program.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from './loopback.ts';
 import { poll, start } from './processes.ts';
 import { ENVELOPE } from './workloads.ts';
 
 /** The stand-in for the Participant Service: one fixed answer, as fast as can be. */
-export interface Upstream {
-  kind: 'nginx' | 'Node.js';
-  origin: string;
-  /** Requests that it has answered since it was started, apart from those for this number. */
-  calls(): Promise<number>;
-  stop(): Promise<void>;
-}
+export type Upstream = Awaited<ReturnType<typeof startUpstream>>;
 
 /**
  * Starts the upstream on a core: nginx where it is installed, else Node. Its files are below
  * `folder`. Rejects when it does not answer.
  */
-export async function startUpstream(folder: string, core: number | undefined): Promise<Upstream> {
+export async function startUpstream(folder: string, core: number | undefined) {
   const nginx = findProgram('nginx', ['/usr/sbin']);
   const [port, statusPort] = [await freePort(), await freePort()];
   const command =
@@ -43,6 +37,7 @@ export async function startUpstream(folder: string, core: number | undefined): P
   return {
     kind: nginx === undefined ? 'Node.js' : 'nginx',
     origin: `http://127.0.0.1:${port}`,
+    /** Requests that it has answered since it was started, apart from those for this number. */
     calls: async () => (await countAll()) - asked,
     stop: server.stop,
   };

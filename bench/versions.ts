@@ -1,4 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { LOADER } from './load.ts';
+import type { SliceOptions } from './slices.ts';
+import type { Stage } from './stage.ts';
+import { CONNECTIONS } from './workloads.ts';
 
 const NAMES: Readonly<Record<string, string>> = {
   mercurius: 'Mercurius',
@@ -7,8 +11,16 @@ const NAMES: Readonly<Record<string, string>> = {
   undici: 'undici',
 };
 
-/** The versions that are measured, as text. */
-export function describeVersions(): string {
+/** What measures, and how, as text: the versions, the upstream, the load and its times. */
+export function describeSetup(
+  { upstream, loadCore }: Stage,
+  { rounds, seconds }: SliceOptions,
+): string {
+  const where = loadCore === undefined ? '; one core for load and server' : '';
+  return `${describeVersions()}; upstream ${upstream.kind}, load ${LOADER} with ${CONNECTIONS} connections, median of ${rounds} × ${seconds} s${where}`;
+}
+
+function describeVersions(): string {
   const lock: { packages: Record<string, { version?: string }> } = JSON.parse(
     readFileSync(new URL('package-lock.json', import.meta.url), 'utf8'),
   );

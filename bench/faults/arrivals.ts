@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent, request } from 'undici';
-import { requestHeaders } from '../workloads.ts';
+import { Agent } from 'undici';
+import { type PostOptions, post } from '../client.ts';
+import { countEach, describeCounts } from '../neighbours/counts.ts';
+import { latencyText, percentileOf } from '../statistics.ts';
 import { now } from './now.ts';
 
 /** One request, and how it ended. */
@@ -17,33 +19,18 @@ export interface Sample {
   error: string | undefined;
 }
 
-/** A load that goes on until it is stopped. */
-export interface Arrivals {
-  /** Requests up to now. */
-  sent(): number;
-  /** Resolves, when all are answered, to all of them, in the order of their answers. */
-  stop(): Promise<Sample[]>;
-}
-
 /** A batch to ask for. */
 export interface Batch {
   participantType: string;
   batchId: string;
 }
 
-export interface ArrivalsOptions {
+export interface ArrivalsOptions extends Pick<PostOptions, 'headers'> {
   /** The batch of the n-th request, counted from 0; another batch of vehicles each time by default. */
   toBatch?: (sequence: number) => Batch;
-  /** Headers besides those of a GraphQL request. */
-  headers?: Readonly<Record<string, string>>;
-  /**
-   * Requests under way at a time. Where the machine is too slow for the load, the others wait here, and that
-   * counts as theirs.
-   */
+  /** Requests under way at a time: for what the machine is too slow, waits here, and that counts as its time. */
   maxUnderWay?: number;
 }
-
-const MAX_UNDER_WAY = 240;
 
 /** Longer than the gateway's deadline: what takes longer gets no answer. */
 export const CLIENT_TIMEOUTS = { headersTimeout: 10_000, bodyTimeout: 10_000 };
@@ -51,24 +38,32 @@ export const CLIENT_TIMEOUTS = { headersTimeout: 10_000, bodyTimeout: 10_000 };
 const QUERY =
   'query S($t:String!,$b:ID){batchStatus(participantType:$t,batchId:$b){participantType stale data request{uri}}}';
 
+const toVehicles = (sequence: number): Batch => ({
+  participantType: 'vehicles',
+  batchId: `b-${sequence}`,
+});
+
 /**
  * Sends so many requests in a second, however long the answers take (an open loop). A request counts from
- * when it was due, so that one that had to wait here does not look fast.
+ * when it was due, so that one that had to wait here does not look fast. It goes on until it is stopped.
  */
 export function startArrivals(
   endpoint: string,
   perSecond: number,
-  { toBatch = toVehicles, headers = {}, maxUnderWay = MAX_UNDER_WAY }: ArrivalsOptions = {},
-): Arrivals {
-  const connections = new Agent(CLIENT_TIMEOUTS);
-  const allHeaders = { ...requestHeaders([]), ...headers };
+  { toBatch = toVehicles, headers = {}, maxUnderWay = 240 }: ArrivalsOptions = {},
+) {
+  const dispatcher = new Agent(CLIENT_TIMEOUTS);
   const samples: Sample[] = [];
   const begunAt = now();
   let sent = 0;
 
-  async function ask(at: number, batch: Batch): Promise<void> {
-    const error = await askOnce(connections, endpoint, allHeaders, batch).catch(() => 'no answer');
-    samples.push({ batchId: batch.batchId, at, ms: now() - at, error });
+  async function ask(at: number, { participantType, batchId }: Batch): Promise<void> {
+    const body = JSON.stringify({ query: QUERY, variables: { t: participantType, b: batchId } });
+    const error = await post(endpoint, body, { headers, dispatcher }).then(
+      (reply) => reply.error ?? (reply.text.includes('"stale":true') ? 'stale' : undefined),
+      () => 'no answer',
+    );
+    samples.push({ batchId, at, ms: now() - at, error });
   }
 
   const timer = setInterval(() => {
@@ -80,36 +75,29 @@ export function startArrivals(
   }, 1);
 
   return {
+    /** Requests up to now. */
     sent: () => sent,
-    async stop() {
+    /** Resolves, when all are answered, to all of them, in the order of their answers. */
+    async stop(): Promise<Sample[]> {
       clearInterval(timer);
       while (samples.length < sent) await sleep(5);
-      await connections.close();
+      await dispatcher.close();
       return samples;
     },
   };
 }
 
-function toVehicles(sequence: number): Batch {
-  return { participantType: 'vehicles', batchId: `b-${sequence}` };
+/** How many ended how. */
+export function countsOf(samples: readonly Sample[]): string {
+  return describeCounts(countEach(samples.map(({ error }) => error ?? 'succeeded')));
 }
 
-async function askOnce(
-  connections: Agent,
-  endpoint: string,
-  headers: Record<string, string>,
-  { participantType, batchId }: Batch,
-): Promise<string | undefined> {
-  const { statusCode, body } = await request(endpoint, {
-    method: 'POST',
-    dispatcher: connections,
-    headers,
-    body: JSON.stringify({ query: QUERY, variables: { t: participantType, b: batchId } }),
-  });
-  const text = await body.text();
-  if (statusCode === 200 && text.includes('"IN_PROGRESS"') && !text.includes('"errors"')) {
-    return text.includes('"stale":true') ? 'stale' : undefined;
-  }
-  const [, code = `status ${statusCode}`] = /"code":"([A-Z_]+)"/.exec(text) ?? [];
-  return code;
+/** How long they took. */
+export function latenciesOf(samples: readonly Sample[]): string {
+  return latencyText(samples.map(({ ms }) => ms));
+}
+
+export function p99Of(samples: readonly Sample[]): number {
+  const all = samples.map(({ ms }) => ms);
+  return percentileOf(all, 99);
 }

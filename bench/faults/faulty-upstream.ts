@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { listenOnLoopback, sendJson } from '../loopback.ts';
 import { ENVELOPE } from '../workloads.ts';
 import { now } from './now.ts';
 
@@ -13,34 +14,17 @@ export type Fault =
   /** This share of them, chosen by chance, is answered 503. */
   | { share: number };
 
-/** A call for a status. */
-export interface Call {
-  /** When it arrived, as {@link now} has it. */
-  at: number;
-  batchId: string;
-}
-
 /** A Participant Service that fails as it is told, with the endpoint of its tokens. */
-export interface FaultyUpstream {
-  origin: string;
-  tokenUrl: string;
-  /** In the order of their arrival. */
-  calls: readonly Call[];
-  /** When it was asked for a token. */
-  tokenCalls: readonly number[];
-  /** Calls that came with a token that was unknown or had expired, and were answered 401. */
-  unauthorized(): number;
-  /** From when it resolves on, calls meet this fault; those that hang are never answered. */
-  setFault(fault: Fault): Promise<void>;
-  stop(): Promise<void>;
-}
+export type FaultyUpstream = Awaited<ReturnType<typeof startFaultyUpstream>>;
 
 const UNAVAILABLE = toErrorEnvelope('The bench has it so.');
 const UNAUTHORIZED = toErrorEnvelope('The token is unknown, or has expired.');
 
 /** Listens on a free port of loopback. A token is good for so long after it was issued. */
-export async function startFaultyUpstream(tokenLifetimeSeconds: number): Promise<FaultyUpstream> {
-  const calls: Call[] = [];
+export async function startFaultyUpstream(tokenLifetimeSeconds: number) {
+  /** The calls for a status, in the order of their arrival: when each came, as {@link now} has it. */
+  const calls: { at: number; batchId: string }[] = [];
+  /** When it was asked for a token. */
   const tokenCalls: number[] = [];
   const expiries = new Map<string, number>();
   let unauthorized = 0;
@@ -53,7 +37,7 @@ export async function startFaultyUpstream(tokenLifetimeSeconds: number): Promise
     const token = `a-token-that-is-as-long-as-opaque-tokens-are-${tokenCalls.length}`;
     expiries.set(token, now() + 1_000 * tokenLifetimeSeconds);
     const lifetime = { token_type: 'Bearer', expires_in: tokenLifetimeSeconds };
-    send(response, 200, JSON.stringify({ access_token: token, ...lifetime }));
+    sendJson(response, JSON.stringify({ access_token: token, ...lifetime }));
   }
 
   function answerStatus(request: IncomingMessage, response: ServerResponse): void {
@@ -63,21 +47,19 @@ export async function startFaultyUpstream(tokenLifetimeSeconds: number): Promise
     if (fault === 'hang') return;
     if (!((expiries.get(token) ?? 0) > now())) {
       unauthorized += 1;
-      send(response, 401, UNAUTHORIZED);
+      sendJson(response, UNAUTHORIZED, 401);
     } else if (typeof fault === 'object' && Math.random() < fault.share) {
-      send(response, 503, UNAVAILABLE);
+      sendJson(response, UNAVAILABLE, 503);
     } else {
-      send(response, 200, ENVELOPE);
+      sendJson(response, ENVELOPE);
     }
   }
 
   async function listen(port: number): Promise<number> {
     server = createServer({ keepAliveTimeout: 3_600_000 }, (request, response) =>
       (request.method === 'POST' ? answerToken : answerStatus)(request, response),
-    ).listen(port, '127.0.0.1');
-    await once(server, 'listening');
-    const address = server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
+    );
+    return listenOnLoopback(server, port);
   }
 
   async function close(): Promise<void> {
@@ -96,20 +78,16 @@ export async function startFaultyUpstream(tokenLifetimeSeconds: number): Promise
     tokenUrl: `${origin}/token`,
     calls,
     tokenCalls,
+    /** Calls that came with a token that was unknown or had expired, and were answered 401. */
     unauthorized: () => unauthorized,
-    async setFault(next) {
+    /** From when it resolves on, calls meet this fault; those that hang are never answered. */
+    async setFault(next: Fault): Promise<void> {
       fault = next;
       if (next === 'refused') await close();
       else if (server === undefined) await listen(port);
     },
     stop: close,
   };
-}
-
-function send(response: ServerResponse, status: number, body: string): void {
-  const length = Buffer.byteLength(body);
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': length });
-  response.end(body);
 }
 
 function toErrorEnvelope(description: string): string {

@@ -6,12 +6,11 @@
 import { once } from 'node:events';
 import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent, request } from 'undici';
+import { Agent } from 'undici';
+import { post, queryForMany } from '../client.ts';
 import { type Batch, CLIENT_TIMEOUTS, startArrivals } from '../faults/arrivals.ts';
-import { requestHeaders } from '../workloads.ts';
-import { BAD_ADDRESS, BAD_NICENESS } from './callers.ts';
 import { type Counts, countEach } from './counts.ts';
-import { BAD_PER_SECOND, BATCHES, WAYS } from './ways.ts';
+import { BAD_ADDRESS, BAD_NICENESS, BAD_PER_SECOND, BATCHES, WAYS } from './ways.ts';
 
 const [, , name = '', endpoint = ''] = process.argv;
 
@@ -39,28 +38,18 @@ async function arrive(toBatch: (sequence: number, id: string) => Batch): Promise
 }
 
 async function askForBatches(): Promise<Counts> {
-  const connections = new Agent(CLIENT_TIMEOUTS);
+  const options = { headers: BAD_ADDRESS, dispatcher: new Agent(CLIENT_TIMEOUTS) };
   const results: string[] = [];
   let asked = 0;
   let isStopped = false;
 
-  async function ask(): Promise<string> {
-    asked += 1;
-    const { body } = await request(endpoint, {
-      method: 'POST',
-      dispatcher: connections,
-      headers: { ...requestHeaders([]), ...BAD_ADDRESS },
-      body: JSON.stringify({ query: queryFor(`${nonce}-${asked}`) }),
-    });
-    const [, code = 'succeeded'] = /"code":"([A-Z_]+)"/.exec(await body.text()) ?? [];
-    return code;
-  }
-
   async function keepAsking(): Promise<void> {
     while (!isStopped) {
-      const result = await ask().catch(() => 'no answer');
-      results.push(result);
-      if (result !== 'succeeded') await sleep(REFUSED_MS);
+      asked += 1;
+      const body = queryForMany('operators', `${nonce}-${asked}`, BATCHES.batches);
+      const reply = await post(endpoint, body, options).catch(() => ({ error: 'no answer' }));
+      results.push(reply.error ?? 'succeeded');
+      if (reply.error !== undefined) await sleep(REFUSED_MS);
     }
   }
 
@@ -69,15 +58,6 @@ async function askForBatches(): Promise<Counts> {
   isStopped = true;
   await all;
   return countEach(results);
-}
-
-function queryFor(id: string): string {
-  const fields = Array.from(
-    { length: BATCHES.batches },
-    (_, batch) =>
-      `b${batch}: batchStatus(participantType: "operators", batchId: "${id}-${batch}") { status }`,
-  );
-  return `{ ${fields.join(' ')} }`;
 }
 
 process.once('disconnect', () => process.exit());

@@ -19,9 +19,9 @@ export async function countsFrom(child: ChildProcess, message?: string): Promise
 
 /** Counts how often there was each. */
 export function countEach(names: readonly string[]): Counts {
-  const counts: Record<string, number> = {};
-  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
-  return counts;
+  return Object.fromEntries(
+    [...Map.groupBy(names, (name) => name)].map(([name, all]) => [name, all.length]),
+  );
 }
 
 /** What was added since an earlier reading. */
@@ -30,10 +30,8 @@ export function countsSince(earlier: Counts, now: Counts): Counts {
   return Object.fromEntries(added);
 }
 
-/** The counts that are not 0, for people. */
+/** Without those that are 0, for people. */
 export function describeCounts(counts: Counts): string {
-  const parts = Object.entries(counts)
-    .filter(([, count]) => count !== 0)
-    .map(([name, count]) => `${count} ${name}`);
-  return parts.length === 0 ? 'none' : parts.join(', ');
+  const parts = Object.entries(counts).filter(([, count]) => count !== 0);
+  return parts.map(([name, count]) => `${count} ${name}`).join(', ') || 'none';
 }

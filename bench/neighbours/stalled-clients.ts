@@ -1,13 +1,14 @@
 /**
- * Clients that send requests for large answers, one behind the other on a connection, and never read. Arguments: the
- * gateway's port, the number of clients, the requests of each, and over how many milliseconds they come. One whose
- * connection is closed comes again, within that time. At a message it sends what became of the connections.
+ * Clients that send requests for large answers, one behind the other on a connection, and never read. Arguments: a
+ * name, the gateway's endpoint. One whose connection is closed comes again, within the time over which they come. At a
+ * message it sends what became of the connections.
  */
 import { connect } from 'node:net';
 import { setPriority } from 'node:os';
-import { BAD_NICENESS, fromAddress } from './callers.ts';
+import { BAD_NICENESS, fromAddress, STALLED } from './ways.ts';
 
-const [, , port, clients, requests, spreadMs] = process.argv;
+const { port } = new URL(process.argv[3] ?? '');
+const { clients, requests, spreadMs } = STALLED;
 
 setPriority(BAD_NICENESS);
 
@@ -22,7 +23,7 @@ function open(client: number): void {
   const timer = setInterval(() => void socket.write(requestOf(client)), 2_000);
   socket.once('connect', () => {
     counts['connections that were opened'] += 1;
-    for (let sent = 0; sent < Number(requests); sent += 1) socket.write(requestOf(client));
+    for (let sent = 0; sent < requests; sent += 1) socket.write(requestOf(client));
   });
   socket.once('close', () => {
     clearInterval(timer);
@@ -32,7 +33,7 @@ function open(client: number): void {
 }
 
 function openSoon(client: number): void {
-  setTimeout(() => open(client), Number(spreadMs) * Math.random());
+  setTimeout(() => open(client), spreadMs * Math.random());
 }
 
 let asked = 0;
@@ -54,7 +55,7 @@ function requestOf(client: number): string {
   return `POST /graphql HTTP/1.1\r\n${lines.join('')}\r\n${body}`;
 }
 
-for (let client = 0; client < Number(clients); client += 1) openSoon(client);
+for (let client = 0; client < clients; client += 1) openSoon(client);
 
 process.on('message', () => process.send?.(counts));
 process.once('disconnect', () => process.exit());

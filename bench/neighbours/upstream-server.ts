@@ -5,6 +5,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { listenOnLoopback, sendJson } from '../loopback.ts';
 import { ENVELOPE } from '../workloads.ts';
 
 const [, , way = ''] = process.argv;
@@ -37,6 +38,7 @@ const FAULTS: ReadonlyMap<string, Answer> = new Map<string, Answer>([
 ]);
 
 const healthy: Answer = (response, echo) => sendData(response, echo, SMALL_DATA);
+const large: Answer = (response, echo) => sendData(response, echo, LARGE_DATA);
 const notFound: Answer = (response, echo) => sendError(response, 404, echo);
 
 /** By participant type; there are no others. */
@@ -44,7 +46,7 @@ const TYPES: ReadonlyMap<string, Answer> = new Map<string, Answer>([
   ['drivers', FAULTS.get(way) ?? healthy],
   [
     'operators',
-    way === 'batches' ? (...of) => void sleep(SLOW_MS).then(() => healthy(...of)) : sendLarge,
+    way === 'batches' ? (...of) => void sleep(SLOW_MS).then(() => healthy(...of)) : large,
   ],
   ['vehicles', answerVehicles],
 ]);
@@ -75,23 +77,15 @@ function answerVehicles(response: ServerResponse, { uri, queryString }: Echo): v
   }
 }
 
-function sendLarge(response: ServerResponse, echo: Echo): void {
-  sendData(response, echo, LARGE_DATA);
-}
-
-/** Without a copy of the data, which may be long. */
 function sendData(response: ServerResponse, echo: Echo, data: Buffer): void {
-  const parts = toEnvelope(echo, data);
-  writeHead(response, 200, parts);
-  response.cork();
-  for (const part of parts) response.write(part);
-  response.end();
+  sendJson(response, toEnvelope(echo, data));
 }
 
 async function trickle(response: ServerResponse, echo: Echo): Promise<void> {
-  const parts = toEnvelope(echo, SMALL_DATA);
-  writeHead(response, 200, parts);
-  for (const byte of Buffer.concat(parts)) {
+  const body = Buffer.concat(toEnvelope(echo, SMALL_DATA));
+  const headers = { 'content-type': 'application/json', 'content-length': body.length };
+  response.writeHead(200, headers);
+  for (const byte of body) {
     response.write(Buffer.of(byte));
     await sleep(TRICKLE_MS);
     if (response.closed) return;
@@ -101,9 +95,7 @@ async function trickle(response: ServerResponse, echo: Echo): Promise<void> {
 
 function sendError(response: ServerResponse, status: number, echo: Echo): void {
   const error = { code: '100100210001', description: 'The bench has it so.' };
-  const body = toJson({ error, request: toRequest(echo) });
-  writeHead(response, status, [body]);
-  response.end(body);
+  sendJson(response, JSON.stringify({ error, request: toRequest(echo) }), status);
 }
 
 function toEnvelope(echo: Echo, data: Buffer): Buffer[] {
@@ -115,19 +107,11 @@ function toRequest({ uri, queryString }: Echo): object {
   return { uri, method: 'GET', queryString, body: {} };
 }
 
-function writeHead(response: ServerResponse, status: number, parts: readonly Buffer[]): void {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': length });
-}
-
 function toJson(value: object): Buffer {
   return Buffer.from(JSON.stringify(value));
 }
 
 const server = createServer({ keepAliveTimeout: 3_600_000 }, answer);
-server.listen(0, '127.0.0.1', () => {
-  const address = server.address();
-  process.send?.({ port: typeof address === 'object' && address !== null ? address.port : 0 });
-});
+process.send?.({ port: await listenOnLoopback(server) });
 process.on('message', () => process.send?.(calls));
 process.once('disconnect', () => process.exit());

@@ -1,13 +1,17 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { BatchStatus, BatchStatusArguments } from './support.ts';
-import { announce } from './support.ts';
+import { listenOnLoopback } from '../loopback.ts';
+import { announce, type BatchStatus } from './support.ts';
 
 /** Listens on a free port of loopback, and tells the harness which. */
 export function listen(server: Server): void {
-  server.listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    announce(typeof address === 'object' && address !== null ? address.port : 0);
-  });
+  listenOnLoopback(server).then(announce);
+}
+
+/** Calls back with the body of a request, when it is there. */
+export function readBody(request: IncomingMessage, use: (body: string) => void): void {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => use(Buffer.concat(chunks).toString()));
 }
 
 /** Calls back with the batch that the variables of a GraphQL request name, when it is there. */
@@ -15,27 +19,22 @@ export function readKey(
   request: IncomingMessage,
   use: (key: { participantType: string; batchId: string }) => void,
 ): void {
-  const chunks: Buffer[] = [];
-  request.on('data', (chunk: Buffer) => chunks.push(chunk));
-  request.on('end', () => {
-    const body: { variables: { t: string; b: string } } = JSON.parse(
-      Buffer.concat(chunks).toString(),
-    );
-    use({ participantType: body.variables.t, batchId: body.variables.b });
+  readBody(request, (text) => {
+    const { variables }: { variables: { t: string; b: string } } = JSON.parse(text);
+    use({ participantType: variables.t, batchId: variables.b });
   });
 }
 
 /** Answers as a GraphQL server would. */
 export function sendStatus(response: ServerResponse, batchStatus: BatchStatus): void {
-  const text = JSON.stringify({ data: { batchStatus } });
+  sendText(response, JSON.stringify({ data: { batchStatus } }));
+}
+
+/** Answers with a text of JSON. */
+export function sendText(response: ServerResponse, text: string): void {
   response.writeHead(200, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(text),
   });
   response.end(text);
-}
-
-/** The key of a map of statuses. */
-export function toMapKey({ participantType, batchId }: BatchStatusArguments): string {
-  return `${participantType}/${batchId ?? ''}`;
 }

@@ -2,16 +2,12 @@
 import { fastify } from 'fastify';
 import { mercurius } from 'mercurius';
 import mercuriusCache from 'mercurius-cache';
-import { announce, type BatchStatusArguments, cached, fetchBatchStatus, SDL } from './support.ts';
+import { announce, cached, RESOLVERS, SDL } from './support.ts';
 
 const app = fastify();
 await app.register(mercurius, {
   schema: SDL,
-  resolvers: {
-    Query: {
-      batchStatus: (_root: unknown, key: BatchStatusArguments) => fetchBatchStatus(key),
-    },
-  },
+  resolvers: RESOLVERS,
   jit: 1,
 });
 if (cached) {

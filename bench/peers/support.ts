@@ -19,7 +19,7 @@ export interface BatchStatusArguments {
 export interface BatchStatus {
   participantType: string;
   data: unknown;
-  request: { uri: string };
+  request: { uri: string | null };
 }
 
 /** The upstream's answer, which a peer trusts. */
@@ -46,6 +46,9 @@ export function pathOf({ participantType, batchId }: BatchStatusArguments): stri
   return batchId == null ? path : `${path}?batchId=${encodeURIComponent(batchId)}`;
 }
 
+/** A token that the upstream takes. */
+export const TOKEN = 'a-token-that-is-as-long-as-opaque-tokens-often-are';
+
 /** What the gateway sends with a call, too; the token is a fixed one. */
 export function upstreamHeaders(): Record<string, string> {
   return {
@@ -53,7 +56,7 @@ export function upstreamHeaders(): Record<string, string> {
     'content-type': 'application/json',
     'X-COREOS-REQUEST-ID': randomUUID(),
     'X-COREOS-TID': 'bench',
-    'X-COREOS-ACCESS': 'a-token-that-is-as-long-as-opaque-tokens-often-are',
+    'X-COREOS-ACCESS': TOKEN,
   };
 }
 
@@ -71,6 +74,11 @@ export async function fetchBatchStatus(key: BatchStatusArguments): Promise<Batch
   const { data, request }: Envelope = JSON.parse(await body.text());
   return { participantType: key.participantType, data, request };
 }
+
+/** The resolvers of {@link SDL}. */
+export const RESOLVERS = {
+  Query: { batchStatus: (_root: unknown, key: BatchStatusArguments) => fetchBatchStatus(key) },
+};
 
 /** Tells the harness where the peer listens, in the words of the gateway's log. */
 export function announce(port: number | string): void {

@@ -3,17 +3,10 @@ import { createServer } from 'node:http';
 import { useResponseCache } from '@graphql-yoga/plugin-response-cache';
 import { createSchema, createYoga } from 'graphql-yoga';
 import { listen } from './listen.ts';
-import { type BatchStatusArguments, cached, fetchBatchStatus, SDL } from './support.ts';
+import { cached, RESOLVERS, SDL } from './support.ts';
 
 const yoga = createYoga({
-  schema: createSchema({
-    typeDefs: SDL,
-    resolvers: {
-      Query: {
-        batchStatus: (_root: unknown, key: BatchStatusArguments) => fetchBatchStatus(key),
-      },
-    },
-  }),
+  schema: createSchema({ typeDefs: SDL, resolvers: RESOLVERS }),
   logging: false,
   plugins: cached ? [useResponseCache({ session: () => null, ttl: 1_000 })] : [],
 });
