@@ -22,6 +22,7 @@ import { decodeTrustedDocuments } from './graphql/trusted-documents-file.ts';
 import type { Send } from './http-client/client.ts';
 import type { Clock } from './lib/clock.ts';
 import { Deadlines } from './lib/deadlines.ts';
+import { HeldMemory } from './lib/held-memory.ts';
 import { Turns } from './lib/turns.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 import { createClientIp } from './server/client-ip.ts';
@@ -35,7 +36,6 @@ import { createRoutes } from './server/routes.ts';
 import { createSendRoom } from './server/send-room.ts';
 import { createHttpServer, type Server } from './server/server.ts';
 import { createGraphiQL } from './server/static.ts';
-import { createHeldStatuses } from './status/held-statuses.ts';
 import {
   createIssuerClient,
   createTenantServices,
@@ -49,6 +49,9 @@ export const GRAPHQL_PATH = '/graphql';
 
 /** Bytes of answers that wait for their clients: four answers of the greatest length, and at least so many. */
 const MIN_UNSENT_BYTES = 32 * 1024 * 1024;
+
+/** What the statuses may take together that requests under way hold. Those of the cache are bounded there. */
+const MAX_HELD_BYTES = 64 * 1024 * 1024;
 
 /** Everything under way is ended by then. */
 const SHUTDOWN_LIMIT_MS = 9_000;
@@ -199,7 +202,7 @@ async function createGraphQLHandler(
     persistedDocuments: await createPersistedDocuments(settings, schema),
     responseCache: createResponseCache(clock),
     statuses,
-    heldStatuses: createHeldStatuses(),
+    heldMemory: new HeldMemory(MAX_HELD_BYTES),
     participantTypes: settings.participantTypes,
     maxBatches: limits.maxBatches,
     maxResponseBytes: settings.responseMaxBytes,

@@ -92,7 +92,7 @@ async function executedDocument(): Promise<Answer> {
   const { createResponseCache } = await import('../../src/graphql/response-cache.ts');
   const { toCountingSchema } = await import('../../src/graphql/response-size.ts');
   const { createSubgraphSchema } = await import('../../src/graphql/schema/index.ts');
-  const { createHeldStatuses } = await import('../../src/status/held-statuses.ts');
+  const { HeldMemory } = await import('../../src/lib/held-memory.ts');
   const { limits, introspection, participantTypes, errorDetail } = settings;
   const createSchema = () => createSubgraphSchema(limits.maxReferences);
   const schema = createSchema();
@@ -104,7 +104,7 @@ async function executedDocument(): Promise<Answer> {
     persistedDocuments: createPlainDocuments(),
     responseCache: createResponseCache(clock),
     statuses,
-    heldStatuses: createHeldStatuses(),
+    heldMemory: new HeldMemory(64 * 1024 * 1024),
     participantTypes,
     maxBatches: limits.maxBatches,
     maxResponseBytes: settings.responseMaxBytes,

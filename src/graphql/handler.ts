@@ -13,9 +13,9 @@ import { RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
 import type { CancelSignal } from '../lib/cancellation.ts';
+import type { HeldMemory } from '../lib/held-memory.ts';
 import { negotiate } from '../lib/media-type.ts';
 import type { Turns } from '../lib/turns.ts';
-import type { HeldStatuses } from '../status/held-statuses.ts';
 import { StatusLoader } from '../status/loader.ts';
 import type { Requester, StatusService } from '../status/service.ts';
 import type { GraphQLContext } from './context.ts';
@@ -36,7 +36,8 @@ interface HandlerOptions extends PublicErrorOptions {
   persistedDocuments: PersistedDocuments;
   responseCache: ResponseCache;
   statuses: StatusService;
-  heldStatuses: HeldStatuses;
+  /** What the requests under way were answered by the upstream: statuses, and what errors say. */
+  heldMemory: HeldMemory;
   participantTypes: ReadonlySet<string>;
   /** Different batches that one request may ask for. */
   maxBatches: number;
@@ -88,8 +89,8 @@ export function createHandler(options: HandlerOptions): Handler {
     const { variables } = parameters;
     const user = options.forwardUserInfo ? toEndUser(principal) : undefined;
     const requester = new ContextRequester(caller, user, context);
-    const { maxBatches, heldStatuses } = options;
-    const loader = new StatusLoader(statuses, requester, maxBatches, heldStatuses);
+    const { maxBatches, heldMemory } = options;
+    const loader = new StatusLoader(statuses, requester, maxBatches, heldMemory);
     const contextValue: GraphQLContext = { principal, statuses: loader, participantTypes };
     try {
       const executed = await operation.execute({ contextValue, variables });

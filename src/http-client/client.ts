@@ -88,8 +88,8 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     send(request, signal, observer) {
       if (signal.aborted) return Promise.reject(signal.reason);
       return new Promise((resolve, reject) => {
-        const call = new Call(bounds, request, { signal, observer, resolve, reject });
-        bounds.deadlines.add(call, clock.now() + timeoutMs);
+        const deadline = clock.now() + timeoutMs;
+        const call = new Call(bounds, request, deadline, { signal, observer, resolve, reject });
         bounds.semaphore.enter(call);
       });
     },
@@ -127,18 +127,22 @@ interface Caller extends Pick<Waiter, 'resolve' | 'reject'> {
 
 /** One request, from when it waits for a permit until it is settled. */
 class Call implements Waiter, Work, Expiring {
+  readonly deadline: number;
   readonly #bounds: Bounds;
   readonly #request: HttpRequest;
   readonly #caller: Caller;
   readonly #collector: ResponseCollector;
+  readonly #slot: number;
   readonly #giveUp = () => this.#collector.fail(this.#caller.signal.reason);
 
-  constructor(bounds: Bounds, request: HttpRequest, caller: Caller) {
+  constructor(bounds: Bounds, request: HttpRequest, deadline: number, caller: Caller) {
+    this.deadline = deadline;
     this.#bounds = bounds;
     this.#request = request;
     this.#caller = caller;
     this.#collector = new ResponseCollector(bounds.maxBodyBytes, this);
     caller.signal.addEventListener('abort', this.#giveUp);
+    this.#slot = bounds.deadlines.add(this);
   }
 
   begin(): void {
@@ -161,7 +165,7 @@ class Call implements Waiter, Work, Expiring {
   }
 
   settled(): void {
-    this.#bounds.deadlines.delete(this);
+    this.#bounds.deadlines.delete(this.#slot);
     this.#caller.signal.removeEventListener('abort', this.#giveUp);
     this.#bounds.semaphore.leave(this);
   }

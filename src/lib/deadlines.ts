@@ -1,7 +1,11 @@
 import type { Clock } from './clock.ts';
+import { SlotSet } from './slot-set.ts';
 
 /** What ends at a deadline, unless it is over before. */
 export interface Expiring {
+  /** A moment on the clock. */
+  readonly deadline: number;
+  /** May be called again as long as it is not over: then it does nothing. */
   expire(): void;
 }
 
@@ -11,8 +15,7 @@ export interface Expiring {
  */
 export class Deadlines {
   readonly #clock: Clock;
-  /** Moments on the clock. */
-  readonly #deadlines = new Map<Expiring, number>();
+  readonly #entries = new SlotSet<Expiring>();
   #lookAt = Number.POSITIVE_INFINITY;
   #cancelTimer = () => {};
 
@@ -20,16 +23,19 @@ export class Deadlines {
     this.#clock = clock;
   }
 
-  /** Has `entry` expire at `deadline`, a moment on the clock, or up to a millisecond before. */
-  add(entry: Expiring, deadline: number): void {
-    this.#deadlines.set(entry, deadline);
-    if (deadline < this.#lookAt) this.#lookNextAt(deadline);
+  /**
+   * Has an entry expire at its deadline, or up to a millisecond before. Returns its slot, by which it is to be
+   * deleted, whether it has expired or not.
+   */
+  add(entry: Expiring): number {
+    if (entry.deadline < this.#lookAt) this.#lookNextAt(entry.deadline);
+    return this.#entries.add(entry);
   }
 
-  /** To be called when it is over. Does nothing the second time. */
-  delete(entry: Expiring): void {
-    this.#deadlines.delete(entry);
-    if (this.#deadlines.size === 0) this.#lookNextAt(Number.POSITIVE_INFINITY);
+  /** To be called once, when it is over. */
+  delete(slot: number): void {
+    this.#entries.delete(slot);
+    if (this.#entries.size === 0) this.#lookNextAt(Number.POSITIVE_INFINITY);
   }
 
   #lookNextAt(moment: number): void {
@@ -43,15 +49,12 @@ export class Deadlines {
     const dueBefore = this.#clock.now() + TIMER_PRECISION_MS;
     const due: Expiring[] = [];
     let next = Number.POSITIVE_INFINITY;
-    for (const [entry, deadline] of this.#deadlines) {
-      if (deadline < dueBefore) due.push(entry);
-      else if (deadline < next) next = deadline;
+    for (const entry of this.#entries) {
+      if (entry.deadline < dueBefore) due.push(entry);
+      else next = Math.min(next, entry.deadline);
     }
     this.#lookNextAt(next);
-    for (const entry of due) {
-      // One that expires may end others.
-      if (this.#deadlines.delete(entry)) entry.expire();
-    }
+    for (const entry of due) entry.expire();
   }
 }
 

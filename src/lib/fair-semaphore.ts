@@ -16,6 +16,8 @@ export interface Entry {
   readonly size: number;
   /** The first is the group between which the capacity is shared out fairly: the caller. */
   readonly groups: readonly [Group, ...Group[]];
+  /** What it holds now, as the semaphore keeps it; undefined: it was not admitted, or has left. */
+  held: number | undefined;
   /** Called when it is admitted after a wait. */
   admitted(): void;
   /** Called when it is turned away after a wait, in favour of a caller with fewer entries. */
@@ -50,7 +52,6 @@ export class FairSemaphore {
   #used = 0;
   /** By the key of the group. */
   readonly #heldBy = new Map<string, number>();
-  readonly #admitted = new Map<Entry, number>();
   /** A queue for those that belong to the same groups, in the order in which they came; none is empty. */
   readonly #queues = new Map<string, Queue>();
   #waiting = 0;
@@ -119,9 +120,9 @@ export class FairSemaphore {
 
   /** Ends the wait of an entry, or gives back what it holds. Does nothing the second time. */
   leave(entry: Entry): void {
-    const held = this.#admitted.get(entry);
+    const { held } = entry;
     if (held !== undefined) {
-      this.#admitted.delete(entry);
+      entry.held = undefined;
       this.#count(entry, -held);
       this.#admitNext();
     } else if (this.#stopWaiting(entry) && this.#used < this.#capacity) {
@@ -132,9 +133,9 @@ export class FairSemaphore {
 
   /** Sets what an admitted entry holds, once that is known better. */
   resize(entry: Entry, size: number): void {
-    const before = this.#admitted.get(entry);
+    const before = entry.held;
     if (before === undefined) return;
-    this.#admitted.set(entry, size);
+    entry.held = size;
     this.#count(entry, size - before);
     if (size < before) this.#admitNext();
   }
@@ -148,7 +149,7 @@ export class FairSemaphore {
   }
 
   #hold(entry: Entry): void {
-    this.#admitted.set(entry, entry.size);
+    entry.held = entry.size;
     this.#count(entry, entry.size);
   }
 
@@ -255,6 +256,7 @@ export class FairSemaphore {
 class PermitEntry implements Entry, Permit {
   readonly size: number;
   readonly groups: Entry['groups'];
+  held: number | undefined;
   onAdmitted: (() => void) | undefined;
   onRefused: (() => void) | undefined;
   readonly #semaphore: FairSemaphore;

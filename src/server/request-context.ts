@@ -31,6 +31,8 @@ export class HttpRequestContext implements RequestContext, Expiring {
   readonly #response: ServerResponse;
   readonly #options: DeadlineOptions;
   #cancellation: Cancellation | undefined;
+  #slot: number | undefined;
+  #isExpiring = false;
 
   constructor(request: IncomingMessage, response: ServerResponse, options: DeadlineOptions) {
     this.id = readRequestId(request) ?? randomUUID();
@@ -51,12 +53,14 @@ export class HttpRequestContext implements RequestContext, Expiring {
     const cancellation = new Cancellation();
     if (this.#response.closed) cancellation.abort(new ClientGone('the client went away'));
     else if (this.deadline <= clock.now()) cancellation.abort(deadlineExceeded(deadlineMs));
-    else deadlines.add(this, this.deadline);
+    else this.#slot = deadlines.add(this);
     return cancellation;
   }
 
   /** When the deadline has passed. */
   expire(): void {
+    if (this.#isExpiring) return;
+    this.#isExpiring = true;
     const { turns, deadlineMs } = this.#options;
     const giveUp = () => this.#cancellation?.abort(deadlineExceeded(deadlineMs));
     // All of its fields fail then, and many requests that came together would do so together.
@@ -67,9 +71,8 @@ export class HttpRequestContext implements RequestContext, Expiring {
 
   /** To be called when the answer is out, or the client gone. */
   end(isAnswered: boolean): void {
-    if (this.#cancellation === undefined) return;
-    this.#options.deadlines.delete(this);
-    if (!isAnswered) this.#cancellation.abort(new ClientGone('the client went away'));
+    if (this.#slot !== undefined) this.#options.deadlines.delete(this.#slot);
+    if (!isAnswered) this.#cancellation?.abort(new ClientGone('the client went away'));
   }
 }
 

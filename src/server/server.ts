@@ -2,6 +2,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
+import { SlotSet } from '../lib/slot-set.ts';
 import { respondJson } from './respond.ts';
 import type { Routes } from './routes.ts';
 import { createSlowReaders, type SlowReadersOptions } from './slow-readers.ts';
@@ -47,7 +48,7 @@ export interface Server {
 export function createHttpServer(options: ServerOptions): Server {
   const { routes, sockets, clock, telemetry } = options;
   let draining = false;
-  const underWay = new Set<ServerResponse>();
+  const underWay = new SlotSet<ServerResponse>();
   const slowReaders = createSlowReaders({
     ...options.slowReaders,
     responses: underWay,
@@ -64,9 +65,9 @@ export function createHttpServer(options: ServerOptions): Server {
     insecureHTTPParser: false,
   };
   const server = createServer(serverOptions, (request, response) => {
-    underWay.add(response);
+    const slot = underWay.add(response);
     slowReaders.watch();
-    response.on('close', () => underWay.delete(response));
+    response.on('close', () => underWay.delete(slot));
     if (draining) response.setHeader('connection', 'close');
     routes(request, response).catch((error: unknown) => {
       telemetry.handlerFailed?.({ error });

@@ -6,7 +6,7 @@ import type { Turns } from '../lib/turns.ts';
 
 export interface SlowReadersOptions {
   /** Those under way. */
-  responses: ReadonlySet<WatchedResponse>;
+  responses: Iterable<WatchedResponse> & { readonly size: number };
   clock: Clock;
   telemetry: Telemetry;
   /** For connections that are ended. */

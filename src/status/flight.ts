@@ -1,6 +1,9 @@
+import type { BatchKey } from '../core/batch-key.ts';
+import type { Caller } from '../core/caller.ts';
 import { Cancellation, type CancelSignal } from '../lib/cancellation.ts';
 import type { StatusRequest } from '../upstream/participant-service.ts';
 import type { EndUser } from '../upstream/request.ts';
+import type { CallSlots } from './call-slots.ts';
 import type { BatchStatus } from './status.ts';
 
 /** Who waits for a flight. */
@@ -11,32 +14,50 @@ interface Waiter {
   readonly deadline: number;
 }
 
-interface FlightOptions extends Pick<StatusRequest, 'mayWait' | 'enter'> {
+/** Who begins a flight. */
+interface Starter extends Waiter {
+  readonly user: EndUser | undefined;
+  readonly caller: Caller;
+}
+
+interface FlightOptions extends Pick<StatusRequest, 'mayWait'> {
+  key: BatchKey;
+  callSlots: CallSlots;
   /** Called when the last who waits has left, before the flight is aborted. */
-  abandoned(): void;
+  abandoned(flight: Flight): void;
 }
 
 /**
  * What is asked of the upstream for all who wait for the same status. Who leaves does not end it; when the last one
- * leaves, it is aborted with that one's reason.
+ * leaves, it is aborted with that one's reason. When it is over, it refers to nobody's request any more.
  */
 export class Flight implements StatusRequest {
+  /** Under which it is found. */
+  readonly id: string;
   readonly user: EndUser | undefined;
-  readonly mayWait: boolean;
-  readonly enter: StatusRequest['enter'];
-  readonly #abandoned: () => void;
+  readonly #caller: Caller;
+  readonly #options: FlightOptions;
   readonly #cancellation = new Cancellation();
   readonly #waiting = new Set<Seat>();
   /** The latest of those who have waited for it. */
   #deadline: number;
   #upstreamCalls = 0;
 
-  constructor(first: Waiter & { readonly user: EndUser | undefined }, options: FlightOptions) {
-    this.user = first.user;
-    this.#deadline = first.deadline;
-    this.mayWait = options.mayWait;
-    this.enter = options.enter;
-    this.#abandoned = options.abandoned;
+  constructor(id: string, { user, caller, deadline }: Starter, options: FlightOptions) {
+    this.id = id;
+    this.user = user;
+    this.#caller = caller;
+    this.#deadline = deadline;
+    this.#options = options;
+  }
+
+  get mayWait(): boolean {
+    return this.#options.mayWait;
+  }
+
+  enter(): ReturnType<CallSlots['enter']> {
+    const { key, callSlots } = this.#options;
+    return callSlots.enter(key.participantType, this.#caller, this.#cancellation);
   }
 
   get signal(): CancelSignal {
@@ -70,7 +91,7 @@ export class Flight implements StatusRequest {
     const { reason } = seat.signal;
     seat.reject(reason);
     if (this.#waiting.size > 0) return;
-    this.#abandoned();
+    this.#options.abandoned(this);
     this.#cancellation.abort(reason);
   }
 

@@ -1,8 +1,8 @@
 import DataLoader from 'dataloader';
 import { type BatchKey, toEntityId } from '../core/batch-key.ts';
 import { FieldError } from '../core/errors.ts';
+import type { HeldMemory, MemoryUse } from '../lib/held-memory.ts';
 import { UpstreamError } from '../upstream/errors.ts';
-import type { HeldStatuses } from './held-statuses.ts';
 import type { Requester, StatusResult, StatusService } from './service.ts';
 import type { BatchStatus } from './status.ts';
 
@@ -21,9 +21,9 @@ export class StatusLoader {
   readonly #service: StatusService;
   readonly #requester: Requester;
   readonly #maxKeys: number;
-  readonly #heldStatuses: HeldStatuses;
+  readonly #heldMemory: HeldMemory;
   readonly #loader: DataLoader<BatchKey, BatchStatus, string>;
-  readonly #held: object[] = [];
+  readonly #held: MemoryUse[] = [];
   #isReleased = false;
   #asked = 0;
   /** Calls that were made because of this request. */
@@ -44,12 +44,12 @@ export class StatusLoader {
     service: StatusService,
     requester: Requester,
     maxKeys: number,
-    heldStatuses: HeldStatuses,
+    heldMemory: HeldMemory,
   ) {
     this.#service = service;
     this.#requester = requester;
     this.#maxKeys = maxKeys;
-    this.#heldStatuses = heldStatuses;
+    this.#heldMemory = heldMemory;
     this.#loader = new DataLoader((keys) => this.#loadAll(keys), LOADER_OPTIONS);
   }
 
@@ -64,7 +64,8 @@ export class StatusLoader {
   /** To be called when what was loaded is not needed any more: it may hold much memory. */
   release(): void {
     this.#isReleased = true;
-    for (const object of this.#held.splice(0)) this.#heldStatuses.release(object);
+    for (const use of this.#held) this.#heldMemory.release(use);
+    this.#held.length = 0;
   }
 
   async #loadAll(keys: readonly BatchKey[]): Promise<(BatchStatus | Error)[]> {
@@ -91,14 +92,14 @@ export class StatusLoader {
     if ('error' in result) {
       const { error } = result;
       if (!(error instanceof UpstreamError)) return toError(error);
-      return this.#hold(error, error.size) ? error : overloaded();
+      return this.#hold(error.memory) ? error : overloaded();
     }
     const { status, staleBecause: failure } = result;
-    if (!this.#hold(status.data, status.size)) return overloaded();
+    if (!this.#hold(status.memory)) return overloaded();
     this.freshUntil = Math.min(this.freshUntil, result.freshUntil);
     this.longestJson = Math.max(this.longestJson, status.jsonBytes);
     if (failure !== undefined) {
-      if (!this.#hold(failure, failure.size)) return overloaded();
+      if (!this.#hold(failure.memory)) return overloaded();
       this.staleStatuses += 1;
       if (!this.staleBecause.some(({ kind }) => kind === failure.kind)) {
         this.staleBecause.push(failure);
@@ -108,11 +109,11 @@ export class StatusLoader {
   }
 
   /** Until the loader is released. */
-  #hold(object: object, bytes: number): boolean {
+  #hold(use: MemoryUse): boolean {
     // The request has its answer already.
     if (this.#isReleased) return false;
-    const isHeld = this.#heldStatuses.hold(object, bytes);
-    if (isHeld) this.#held.push(object);
+    const isHeld = this.#heldMemory.hold(use);
+    if (isHeld) this.#held.push(use);
     return isHeld;
   }
 }

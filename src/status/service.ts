@@ -97,8 +97,10 @@ interface CacheEntry {
 }
 
 /** A status that is not read yet. */
-interface StatusText extends Pick<BatchStatus, 'fetchedAt' | 'size' | 'jsonBytes'> {
+interface StatusText extends Pick<BatchStatus, 'fetchedAt' | 'jsonBytes'> {
   readonly text: string;
+  /** Bytes that it takes in memory at most, once it is read. */
+  readonly size: number;
 }
 
 /** Characters of a status that takes a millisecond or so to be read. */
@@ -121,7 +123,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     max: MAX_ENTRIES,
     maxSize: MAX_ENTRIES_SIZE,
     sizeCalculation: ({ content }) =>
-      ENTRY_SIZE + ('text' in content ? textBytes(content.text) : content.size),
+      ENTRY_SIZE + ('text' in content ? textBytes(content.text) : content.memory.bytes),
     perf: clock,
     ttlResolution: 0,
   });
@@ -131,8 +133,9 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     const ttl = Math.max(freshMs, staleMs);
     if (ttl === 0) return;
     const now = clock.now();
-    const { fetchedAt, size, jsonBytes } = status;
-    const content = text === undefined ? status : { text, fetchedAt, size, jsonBytes };
+    const { fetchedAt, memory, jsonBytes } = status;
+    const content =
+      text === undefined ? status : { text, fetchedAt, size: memory.bytes, jsonBytes };
     entries.set(id, { content, freshUntil: now + freshMs, staleUntil: now + staleMs }, { ttl });
   }
 
@@ -183,35 +186,32 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
   }
 
   function begin(id: string, key: BatchKey, requester: Requester): Flight {
-    const flight: Flight = new Flight(requester, {
-      mayWait: staleEntry(id) === undefined,
-      enter: () => callSlots.enter(key.participantType, requester.caller, flight.signal),
-      // Whoever comes then begins anew, rather than join a call that is being aborted.
-      abandoned: () => forget(id, flight),
-    });
+    const mayWait = staleEntry(id) === undefined;
+    const flight = new Flight(id, requester, { key, callSlots, mayWait, abandoned: forget });
     flights.set(id, flight);
-    void ask(id, key, flight);
+    void ask(key, flight);
     return flight;
   }
 
-  async function ask(id: string, key: BatchKey, flight: Flight): Promise<void> {
+  async function ask(key: BatchKey, flight: Flight): Promise<void> {
     try {
       const { envelope, ...found } = await participantService.getStatus(key, flight);
-      forget(id, flight);
+      forget(flight);
       const status = toBatchStatus({ key, envelope, ...found, finishedStatuses });
-      keep(id, status, envelope.text);
+      keep(flight.id, status, envelope.text);
       flight.land(status);
     } catch (error) {
       // Those who wait for it are told; nothing is kept.
-      forget(id, flight);
+      forget(flight);
       // Nor is what was true before: it may be forbidden now, or gone.
-      if (isRefusal(error)) entries.delete(id);
+      if (isRefusal(error)) entries.delete(flight.id);
       flight.fail(error);
     }
   }
 
-  function forget(id: string, flight: Flight): void {
-    if (flights.get(id) === flight) flights.delete(id);
+  /** Whoever comes from now on begins anew: the flight is over, or about to be aborted. */
+  function forget(flight: Flight): void {
+    if (flights.get(flight.id) === flight) flights.delete(flight.id);
   }
 
   async function fetch(id: string, key: BatchKey, requester: Requester): Promise<StatusResult> {

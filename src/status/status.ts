@@ -1,4 +1,5 @@
 import type { BatchKey } from '../core/batch-key.ts';
+import { MemoryUse } from '../lib/held-memory.ts';
 import { isJsonObject, type JsonObject, type JsonValue, member, toNumber } from '../lib/json.ts';
 import type { SuccessEnvelope, UpstreamEcho } from '../upstream/envelope.ts';
 
@@ -25,8 +26,8 @@ export interface BatchStatus {
   readonly successes: readonly JsonValue[] | null;
   /** The records that failed, as they came; null when the upstream lists none. */
   readonly failures: readonly JsonValue[] | null;
-  /** Bytes that `data` and `request` take in memory at most. */
-  readonly size: number;
+  /** Of `data` and `request`, at most. */
+  readonly memory: MemoryUse;
   /** Bytes that they take at most when they are written out as JSON. */
   readonly jsonBytes: number;
 }
@@ -35,6 +36,7 @@ interface BatchStatusSource {
   key: BatchKey;
   envelope: Pick<SuccessEnvelope, 'data' | 'request' | 'jsonBytes'>;
   fetchedAt: Date;
+  /** Bytes that `data` and `request` take in memory at most. */
   size: number;
   /** In upper case. */
   finishedStatuses: ReadonlySet<string>;
@@ -83,7 +85,7 @@ export function toBatchStatus(source: BatchStatusSource): BatchStatus {
     request,
     fetchedAt,
     stale: false,
-    size,
+    memory: new MemoryUse(size),
     jsonBytes,
     status,
     finished: isFinished(status, counts, finishedStatuses),

@@ -1,5 +1,6 @@
 import { ExpectedError } from '../core/errors.ts';
 import type { CircuitName } from '../core/telemetry.ts';
+import { MemoryUse } from '../lib/held-memory.ts';
 import type { JsonValue } from '../lib/json.ts';
 import type { UpstreamEcho } from './envelope.ts';
 
@@ -59,7 +60,8 @@ export class UpstreamError extends ExpectedError {
   readonly requestId: string | undefined;
   readonly retryAfterMs: number | undefined;
   readonly upstream: UpstreamReport | undefined;
-  readonly size: number;
+  /** Of `upstream`. */
+  readonly memory: MemoryUse;
 
   constructor(kind: UpstreamErrorKind, message: string, details: UpstreamErrorDetails) {
     super(message);
@@ -67,7 +69,7 @@ export class UpstreamError extends ExpectedError {
     this.requestId = details.requestId;
     this.retryAfterMs = details.retryAfterMs;
     this.upstream = details.upstream;
-    this.size = details.size ?? 0;
+    this.memory = new MemoryUse(details.size ?? 0);
   }
 }
 

@@ -9,9 +9,9 @@ import { createResponseCache } from '../../src/graphql/response-cache.ts';
 import { toCountingSchema } from '../../src/graphql/response-size.ts';
 import { createSubgraphSchema } from '../../src/graphql/schema/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { HeldMemory } from '../../src/lib/held-memory.ts';
 import { parseJson } from '../../src/lib/json.ts';
 import { Turns } from '../../src/lib/turns.ts';
-import { createHeldStatuses } from '../../src/status/held-statuses.ts';
 import { type BatchStatus, toBatchStatus } from '../../src/status/status.ts';
 import { UpstreamError } from '../../src/upstream/errors.ts';
 import { type RandomDocument, randomDocument } from '../support/random-document.ts';
@@ -59,7 +59,7 @@ function createTestHandler(schema: GraphQLSchema): Handler {
     }),
     persistedDocuments: createPlainDocuments(),
     responseCache: createResponseCache(systemClock),
-    heldStatuses: createHeldStatuses(),
+    heldMemory: new HeldMemory(64 * 1024 * 1024),
     statuses: {
       async get(key) {
         const kind = { gone: 'not-found', down: 'unavailable' } as const;

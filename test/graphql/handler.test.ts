@@ -6,8 +6,8 @@ import { createResponseCache } from '../../src/graphql/response-cache.ts';
 import { toCountingSchema } from '../../src/graphql/response-size.ts';
 import { createSchema } from '../../src/graphql/schema/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { HeldMemory } from '../../src/lib/held-memory.ts';
 import { Turns } from '../../src/lib/turns.ts';
-import { createHeldStatuses } from '../../src/status/held-statuses.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { logEvents } from '../../src/telemetry/log-events.ts';
 import { STATUS_QUERY } from '../support/test-gateway.ts';
@@ -33,7 +33,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
     }),
     persistedDocuments: createPlainDocuments(),
     responseCache: createResponseCache(systemClock),
-    heldStatuses: createHeldStatuses(),
+    heldMemory: new HeldMemory(64 * 1024 * 1024),
     statuses: { get: () => Promise.reject(new TypeError('canary: a bug', { cause })) },
     participantTypes: new Set(),
     maxBatches: 1,

@@ -20,6 +20,7 @@ function createTest(capacity: number, maxWaiting = 1_000) {
         name,
         size,
         groups,
+        held: undefined,
         admitted: () => admitted.push(name),
         refused: () => refused.push(name),
       };
