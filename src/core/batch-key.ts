@@ -73,6 +73,7 @@ function decodePart(part: string): string | undefined {
 
 /** Characters are counted as a person would: a surrogate pair is one, and half a pair is none. */
 function isPrintable(text: string, maxLength: number): boolean {
+  if (text.length <= maxLength && /^[\w.:-]+$/.test(text)) return true;
   return (
     text.length > 0 &&
     text.length <= 2 * maxLength &&

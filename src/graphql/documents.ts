@@ -51,7 +51,7 @@ export interface PreparedOperation {
 }
 
 /** A text, parsed, measured and validated. */
-interface PreparedDocument {
+export interface PreparedDocument {
   /** Why it cannot be executed, whatever operation is asked for; empty: it can. */
   readonly errors: readonly GraphQLError[];
   /** The operation of that name, or the only one; an error where there is none. */
@@ -68,8 +68,8 @@ interface DocumentsOptions {
 
 /** The documents of a server, kept from the second time on that a text comes. Shared by all callers. */
 export interface Documents {
-  /** Whether a text is prepared already. */
-  has(text: string): boolean;
+  /** The document of a text that is prepared already. */
+  known(text: string): PreparedDocument | undefined;
   /** Throws a `RefusedRequest` for a document that exceeds a limit. */
   prepare(text: string): PreparedDocument;
 }
@@ -123,7 +123,7 @@ export function createDocuments(options: DocumentsOptions): Documents {
   }
 
   return {
-    has: (text) => byText.has(text),
+    known: (text) => byText.get(text),
     prepare(text) {
       const known = byText.get(text);
       if (known !== undefined) return known;

@@ -19,7 +19,7 @@ import type { Turns } from '../lib/turns.ts';
 import { StatusLoader } from '../status/loader.ts';
 import type { Requester, StatusService } from '../status/service.ts';
 import type { GraphQLContext } from './context.ts';
-import type { Documents, PreparedOperation } from './documents.ts';
+import type { Documents, PreparedDocument, PreparedOperation } from './documents.ts';
 import {
   type PublicErrorOptions,
   toPublicErrors,
@@ -186,13 +186,17 @@ export function createHandler(options: HandlerOptions): Handler {
     const question = toQuestion(request, mediaType, asker.principal);
     const parameters = readParameters(request, persistedDocuments);
     // To parse and validate takes longer than all the rest.
-    const turn = documents.has(parameters.query) ? undefined : turns.next(asker.caller.key);
+    const known = documents.known(parameters.query);
+    const turn = known ? undefined : turns.next(asker.caller.key);
+    const answerIn = (document: PreparedDocument) =>
+      answerDocument(document, parameters, question, request.method, context, asker);
     return turn === undefined
-      ? answerDocument(parameters, question, request.method, context, asker)
-      : turn.then(() => answerDocument(parameters, question, request.method, context, asker));
+      ? answerIn(known ?? documents.prepare(parameters.query))
+      : turn.then(() => answerIn(documents.prepare(parameters.query)));
   }
 
   function answerDocument(
+    document: PreparedDocument,
     parameters: GraphQLParameters,
     question: Question,
     method: string,
@@ -200,7 +204,6 @@ export function createHandler(options: HandlerOptions): Handler {
     asker: Asker,
   ): Answer | Promise<Answer> {
     const { mediaType } = question;
-    const document = documents.prepare(parameters.query);
     if (document.errors.length > 0) {
       return answerErrors(document.errors, null, mediaType, context);
     }

@@ -41,6 +41,8 @@ export function responseKey({ principal, mediaType, method, text }: Question): s
 
 interface Entry {
   readonly answer: Answer;
+  /** Until when it may be served, on the clock. */
+  readonly freshUntil: number;
   /** What its body takes in memory. */
   readonly bodyBytes: number;
 }
@@ -51,17 +53,17 @@ export function createResponseCache(clock: Clock): ResponseCache {
     maxSize: MAX_ALL_BYTES,
     maxEntrySize: MAX_BYTES,
     sizeCalculation: ({ bodyBytes }, key) => ENTRY_BYTES + textBytes(key) + bodyBytes,
-    perf: clock,
-    ttlResolution: 0,
   });
   return {
-    get: (question) => entries.get(responseKey(question))?.answer,
+    get(question) {
+      const entry = entries.get(responseKey(question));
+      return entry !== undefined && clock.now() < entry.freshUntil ? entry.answer : undefined;
+    },
     set(question, answer, body, freshUntil) {
-      const ttl = freshUntil - clock.now();
-      if (ttl > 0 && ttl < Number.POSITIVE_INFINITY) {
-        const kept = textAnswer(body, { ...answer, summary: toCached(answer.summary) });
-        entries.set(responseKey(question), { answer: kept, bodyBytes: textBytes(body) }, { ttl });
-      }
+      if (freshUntil <= clock.now() || freshUntil === Number.POSITIVE_INFINITY) return;
+      const kept = textAnswer(body, { ...answer, summary: toCached(answer.summary) });
+      const entry = { answer: kept, freshUntil, bodyBytes: textBytes(body) };
+      entries.set(responseKey(question), entry);
     },
   };
 }

@@ -63,7 +63,7 @@ function keepDigits(_name: string, value: unknown, { source }: { source?: string
 const LONG_NUMBER = /(?:"\s*:|[[,])\s*(-?(?:[\d.]{16,}|\d[\d.]*(?=[eE]))(?:[eE][-+]?\d+)?)/g;
 
 /** What every such number has in it. */
-const LONG_OR_EXPONENT = /[\d.]{16}|\d[eE][-+\d]/;
+const LONG_OR_EXPONENT = /\d[\d.]{15}|\d[eE][-+\d]/;
 
 function hasRawNumber(text: string): boolean {
   if (!LONG_OR_EXPONENT.test(text)) return false;

@@ -67,11 +67,11 @@ export type Pipeline = (
   request: IncomingMessage,
   response: ServerResponse,
   search: string,
-) => Promise<void>;
+) => void | Promise<void>;
 
 export function createPipeline(options: PipelineOptions): Pipeline {
   const { cors } = options;
-  return async (request, response, search) => {
+  return (request, response, search) => {
     const headers = cors.headersFor(request);
     if (request.method === 'OPTIONS') {
       response.setHeaders(new Map(Object.entries(headers)));

@@ -18,15 +18,18 @@ interface RoutesOptions {
   loopbackOnly: boolean;
 }
 
-/** Finds what answers a request, by its path and method. Rejects for a fault of the gateway alone. */
-export type Routes = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+/**
+ * Finds what answers a request, by its path and method. Throws, or rejects, for a fault of the gateway alone; what is
+ * answered at once is no promise.
+ */
+export type Routes = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
 export function createRoutes(options: RoutesOptions): Routes {
   const { endpoint, pipeline, graphiql, readiness, loopbackOnly } = options;
   /** The last authority that is this machine's own. */
   let directed: string | undefined;
 
-  return async (request, response) => {
+  return (request, response) => {
     const head = readHead(request);
     if ('error' in head) {
       response.setHeader('connection', 'close');
@@ -54,13 +57,25 @@ export function createRoutes(options: RoutesOptions): Routes {
       response.writeHead(302, { location: endpoint }).end();
       return;
     }
-    if (path.startsWith(GRAPHIQL_ASSETS_PATH) && reads && graphiql) {
-      if (await graphiql.serveAsset(path, request, response)) return;
-    }
+    const mayBeAsset = path.startsWith(GRAPHIQL_ASSETS_PATH) && reads;
+    if (graphiql && mayBeAsset) return respondAsset(graphiql, path, request, response);
+    respondNothingHere(response);
+  };
+
+  async function respondAsset(
+    { serveAsset }: GraphiQL,
+    path: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    if (!(await serveAsset(path, request, response))) respondNothingHere(response);
+  }
+
+  function respondNothingHere(response: ServerResponse): void {
     respondJson(response, 404, {
       error: `There is nothing here. GraphQL is at ${endpoint}, probes are at /livez and /readyz.`,
     });
-  };
+  }
 }
 
 /**

@@ -69,13 +69,20 @@ export function createHttpServer(options: ServerOptions): Server {
     slowReaders.watch();
     response.on('close', () => underWay.delete(slot));
     if (draining) response.setHeader('connection', 'close');
-    routes(request, response).catch((error: unknown) => {
-      telemetry.handlerFailed?.({ error });
-      if (response.headersSent) response.destroy();
-      else respondJson(response, 500, { error: 'Something went wrong in the gateway.' });
-    });
+    try {
+      const answered = routes(request, response);
+      answered?.catch((error: unknown) => fail(response, error));
+    } catch (error) {
+      fail(response, error);
+    }
   });
   server.maxConnections = sockets.maxSockets;
+
+  function fail(response: ServerResponse, error: unknown): void {
+    telemetry.handlerFailed?.({ error });
+    if (response.headersSent) response.destroy();
+    else respondJson(response, 500, { error: 'Something went wrong in the gateway.' });
+  }
 
   return {
     listen: (host, port) =>

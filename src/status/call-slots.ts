@@ -28,11 +28,10 @@ const WAITING_PER_SLOT = 16;
 
 export function createCallSlots({ slots, clock }: CallSlotsOptions): CallSlots {
   const semaphore = new FairSemaphore({ capacity: slots, maxWaiting: WAITING_PER_SLOT * slots });
-  const callers = new RecentKeys(clock);
-  const types = new RecentKeys(clock);
+  const callers = new RecentKeys();
+  const types = new RecentKeys();
 
   function groupOf(recent: RecentKeys, key: string, share: number, reserve: number): Group {
-    recent.add(key);
     return {
       key,
       share: Math.max(1, Math.floor(share * slots)),
@@ -42,8 +41,12 @@ export function createCallSlots({ slots, clock }: CallSlotsOptions): CallSlots {
 
   return {
     enter(participantType, caller, signal) {
+      const now = clock.now();
+      const typeKey = JSON.stringify({ participantType });
+      callers.add(caller.key, now);
+      types.add(typeKey, now);
       const ofCaller = groupOf(callers, caller.key, caller.weight / 4, 1 / 8);
-      const ofType = groupOf(types, JSON.stringify({ participantType }), 1 / 2, 1 / 2);
+      const ofType = groupOf(types, typeKey, 1 / 2, 1 / 2);
       return semaphore.acquire(
         { size: 1, groups: [ofCaller, ofType] },
         { signal: () => signal, refused: tooManyCalls, aborted: () => signal.reason },
@@ -57,25 +60,22 @@ const RECENT_MS = 60_000;
 
 /** Tells whether there were others of late, by the last two that differ. */
 class RecentKeys {
-  readonly #clock: Clock;
   #last = { key: '', at: Number.NEGATIVE_INFINITY };
   #before = this.#last;
+  #now = Number.NEGATIVE_INFINITY;
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  add(key: string): void {
+  add(key: string, now: number): void {
+    this.#now = now;
     if (this.#last.key === key) {
-      this.#last.at = this.#clock.now();
+      this.#last.at = now;
       return;
     }
     this.#before = this.#last;
-    this.#last = { key, at: this.#clock.now() };
+    this.#last = { key, at: now };
   }
 
   hasOther(key: string): boolean {
     const other = this.#last.key === key ? this.#before : this.#last;
-    return this.#clock.now() - other.at < RECENT_MS;
+    return this.#now - other.at < RECENT_MS;
   }
 }

@@ -77,6 +77,8 @@ export class StatusLoader {
       );
       return keys.map(() => refusal);
     }
+    const [first] = keys;
+    if (first !== undefined && keys.length === 1) return [await this.#loadOne(first)];
     return Promise.all(keys.map((key) => this.#loadOne(key)));
   }
 

@@ -124,19 +124,16 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     maxSize: MAX_ENTRIES_SIZE,
     sizeCalculation: ({ content }) =>
       ENTRY_SIZE + ('text' in content ? textBytes(content.text) : content.memory.bytes),
-    perf: clock,
-    ttlResolution: 0,
   });
 
   function keep(id: string, status: BatchStatus, text: string | undefined): void {
     const freshMs = status.finished ? finishedTtlMs : ttlMs;
-    const ttl = Math.max(freshMs, staleMs);
-    if (ttl === 0) return;
+    if (freshMs === 0 && staleMs === 0) return;
     const now = clock.now();
     const { fetchedAt, memory, jsonBytes } = status;
     const content =
       text === undefined ? status : { text, fetchedAt, size: memory.bytes, jsonBytes };
-    entries.set(id, { content, freshUntil: now + freshMs, staleUntil: now + staleMs }, { ttl });
+    entries.set(id, { content, freshUntil: now + freshMs, staleUntil: now + staleMs });
   }
 
   /** The status of an entry. A long one waits for its turn to be read. */
@@ -163,9 +160,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     const { text, ...known } = content;
     const envelope = { ...decodeAgain(text), ...known };
     const status = toBatchStatus({ key, envelope, ...known, finishedStatuses });
-    const ttl = entries.getRemainingTTL(id);
-    if (ttl > 0 && entries.peek(id) === entry)
-      entries.set(id, { ...entry, content: status }, { ttl });
+    if (entries.peek(id) === entry) entries.set(id, { ...entry, content: status });
     return status;
   }
 
@@ -185,8 +180,8 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     return { status: { ...status, stale: true }, freshUntil: 0, ...served };
   }
 
-  function begin(id: string, key: BatchKey, requester: Requester): Flight {
-    const mayWait = staleEntry(id) === undefined;
+  /** `mayWait`: there is nothing else to answer. */
+  function begin(id: string, key: BatchKey, requester: Requester, mayWait: boolean): Flight {
     const flight = new Flight(id, requester, { key, callSlots, mayWait, abandoned: forget });
     flights.set(id, flight);
     void ask(key, flight);
@@ -214,20 +209,25 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     if (flights.get(flight.id) === flight) flights.delete(flight.id);
   }
 
-  async function fetch(id: string, key: BatchKey, requester: Requester): Promise<StatusResult> {
+  async function fetch(
+    id: string,
+    key: BatchKey,
+    requester: Requester,
+    stale?: CacheEntry,
+  ): Promise<StatusResult> {
     if (requester.signal.aborted) return { error: requester.signal.reason, upstreamCalls: 0 };
     const underWay = flights.get(id);
-    const flight = underWay ?? begin(id, key, requester);
+    const flight = underWay ?? begin(id, key, requester, stale === undefined);
     const callsMade = () => (underWay === undefined ? flight.upstreamCalls : 0);
     try {
       const status = await flight.join(requester);
       return { status, freshUntil: 0, staleBecause: undefined, upstreamCalls: callsMade() };
     } catch (error) {
       const staleBecause = toOutage(error);
-      const stale = staleBecause && staleEntry(id);
+      const last = staleBecause && staleEntry(id);
       const upstreamCalls = callsMade();
-      if (stale === undefined) return { error, upstreamCalls };
-      return serveStale(id, key, stale, { staleBecause, upstreamCalls });
+      if (last === undefined) return { error, upstreamCalls };
+      return serveStale(id, key, last, { staleBecause, upstreamCalls });
     }
   }
 
@@ -235,7 +235,8 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     get(key, requester) {
       const id = batchStatusKey(tenantId, key, requester.user);
       const entry = entries.get(id);
-      if (entry !== undefined && clock.now() < entry.freshUntil) {
+      const now = clock.now();
+      if (entry !== undefined && now < entry.freshUntil) {
         const { freshUntil } = entry;
         const serve = (status: BatchStatus) => ({
           status,
@@ -246,12 +247,13 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
         const status = statusOf(id, key, entry);
         return status instanceof Promise ? status.then(serve) : serve(status);
       }
+      const stale = entry !== undefined && now < entry.staleUntil ? entry : undefined;
       const availability = participantService.availability(key.participantType);
-      if (availability.kind === 'available') return fetch(id, key, requester);
-
-      const stale = staleEntry(id);
+      if (availability.kind === 'available') return fetch(id, key, requester, stale);
       if (stale !== undefined) {
-        if (availability.kind === 'probing' && !flights.has(id)) begin(id, key, requester);
+        if (availability.kind === 'probing' && !flights.has(id)) {
+          begin(id, key, requester, false);
+        }
         return serveStale(id, key, stale, { staleBecause: availability.error, upstreamCalls: 0 });
       }
       if (availability.kind === 'probing') return fetch(id, key, requester);

@@ -100,7 +100,7 @@ function describeError(error: unknown): ErrorDescription {
 
 /** How long a line may wait for others to be written with. */
 const FLUSH_INTERVAL_MS = 100;
-const BLOCK_CHARACTERS = 16 * 1024;
+const BLOCK_CHARACTERS = 64 * 1024;
 /** What waits for a reader that does not read; blocks beyond are dropped. */
 const MAX_WAITING_CHARACTERS = 16 * 1024 * 1024;
 

@@ -1,6 +1,5 @@
 import { type BatchKey, toEntityId } from '../core/batch-key.ts';
 import type { CircuitName, Telemetry } from '../core/telemetry.ts';
-import { type CancelSignal, neverAborted } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import {
   type CircuitBreaker,
@@ -37,16 +36,8 @@ export interface Circuits {
   availability(participantType: string): Availability;
   /** `closed` where both the circuit of the type and the one over all are. */
   state(participantType: string): CircuitBreakerState;
-  /**
-   * Makes a call, and judges it by its outcome; one that rejects, as it does when its signal aborts, is
-   * inconclusive. The call that decides about a circuit gets a signal that never aborts: whoever leaves, all the
-   * others need its outcome. Not to be used while calls are held.
-   */
-  execute(
-    key: BatchKey,
-    call: (signal: CancelSignal) => Promise<CallOutcome>,
-    signal: CancelSignal,
-  ): Promise<CallOutcome>;
+  /** Begins a call. Not to be used while calls are held. */
+  begin(key: BatchKey): CircuitCall;
   /** Counts a call that goes out and is no retry. */
   countCall(participantType: string): void;
   /** See {@link delayBeforeRetryMs}. A retry takes from the budget of the type and from the one over all. */
@@ -57,6 +48,14 @@ export interface Circuits {
   ): number | undefined;
   /** What fails, in a few words for the operator, and 3 names at most; undefined: no circuit is open. */
   problem(): string | undefined;
+}
+
+/** A call that is judged by its outcome. */
+interface CircuitCall {
+  /** Whether it decides about a circuit: then it is not to be aborted, because all the others need its outcome. */
+  readonly decides: boolean;
+  /** To be called once; `outcome` is undefined for a call that was aborted, which is inconclusive. */
+  end(outcome: CallOutcome | undefined): void;
 }
 
 interface CircuitsOptions {
@@ -144,20 +143,18 @@ export function createCircuits({ clock, telemetry, random }: CircuitsOptions): C
       if (states.includes('half-open')) return 'half-open';
       return states.includes('open') ? 'open' : 'closed';
     },
-    async execute(key, call, signal) {
+    begin(key) {
       const ofType = groupOf(key.participantType).breaker.begin();
       const ofService = service.breaker.begin();
-      const decides = ofType.decides || ofService.decides;
-      let judged = UNJUDGED;
-      try {
-        const outcome = await call(decides ? neverAborted : signal);
-        judged = judge(outcome, key);
-        if (outcome.kind === 'ok') prove(key.participantType);
-        return outcome;
-      } finally {
-        ofType.end(judged.ofType);
-        ofService.end(judged.ofService);
-      }
+      return {
+        decides: ofType.decides || ofService.decides,
+        end(outcome) {
+          const judged = outcome === undefined ? UNJUDGED : judge(outcome, key);
+          if (outcome?.kind === 'ok') prove(key.participantType);
+          ofType.end(judged.ofType);
+          ofService.end(judged.ofService);
+        },
+      };
     },
     countCall(participantType) {
       groupOf(participantType).retries.countCall();

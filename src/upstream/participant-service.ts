@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { BatchKey } from '../core/batch-key.ts';
 import { pause } from '../lib/abort.ts';
-import type { CancelSignal } from '../lib/cancellation.ts';
+import { type CancelSignal, neverAborted } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { TokenError } from '../tokens/errors.ts';
 import type { AccessToken, TokenCache } from '../tokens/token-cache.ts';
@@ -117,7 +117,7 @@ class Pace {
   }
 
   addCall(participantType: string, tookMs: number): void {
-    const usual = this.#usual.get(participantType);
+    const usual = this.#usual.peek(participantType);
     if (usual === undefined) this.#usual.set(participantType, { ms: tookMs });
     else usual.ms += WEIGHT_OF_LAST * (tookMs - usual.ms);
   }
@@ -156,35 +156,48 @@ class Inquiry {
     return outcome.answer;
   }
 
-  async #attempt(): Promise<CallOutcome> {
+  #attempt(): Promise<CallOutcome> {
+    const token = this.#options.tokens.current();
+    return token === undefined ? this.#attemptWithToken() : this.#attemptWith(token);
+  }
+
+  async #attemptWithToken(): Promise<CallOutcome> {
     const { tokens } = this.#options;
-    const { signal } = this.#request;
-    const token = tokens.current() ?? (await withToken(() => tokens.get(signal)));
+    return this.#attemptWith(await withToken(() => tokens.get(this.#request.signal)));
+  }
+
+  async #attemptWith(token: AccessToken): Promise<CallOutcome> {
     const outcome = await this.#ask(token);
     const isRefused = outcome.kind === 'refused' && outcome.error.upstream?.status === 401;
     if (!isRefused || !this.#mayRenewToken) return outcome;
     this.#mayRenewToken = false;
-    const newer = await withToken(() => tokens.replace(token, signal));
+    const { tokens } = this.#options;
+    const newer = await withToken(() => tokens.replace(token, this.#request.signal));
     return newer === undefined ? outcome : this.#ask(newer);
   }
 
-  async #ask(token: AccessToken): Promise<CallOutcome> {
+  #ask(token: AccessToken): Promise<CallOutcome> {
     this.#throwIfHeld();
     const entering = this.#request.enter();
-    const slot = entering instanceof Promise ? await entering : entering;
-    try {
-      if (entering !== slot) {
-        // The circuit may have opened meanwhile, or the time be up before there is an answer.
-        this.#throwIfHeld();
-        this.#throwIfTooLate();
-      }
-      return await this.#call(token);
-    } finally {
-      slot.leave();
-    }
+    return entering instanceof Promise
+      ? this.#askAfter(entering, token)
+      : this.#call(token, entering);
   }
 
-  async #call(token: AccessToken): Promise<CallOutcome> {
+  async #askAfter(entering: Promise<CallSlot>, token: AccessToken): Promise<CallOutcome> {
+    const slot = await entering;
+    try {
+      // The circuit may have opened meanwhile, or the time be up before there is an answer.
+      this.#throwIfHeld();
+      this.#throwIfTooLate();
+    } catch (error) {
+      slot.leave();
+      throw error;
+    }
+    return this.#call(token, slot);
+  }
+
+  async #call(token: AccessToken, slot: CallSlot): Promise<CallOutcome> {
     const { call, circuits, clock, pace } = this.#options;
     const { participantType } = this.#key;
     const { user, signal } = this.#request;
@@ -192,11 +205,14 @@ class Inquiry {
     this.#calls += 1;
     this.#request.onCall();
     const begunAt = clock.now();
-    const outcome = await circuits.execute(
-      this.#key,
-      (callSignal) => call(this.#key, token, user, callSignal),
-      signal,
-    );
+    const judged = circuits.begin(this.#key);
+    let outcome: CallOutcome | undefined;
+    try {
+      outcome = await call(this.#key, token, user, judged.decides ? neverAborted : signal);
+    } finally {
+      judged.end(outcome);
+      slot.leave();
+    }
     this.#tookMs = clock.now() - begunAt;
     if (outcome.kind === 'ok') pace.addCall(participantType, this.#tookMs);
     if (outcome.kind === 'refused' && outcome.error.kind === 'rate-limited') {

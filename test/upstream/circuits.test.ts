@@ -35,10 +35,9 @@ function createTested() {
     random: () => 0,
     telemetry: { circuitOpened: note('opened'), circuitClosed: note('closed') },
   });
-  const { signal } = new AbortController();
   let batches = 0;
-  const call = (participantType: string, outcome: CallOutcome, batchId = `b-${++batches}`) =>
-    circuits.execute({ participantType, batchId }, async () => outcome, signal);
+  const call = async (participantType: string, outcome: CallOutcome, batchId = `b-${++batches}`) =>
+    circuits.begin({ participantType, batchId }).end(outcome);
   return {
     clock,
     circuits,
@@ -203,15 +202,12 @@ test('81: a call that finds no connection tells nothing of its type, and keeps t
 test('81: of two circuits that are open, the error names the one that holds the call', async () => {
   const { circuits, call, clock } = createTested();
   await call('vehicles', OK);
-  const { promise, resolve } = Promise.withResolvers<CallOutcome>();
-  const { signal } = new AbortController();
   const before = Array.from({ length: 10 }, (_, index) =>
-    circuits.execute({ participantType: 'vehicles', batchId: `b-${index}` }, () => promise, signal),
+    circuits.begin({ participantType: 'vehicles', batchId: `b-${index}` }),
   );
   for (let index = 0; index < 10; index += 1) await call('drivers', UNREACHED);
   clock.advance(500);
-  resolve(FAULT);
-  await Promise.all(before);
+  for (const begun of before) begun.end(FAULT);
   expect(circuits.availability('vehicles')).toMatchObject({
     kind: 'held',
     error: { message: expect.stringContaining('fails: '), retryAfterMs: 1_000 },
