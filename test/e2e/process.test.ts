@@ -4,7 +4,7 @@ import { runProgram } from '../support/child-process.ts';
 import { startScriptedUpstream } from '../support/scripted-upstream.ts';
 import { environmentFor, STATUS_QUERY, startTestGateway } from '../support/test-gateway.ts';
 
-const GATEWAY = 'src/main.ts';
+const GATEWAY = 'bin/participant-gateway.js';
 
 function definedOnly(environment: object): Record<string, string> {
   return Object.fromEntries(
