@@ -123,7 +123,7 @@ export async function createGateway({
     rateLimit:
       settings.rateLimit.perSecond === 0
         ? undefined
-        : createRateLimit({ ...settings.rateLimit, tenantId, clock, random: Math.random }),
+        : await createRateLimit({ ...settings.rateLimit, tenantId, clock, random: Math.random }),
     intake,
     sendRoom,
     handler: await createGraphQLHandler(settings, tenant, { clock, telemetry, turns }),

@@ -24,7 +24,7 @@ const SECONDS = 20;
 test.each([1, 7, 10, 11, 19, 95, 101])(
   '15: at %i a second, so many are admitted, and no more (API4:2023)',
   async (perSecond) => {
-    const limit = createRateLimit({
+    const limit = await createRateLimit({
       tenantId: 't',
       perSecond,
       burst: 0,

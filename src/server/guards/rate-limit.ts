@@ -1,4 +1,3 @@
-import { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Caller } from '../../core/caller.ts';
 import { RefusedRequest } from '../../core/errors.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -53,8 +52,14 @@ export class CountedCaller implements Caller {
   }
 }
 
-/** Counts in memory, for this process. A caller who has not come for 10 seconds is forgotten. */
-export function createRateLimit(options: RateLimitOptions): RateLimit {
+/**
+ * Counts in memory, for this process. A caller who has not come for 10 seconds is forgotten. What counts is
+ * loaded here: a gateway without a limit does not have it.
+ */
+export async function createRateLimit(options: RateLimitOptions): Promise<RateLimit> {
+  const { BurstyRateLimiter, RateLimiterMemory, RateLimiterRes } = await import(
+    'rate-limiter-flexible'
+  );
   const { tenantId, perSecond, burst, clock, random } = options;
   // In parts of about a tenth of a second, where there is enough to share out: or all would be used up at its beginning.
   const points = perSecond >= 10 ? Math.ceil(perSecond / 10) : perSecond;
