@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import type { GraphQLSchema } from 'graphql';
-import { type AccessTokenVerifier, createAccessTokenVerifier } from './auth/access-token.ts';
+import type { AccessTokenVerifier } from './auth/access-token.ts';
 import { createAuthenticate } from './auth/authenticate.ts';
-import { createKeySet, type KeySet } from './auth/jwks.ts';
+import type { KeySet } from './auth/jwks.ts';
 import type { Settings } from './config/settings.ts';
 import type { Handler } from './core/answer.ts';
 import type { Telemetry } from './core/telemetry.ts';
@@ -260,7 +260,10 @@ interface Callers {
   sandboxToken: string | undefined;
 }
 
-/** Undefined where nobody's identity is checked. On the sandbox, that is the issuer, unless one is set. */
+/**
+ * Undefined where nobody's identity is checked, and nothing of that is loaded then. The sandbox is the issuer,
+ * unless one is set.
+ */
 async function createCallers(
   { auth }: Settings,
   tenantId: string,
@@ -268,6 +271,10 @@ async function createCallers(
   { clock, telemetry, send }: { clock: Clock; telemetry: Telemetry; send: Send },
 ): Promise<Callers | undefined> {
   if (auth.mode !== 'jwt') return undefined;
+  const [{ createAccessTokenVerifier }, { createKeySet }] = await Promise.all([
+    import('./auth/access-token.ts'),
+    import('./auth/jwks.ts'),
+  ]);
   const issuer = auth.issuer ?? sandbox?.url.origin;
   if (issuer === undefined) throw new Error('there is no issuer of tokens');
   const keys = createKeySet({

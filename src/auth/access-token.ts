@@ -10,20 +10,8 @@ import {
 import { LRUCache } from 'lru-cache';
 import type { Principal } from '../core/principal.ts';
 import type { Clock } from '../lib/clock.ts';
-import { KeysUnavailableError } from './jwks.ts';
+import { InvalidTokenError, KeysUnavailableError } from './errors.ts';
 import { toJoseAlgorithms } from './public-keys.ts';
-
-/** A token that is not accepted. The message is fit for the client. */
-export class InvalidTokenError extends Error {
-  override readonly name = 'InvalidTokenError';
-  /** Why, for the operator. Has nothing of the token in it. */
-  readonly reason: string;
-
-  constructor(message: string, reason: string) {
-    super(message);
-    this.reason = reason;
-  }
-}
 
 /** What an access token says of who shows it. */
 export interface TokenClaims

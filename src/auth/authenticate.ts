@@ -4,8 +4,8 @@ import { DeadlineExceeded, RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
 import { untilAborted } from '../lib/abort.ts';
-import { type AccessTokenVerifier, InvalidTokenError, type TokenClaims } from './access-token.ts';
-import { KeysUnavailableError } from './jwks.ts';
+import type { AccessTokenVerifier, TokenClaims } from './access-token.ts';
+import { InvalidTokenError, KeysUnavailableError } from './errors.ts';
 
 interface AuthenticateOptions {
   tenantId: string;

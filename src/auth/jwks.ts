@@ -5,19 +5,8 @@ import { neverAborted } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { isPlainLoopback } from '../lib/loopback.ts';
 import { createRefresher, type Lifetime } from '../lib/refresher.ts';
+import { KeysUnavailableError } from './errors.ts';
 import { decodeKeySet } from './public-keys.ts';
-
-/** No key to check a signature with: the issuer cannot be asked, or has none. The message is for operators. */
-export class KeysUnavailableError extends Error {
-  override readonly name = 'KeysUnavailableError';
-  /** Milliseconds until the keys are asked for again. */
-  readonly retryAfterMs: number;
-
-  constructor(retryAfterMs: number) {
-    super("the keys of callers' tokens cannot be fetched");
-    this.retryAfterMs = retryAfterMs;
-  }
-}
 
 /** The key set itself, or the issuer whose metadata name it. */
 export type KeySource = { jwksUrl: URL } | { issuer: string };

@@ -1,7 +1,8 @@
 import { CompactEncrypt, CompactSign, exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import { expect, test } from 'vitest';
-import { createAccessTokenVerifier, InvalidTokenError } from '../../src/auth/access-token.ts';
-import { createKeySet, KeysUnavailableError } from '../../src/auth/jwks.ts';
+import { createAccessTokenVerifier } from '../../src/auth/access-token.ts';
+import { InvalidTokenError, KeysUnavailableError } from '../../src/auth/errors.ts';
+import { createKeySet } from '../../src/auth/jwks.ts';
 import { HttpClientError } from '../../src/http-client/errors.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { logEvents } from '../../src/telemetry/log-events.ts';
