@@ -14,11 +14,7 @@ import { urlBelow } from './lib/url.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 import { createCallSlots } from './status/call-slots.ts';
 import { createStatusService, type StatusService } from './status/service.ts';
-import {
-  createClientCredentialsGrant,
-  type Grant,
-  type TokenSource,
-} from './tokens/client-credentials.ts';
+import type { Grant, TokenSource } from './tokens/client-credentials.ts';
 import { fixedSecret, secretFromFile } from './tokens/client-secret.ts';
 import { OS1_TOKEN_PATH } from './tokens/os1.ts';
 import { createTokenCache, type TokenCache } from './tokens/token-cache.ts';
@@ -105,6 +101,7 @@ export function tokenSourceOf({ url, token }: ParticipantServiceSettings): Token
   return token.source ?? { endpoint: urlBelow(url, OS1_TOKEN_PATH) };
 }
 
+/** What it takes to ask for a token is loaded when the first one is asked for: no start waits for it. */
 export function createServiceGrant(
   service: ParticipantServiceSettings,
   send: Send,
@@ -112,7 +109,7 @@ export function createServiceGrant(
   clientAuthentication: TokenSettings['clientAuthentication'] = service.token.clientAuthentication,
 ): Grant {
   const { grant, clientId, clientSecret, audience, scope } = service.token;
-  return createClientCredentialsGrant({
+  const options = {
     send,
     dialect: grant,
     source: tokenSourceOf(service),
@@ -125,7 +122,13 @@ export function createServiceGrant(
     audience,
     scope,
     date: () => clock.date(),
-  });
+  };
+  let ask: Grant | undefined;
+  return async () => {
+    const { createClientCredentialsGrant } = await import('./tokens/client-credentials.ts');
+    ask ??= createClientCredentialsGrant(options);
+    return ask();
+  };
 }
 
 /**
