@@ -8,7 +8,6 @@ import {
   type ValueNode,
   visit,
 } from 'graphql';
-import { compileQuery, isCompiledQuery } from 'graphql-jit';
 import { fieldsOf } from './limits.ts';
 
 /**
@@ -23,14 +22,15 @@ export type CompiledOperation = (
 /**
  * Compiles one operation of a valid document with graphql-jit; undefined where it cannot, or is not known to
  * give the very answer of the ordinary executor ({@link isCompilable}). Variables are coerced by graphql itself
- * before: graphql-jit has coercions of its own for the scalars of the specification.
+ * before: graphql-jit has coercions of its own for the scalars of the specification. It is loaded with the first.
  */
-export function compileOperation(
+export async function compileOperation(
   schema: GraphQLSchema,
   document: DocumentNode,
   operation: OperationDefinitionNode,
-): CompiledOperation | undefined {
+): Promise<CompiledOperation | undefined> {
   if (operation.operation !== OperationTypeNode.QUERY || !isCompilable(document)) return undefined;
+  const { compileQuery, isCompiledQuery } = await import('graphql-jit');
   const compiled = compileQuery(schema, document, operation.name?.value);
   if (!isCompiledQuery(compiled)) return undefined;
   return (contextValue, variables) => compiled.query(undefined, contextValue, variables);

@@ -44,7 +44,7 @@ export interface PreparedOperation {
   readonly measured: MeasuredOperation;
   /** What is wrong with the variables, before anything is executed; empty: nothing that is known yet. */
   faultsOfVariables(variables: Variables): readonly GraphQLError[];
-  /** Compiled when its text came before, as far as that is known to give the same answer. */
+  /** Compiled where its text came before, as far as that is known to give the same answer. */
   execute(input: OperationInput): Promise<ExecutionResult>;
   /** The same, with each field counted: see `response-size.ts`. */
   executeCounted(input: OperationInput): Promise<ExecutionResult>;
@@ -203,7 +203,7 @@ class Operation implements PreparedOperation {
   readonly measured: MeasuredOperation;
   readonly #parts: DocumentParts;
   readonly #variables: OperationVariables;
-  #wasRun = false;
+  #isCompiling = false;
   #compiled: CompiledOperation | undefined;
 
   constructor(parts: DocumentParts, node: OperationDefinitionNode) {
@@ -224,17 +224,29 @@ class Operation implements PreparedOperation {
    * are the executor's own, and no call is made twice.
    */
   async execute(input: OperationInput): Promise<ExecutionResult> {
-    const { schema, document, mayCompile } = this.#parts;
-    if (mayCompile && !this.#wasRun) {
-      this.#compiled = compileOperation(schema, document, this.node);
-    }
-    this.#wasRun = true;
-    const variables = this.#compiled && this.#variables.coerce(input.variables);
-    if (this.#compiled && variables) {
-      const result = await this.#compiled(input.contextValue, variables);
+    const compiled = this.#compiled;
+    if (compiled === undefined) this.#compileSoon();
+    const variables = compiled && this.#variables.coerce(input.variables);
+    if (compiled && variables) {
+      const result = await compiled(input.contextValue, variables);
       if (result.errors === undefined) return result;
     }
-    return this.#executeWith(schema, input);
+    return this.#executeWith(this.#parts.schema, input);
+  }
+
+  /** Not in the way of a request: until it is compiled, the ordinary executor runs it. */
+  #compileSoon(): void {
+    const { schema, document, mayCompile } = this.#parts;
+    if (!mayCompile || this.#isCompiling) return;
+    this.#isCompiling = true;
+    setImmediate(() => {
+      compileOperation(schema, document, this.node).then(
+        (compiled) => {
+          this.#compiled = compiled;
+        },
+        () => {},
+      );
+    });
   }
 
   executeCounted(input: OperationInput): Promise<ExecutionResult> {
