@@ -1,4 +1,5 @@
-import { createServer, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
+import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -6,6 +7,9 @@ import { SlotSet } from '../lib/slot-set.ts';
 import { respondJson } from './respond.ts';
 import type { Routes } from './routes.ts';
 import { createSlowReaders, type SlowReadersOptions } from './slow-readers.ts';
+
+/** Not by import, for which Node reads all that the module exports, and loads fetch and WebSocket for that. */
+const { createServer }: typeof import('node:http') = createRequire(import.meta.url)('node:http');
 
 export interface ServerOptions {
   routes: Routes;
