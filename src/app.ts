@@ -6,6 +6,7 @@ import type { KeySet } from './auth/jwks.ts';
 import type { Settings } from './config/settings.ts';
 import type { Handler } from './core/answer.ts';
 import type { Telemetry } from './core/telemetry.ts';
+import { loadCompiler } from './graphql/compiled-operation.ts';
 import { createDocuments } from './graphql/documents.ts';
 import { EXAMPLE_OPERATIONS } from './graphql/example-operations.ts';
 import { createHandler, refuse } from './graphql/handler.ts';
@@ -170,8 +171,12 @@ export async function createGateway({
   return {
     async listen() {
       const origin = await server.listen(settings.host, settings.port);
-      tenant.tokens.prime();
-      callers?.keys.prime();
+      // A turn later, when it is told that it listens: what is loaded for these takes as long as Node to start.
+      setImmediate(() => {
+        tenant.tokens.prime();
+        callers?.keys.prime();
+        void loadCompiler();
+      });
       return origin;
     },
     async close(noticeMs = settings.shutdownDelayMs) {
