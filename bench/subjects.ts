@@ -20,13 +20,16 @@ export interface Subject {
 /** The folder of this project. */
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
+/** What starts the gateway of a checkout: before 26 November 2026 its sources did. */
+const PROGRAMS = ['bin/participant-gateway.js', 'src/main.ts'];
+
 /** The gateway of a checkout, from its sources. */
 export function gatewayAt(folder: string): Subject {
   return {
     name: 'gateway',
     label: 'participant-gateway',
     workloads: WORKLOADS,
-    program: [resolve(folder, 'src/main.ts')],
+    program: [PROGRAMS.map((path) => resolve(folder, path)).find(existsSync) ?? folder],
     env: {},
   };
 }

@@ -1,4 +1,5 @@
-import { type Dispatcher, errors } from 'undici';
+import type { Dispatcher } from 'undici';
+import errors from 'undici/lib/core/errors.js';
 import { ByteCollector } from '../lib/byte-collector.ts';
 import { decodeContent } from './content-encoding.ts';
 import { HttpClientError, tooLarge } from './errors.ts';

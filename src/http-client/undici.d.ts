@@ -1,0 +1,14 @@
+/*
+ * undici's client alone: its index loads all of it, fetch, WebSocket and mocks too, which take as long to load and
+ * as much memory again.
+ */
+
+declare module 'undici/lib/dispatcher/agent.js' {
+  import { Agent } from 'undici';
+  export = Agent;
+}
+
+declare module 'undici/lib/core/errors.js' {
+  import { errors } from 'undici';
+  export = errors;
+}
