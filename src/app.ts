@@ -6,7 +6,6 @@ import type { KeySet } from './auth/jwks.ts';
 import type { Settings } from './config/settings.ts';
 import type { Handler } from './core/answer.ts';
 import type { Telemetry } from './core/telemetry.ts';
-import { loadCompiler } from './graphql/compiled-operation.ts';
 import { createDocuments } from './graphql/documents.ts';
 import { EXAMPLE_OPERATIONS } from './graphql/example-operations.ts';
 import { createHandler, refuse } from './graphql/handler.ts';
@@ -175,7 +174,6 @@ export async function createGateway({
       setImmediate(() => {
         tenant.tokens.prime();
         callers?.keys.prime();
-        void loadCompiler();
       });
       return origin;
     },

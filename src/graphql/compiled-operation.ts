@@ -19,15 +19,11 @@ export type CompiledOperation = (
   variables: Record<string, unknown>,
 ) => ExecutionResult | Promise<ExecutionResult>;
 
-/** Loads graphql-jit, unless it is loaded: no start waits for it. */
-export function loadCompiler(): Promise<typeof import('graphql-jit')> {
-  return import('graphql-jit');
-}
-
 /**
  * Compiles one operation of a valid document with graphql-jit; undefined where it cannot, or is not known to
  * give the very answer of the ordinary executor ({@link isCompilable}). Variables are coerced by graphql itself
- * before: graphql-jit has coercions of its own for the scalars of the specification.
+ * before: graphql-jit has coercions of its own for the scalars of the specification. It is loaded when it is needed
+ * first: so a start does not wait for it.
  */
 export async function compileOperation(
   schema: GraphQLSchema,
@@ -35,7 +31,7 @@ export async function compileOperation(
   operation: OperationDefinitionNode,
 ): Promise<CompiledOperation | undefined> {
   if (operation.operation !== OperationTypeNode.QUERY || !isCompilable(document)) return undefined;
-  const { compileQuery, isCompiledQuery } = await loadCompiler();
+  const { compileQuery, isCompiledQuery } = await import('graphql-jit');
   const compiled = compileQuery(schema, document, operation.name?.value);
   if (!isCompiledQuery(compiled)) return undefined;
   return (contextValue, variables) => compiled.query(undefined, contextValue, variables);
