@@ -133,9 +133,9 @@ async function executedDocument(): Promise<Answer> {
       const answer = handler.cached(question, principal);
       if (answer) return sendText(response, answer.serialize());
       // It never rejects.
-      void handler
-        .handle(question, context, asker)
-        .then((made) => sendText(response, made.serialize()));
+      void Promise.resolve(handler.handle(question, context, asker)).then((made) =>
+        sendText(response, made.serialize()),
+      );
     });
 }
 

@@ -87,6 +87,10 @@ export interface Asker {
 export interface Handler {
   /** The answer that is at hand for this request; undefined where it has to be made. */
   cached(request: GraphQLHttpRequest, principal: Principal): Answer | undefined;
-  /** Never rejects. */
-  handle(request: GraphQLHttpRequest, context: RequestContext, asker: Asker): Promise<Answer>;
+  /** Never throws or rejects; an answer that nobody has to wait for is no promise. */
+  handle(
+    request: GraphQLHttpRequest,
+    context: RequestContext,
+    asker: Asker,
+  ): Answer | Promise<Answer>;
 }

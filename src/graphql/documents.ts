@@ -48,7 +48,12 @@ export interface PreparedOperation {
   readonly measured: MeasuredOperation;
   /** What is wrong with the variables, before anything is executed; empty: nothing that is known yet. */
   faultsOfVariables(variables: Variables): readonly GraphQLError[];
-  /** Compiled where its text came before, as far as that is known to give the same answer. */
+  /**
+   * Runs it compiled, where its text came before and that is known to give the same answer. Where it is undefined,
+   * or has an error, `execute` is to run it, in the same context, whose loader has every status and every failure
+   * at hand: so errors are the executor's own, and no call is made twice.
+   */
+  executeCompiled(input: OperationInput): undefined | ExecutionResult | Promise<ExecutionResult>;
   execute(input: OperationInput): Promise<ExecutionResult>;
   /** The same, with each field counted: see `response-size.ts`. */
   executeCounted(input: OperationInput): Promise<ExecutionResult>;
@@ -222,19 +227,19 @@ class Operation implements PreparedOperation {
     return this.#variables.faults(variables);
   }
 
-  /**
-   * A compiled operation has the answers without an error. Where there is one, the ordinary executor runs the
-   * operation again, in the same context, whose loader has every status and every failure at hand: so errors
-   * are the executor's own, and no call is made twice.
-   */
-  async execute(input: OperationInput): Promise<ExecutionResult> {
-    const compiled = this.#compiled;
-    if (compiled === undefined) this.#compileSoon();
-    const variables = compiled && this.#variables.coerce(input.variables);
-    if (compiled && variables) {
-      const result = await compiled(input.contextValue, variables);
-      if (result.errors === undefined) return result;
+  executeCompiled({
+    contextValue,
+    variables,
+  }: OperationInput): undefined | ExecutionResult | Promise<ExecutionResult> {
+    if (this.#compiled === undefined) {
+      this.#compileSoon();
+      return undefined;
     }
+    const coerced = this.#variables.coerce(variables);
+    return coerced && this.#compiled(contextValue, coerced);
+  }
+
+  execute(input: OperationInput): Promise<ExecutionResult> {
     return this.#executeWith(this.#parts.schema, input);
   }
 

@@ -79,6 +79,7 @@ export function createHandler(options: HandlerOptions): Handler {
   const { maxResponseBytes, turns } = options;
   const tooLong = toGraphQLError(responseTooLong(maxResponseBytes));
 
+  /** Never rejects. */
   async function execute(
     operation: PreparedOperation,
     parameters: GraphQLParameters,
@@ -93,7 +94,10 @@ export function createHandler(options: HandlerOptions): Handler {
     const loader = new StatusLoader(statuses, requester, maxBatches, heldMemory);
     const contextValue: GraphQLContext = { principal, statuses: loader, participantTypes };
     try {
-      const executed = await operation.execute({ contextValue, variables });
+      let executed = await operation.executeCompiled({ contextValue, variables });
+      if (executed === undefined || executed.errors !== undefined) {
+        executed = await operation.execute({ contextValue, variables });
+      }
       // Variables that cannot be coerced: nothing was executed.
       if (executed.data === undefined) {
         loader.release();
@@ -111,7 +115,7 @@ export function createHandler(options: HandlerOptions): Handler {
       return new ExecutedAnswer(operation.name, question, result, maxBytes, loader, responseCache);
     } catch (error) {
       loader.release();
-      throw error;
+      return answerFault(error, question.mediaType, context);
     }
   }
 
@@ -176,6 +180,21 @@ export function createHandler(options: HandlerOptions): Handler {
     });
   }
 
+  /** What is thrown before anything is executed: the request is refused, or the gateway has a fault. */
+  function answerFailure(
+    error: unknown,
+    request: GraphQLHttpRequest,
+    context: RequestContext,
+  ): Answer {
+    if (error instanceof RefusedRequest) return refuse(error, request, context.id);
+    return answerFault(error, negotiateMediaType(request) ?? MEDIA_TYPES[0], context);
+  }
+
+  function answerFault(error: unknown, mediaType: string, context: RequestContext): Answer {
+    const fault = error instanceof Error ? error : new Error(String(error));
+    return answerErrors([toGraphQLError(fault)], null, mediaType, context);
+  }
+
   function answer(
     request: GraphQLHttpRequest,
     context: RequestContext,
@@ -192,7 +211,9 @@ export function createHandler(options: HandlerOptions): Handler {
       answerDocument(document, parameters, question, request.method, context, asker);
     return turn === undefined
       ? answerIn(known ?? documents.prepare(parameters.query))
-      : turn.then(() => answerIn(documents.prepare(parameters.query)));
+      : turn
+          .then(() => answerIn(documents.prepare(parameters.query)))
+          .catch((error: unknown) => answerFailure(error, request, context));
   }
 
   function answerDocument(
@@ -229,18 +250,11 @@ export function createHandler(options: HandlerOptions): Handler {
       const mediaType = negotiateMediaType(request);
       return mediaType && responseCache.get(toQuestion(request, mediaType, principal));
     },
-    async handle(request, context, asker) {
+    handle(request, context, asker) {
       try {
-        return await answer(request, context, asker);
+        return answer(request, context, asker);
       } catch (error) {
-        if (error instanceof RefusedRequest) return refuse(error, request, context.id);
-        const fault = error instanceof Error ? error : new Error(String(error));
-        return answerErrors(
-          [toGraphQLError(fault)],
-          null,
-          negotiateMediaType(request) ?? MEDIA_TYPES[0],
-          context,
-        );
+        return answerFailure(error, request, context);
       }
     },
   };

@@ -101,8 +101,43 @@ class Run {
     response.on('close', () => this.#end());
   }
 
-  async answer(search: string, headers: Readonly<Record<string, string>>): Promise<void> {
-    const answer = await this.#toAnswer(search);
+  async answer(search: string, corsHeaders: Readonly<Record<string, string>>): Promise<void> {
+    const { clientIp, intake, csrf, handler, sendRoom, maxBodyBytes } = this.#options;
+    const request = this.#request;
+    const { method = '', headers } = request;
+    let answer: Answer | undefined;
+    try {
+      const address = clientIp(request);
+      this.#held = intake.enter(address);
+      csrf(request);
+      const identified = this.#identify(address);
+      const asker = identified instanceof Promise ? await identified : identified;
+      this.#subject = asker.principal.subject;
+      const body = method === 'POST' ? await readBody(request, maxBodyBytes, this.#held) : '';
+      const question = { method, headers, search, body };
+      const made =
+        handler.cached(question, asker.principal) ?? handler.handle(question, this.#context, asker);
+      answer = made instanceof Promise ? await made : made;
+      const entering = sendRoom.enter(answer.maxBytes, asker.caller, this.#context);
+      this.#sending = entering instanceof Promise ? await entering : entering;
+    } catch (error) {
+      answer?.discard();
+      answer = this.#refuse(error);
+    }
+    this.#write(answer, corsHeaders);
+  }
+
+  /** The answer to a request that is refused. Throws what is a fault of the gateway. */
+  #refuse(error: unknown): Answer {
+    if (!(error instanceof RefusedRequest)) throw error;
+    const { refuse, maxBodyBytes } = this.#options;
+    if (!isShort(this.#request, maxBodyBytes)) this.#response.setHeader('connection', 'close');
+    this.#subject ??= error.subject;
+    this.#refusal = error.detail;
+    return refuse(error, this.#request, this.#context.id);
+  }
+
+  #write(answer: Answer, corsHeaders: Readonly<Record<string, string>>): void {
     this.#summary = answer.summary;
     const response = this.#response;
     if (response.closed) {
@@ -113,39 +148,8 @@ class Run {
     }
     const body = answer.serialize();
     this.#sending?.resize(Buffer.byteLength(body));
-    const all = { ...headers, ...answer.headers, 'x-request-id': this.#context.id };
-    respond(response, answer.status, all, body, this.#request.method === 'HEAD');
-  }
-
-  async #toAnswer(search: string): Promise<Answer> {
-    const { clientIp, intake, csrf, handler, sendRoom, maxBodyBytes } = this.#options;
-    const request = this.#request;
-    const { method = '', headers } = request;
-    let unwritten: Answer | undefined;
-    try {
-      const address = clientIp(request);
-      this.#held = intake.enter(address);
-      csrf(request);
-      const identified = this.#identify(address);
-      const asker = identified instanceof Promise ? await identified : identified;
-      this.#subject = asker.principal.subject;
-      const body = method === 'POST' ? await readBody(request, maxBodyBytes, this.#held) : '';
-      const question = { method, headers, search, body };
-      const answer =
-        handler.cached(question, asker.principal) ??
-        (await handler.handle(question, this.#context, asker));
-      unwritten = answer;
-      const entering = sendRoom.enter(answer.maxBytes, asker.caller, this.#context);
-      this.#sending = entering instanceof Promise ? await entering : entering;
-      return answer;
-    } catch (error) {
-      unwritten?.discard();
-      if (!(error instanceof RefusedRequest)) throw error;
-      if (!isShort(request, maxBodyBytes)) this.#response.setHeader('connection', 'close');
-      this.#subject ??= error.subject;
-      this.#refusal = error.detail;
-      return this.#options.refuse(error, request, this.#context.id);
-    }
+    const headers = { ...corsHeaders, ...answer.headers, 'x-request-id': this.#context.id };
+    respond(response, answer.status, headers, body, this.#request.method === 'HEAD');
   }
 
   /** Counted by name once that is known, and by address before. What is at hand is no promise. */

@@ -68,22 +68,26 @@ export class StatusLoader {
     this.#held.length = 0;
   }
 
-  async #loadAll(keys: readonly BatchKey[]): Promise<(BatchStatus | Error)[]> {
+  #loadAll(keys: readonly BatchKey[]): Promise<(BatchStatus | Error)[]> {
     this.#asked += keys.length;
     if (this.#asked > this.#maxKeys) {
       const refusal = new FieldError(
         'OPERATION_TOO_COMPLEX',
         `The request asks for more than ${this.#maxKeys} different batches.`,
       );
-      return keys.map(() => refusal);
+      return Promise.resolve(keys.map(() => refusal));
     }
-    const [first] = keys;
-    if (first !== undefined && keys.length === 1) return [await this.#loadOne(first)];
-    return Promise.all(keys.map((key) => this.#loadOne(key)));
+    const results = keys.map((key) => this.#service.get(key, this.#requester));
+    const [first] = results;
+    // Most requests ask for one.
+    return first instanceof Promise && results.length === 1
+      ? first.then((result) => [this.#accept(result)])
+      : Promise.all(results.map((result) => this.#acceptLater(result)));
   }
 
-  #loadOne(key: BatchKey): BatchStatus | Error | Promise<BatchStatus | Error> {
-    const result = this.#service.get(key, this.#requester);
+  #acceptLater(
+    result: StatusResult | Promise<StatusResult>,
+  ): BatchStatus | Error | Promise<BatchStatus | Error> {
     return result instanceof Promise
       ? result.then((settled) => this.#accept(settled))
       : this.#accept(result);

@@ -209,26 +209,27 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     if (flights.get(flight.id) === flight) flights.delete(flight.id);
   }
 
-  async function fetch(
+  function fetch(
     id: string,
     key: BatchKey,
     requester: Requester,
     stale?: CacheEntry,
-  ): Promise<StatusResult> {
-    if (requester.signal.aborted) return { error: requester.signal.reason, upstreamCalls: 0 };
+  ): StatusResult | Promise<StatusResult> {
+    const { signal } = requester;
+    if (signal.aborted) return { error: signal.reason, upstreamCalls: 0 };
     const underWay = flights.get(id);
     const flight = underWay ?? begin(id, key, requester, stale === undefined);
     const callsMade = () => (underWay === undefined ? flight.upstreamCalls : 0);
-    try {
-      const status = await flight.join(requester);
-      return { status, freshUntil: 0, staleBecause: undefined, upstreamCalls: callsMade() };
-    } catch (error) {
-      const staleBecause = toOutage(error);
-      const last = staleBecause && staleEntry(id);
-      const upstreamCalls = callsMade();
-      if (last === undefined) return { error, upstreamCalls };
-      return serveStale(id, key, last, { staleBecause, upstreamCalls });
-    }
+    return flight.join(requester).then(
+      (status) => ({ status, freshUntil: 0, staleBecause: undefined, upstreamCalls: callsMade() }),
+      (error: unknown) => {
+        const staleBecause = toOutage(error);
+        const last = staleBecause && staleEntry(id);
+        const upstreamCalls = callsMade();
+        if (last === undefined) return { error, upstreamCalls };
+        return serveStale(id, key, last, { staleBecause, upstreamCalls });
+      },
+    );
   }
 
   return {

@@ -146,28 +146,30 @@ class Inquiry {
 
   async answer(): Promise<StatusAnswer> {
     this.#throwIfHeld();
-    let outcome = await this.#attempt();
+    const token = this.#options.tokens.current() ?? (await this.#getToken());
+    const outcome = await this.#ask(token);
+    return outcome.kind === 'ok' ? outcome.answer : this.#recover(token, outcome);
+  }
+
+  #getToken(): Promise<AccessToken> {
+    return withToken(() => this.#options.tokens.get(this.#request.signal));
+  }
+
+  /** After a call with that token that failed. */
+  async #recover(token: AccessToken, failed: CallOutcome): Promise<StatusAnswer> {
+    let outcome = await this.#renewIfRefused(token, failed);
     const delayMs = this.#retryDelayMs(outcome);
     if (delayMs !== undefined) {
       await pause(delayMs, this.#options.clock, this.#request.signal);
-      outcome = await this.#attempt();
+      const secondToken = await this.#getToken();
+      outcome = await this.#renewIfRefused(secondToken, await this.#ask(secondToken));
     }
     if (outcome.kind !== 'ok') throw outcome.error;
     return outcome.answer;
   }
 
-  #attempt(): Promise<CallOutcome> {
-    const token = this.#options.tokens.current();
-    return token === undefined ? this.#attemptWithToken() : this.#attemptWith(token);
-  }
-
-  async #attemptWithToken(): Promise<CallOutcome> {
-    const { tokens } = this.#options;
-    return this.#attemptWith(await withToken(() => tokens.get(this.#request.signal)));
-  }
-
-  async #attemptWith(token: AccessToken): Promise<CallOutcome> {
-    const outcome = await this.#ask(token);
+  /** The outcome of a call with a new token where the old one was refused; else the same. */
+  async #renewIfRefused(token: AccessToken, outcome: CallOutcome): Promise<CallOutcome> {
     const isRefused = outcome.kind === 'refused' && outcome.error.upstream?.status === 401;
     if (!isRefused || !this.#mayRenewToken) return outcome;
     this.#mayRenewToken = false;
@@ -197,28 +199,39 @@ class Inquiry {
     return this.#call(token, slot);
   }
 
-  async #call(token: AccessToken, slot: CallSlot): Promise<CallOutcome> {
-    const { call, circuits, clock, pace } = this.#options;
-    const { participantType } = this.#key;
+  #call(token: AccessToken, slot: CallSlot): Promise<CallOutcome> {
+    const { call, circuits, clock } = this.#options;
     const { user, signal } = this.#request;
-    if (this.#calls === 0) circuits.countCall(participantType);
+    if (this.#calls === 0) circuits.countCall(this.#key.participantType);
     this.#calls += 1;
     this.#request.onCall();
     const begunAt = clock.now();
     const judged = circuits.begin(this.#key);
-    let outcome: CallOutcome | undefined;
-    try {
-      outcome = await call(this.#key, token, user, judged.decides ? neverAborted : signal);
-    } finally {
+    const end = (outcome: CallOutcome | undefined) => {
       judged.end(outcome);
       slot.leave();
-    }
-    this.#tookMs = clock.now() - begunAt;
+      this.#tookMs = clock.now() - begunAt;
+    };
+    return call(this.#key, token, user, judged.decides ? neverAborted : signal).then(
+      (outcome) => {
+        end(outcome);
+        this.#learn(outcome);
+        return outcome;
+      },
+      (error: unknown) => {
+        end(undefined);
+        throw error;
+      },
+    );
+  }
+
+  #learn(outcome: CallOutcome): void {
+    const { pace } = this.#options;
+    const { participantType } = this.#key;
     if (outcome.kind === 'ok') pace.addCall(participantType, this.#tookMs);
     if (outcome.kind === 'refused' && outcome.error.kind === 'rate-limited') {
       pace.hold(participantType, outcome.error.retryAfterMs ?? 0);
     }
-    return outcome;
   }
 
   /** Milliseconds until the second attempt; undefined: there is none. */

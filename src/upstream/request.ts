@@ -78,38 +78,50 @@ export function createStatusCall(options: StatusCallOptions): StatusCall {
     return all;
   }
 
-  return async (key, token, user, signal) => {
-    const requestId = randomUUID();
-    const progress = new Progress(clock);
-    let response: HttpResponse;
-    try {
-      response = await send(
-        {
-          method: 'GET',
-          url: batchStatusUrl(participantsUrl, key),
-          headers: headersFor(requestId, token, user),
-        },
-        signal,
-        progress,
-      );
-    } catch (error) {
-      const { isConnected: connected } = progress;
-      const hadItsTime = progress.ranMs() >= patienceMs;
-      if (error instanceof HttpClientError) {
-        return toOutcome(error, requestId, { connected, hadItsTime });
-      }
-      if (!(error instanceof DeadlineExceeded)) throw error;
-      // Nobody can wait any longer.
-      const timeout = new UpstreamError('timeout', error.message, { requestId });
-      return hadItsTime
-        ? { kind: 'fault', error: timeout, fault: error.message, connected }
-        : { kind: 'inconclusive', error: timeout, connected };
-    }
-    if (response.body.length > HEAVY_BODY_LENGTH) await turns.next(key.participantType);
+  function read(
+    key: BatchKey,
+    token: AccessToken,
+    requestId: string,
+    response: HttpResponse,
+  ): CallOutcome {
     const answer = { requestId, response, secrets: secretsOf(token), maxParsedBytes, shapes };
     const outcome = judgeResponse(key, answer, clock.date());
     if (outcome.kind === 'foreign') options.onForeignAnswer(response);
     return outcome;
+  }
+
+  function toFailure(error: unknown, requestId: string, progress: Progress): CallOutcome {
+    const { isConnected: connected } = progress;
+    const hadItsTime = progress.ranMs() >= patienceMs;
+    if (error instanceof HttpClientError) {
+      return toOutcome(error, requestId, { connected, hadItsTime });
+    }
+    if (!(error instanceof DeadlineExceeded)) throw error;
+    // Nobody can wait any longer.
+    const timeout = new UpstreamError('timeout', error.message, { requestId });
+    return hadItsTime
+      ? { kind: 'fault', error: timeout, fault: error.message, connected }
+      : { kind: 'inconclusive', error: timeout, connected };
+  }
+
+  return (key, token, user, signal) => {
+    const requestId = randomUUID();
+    const progress = new Progress(clock);
+    const request: HttpRequest = {
+      method: 'GET',
+      url: batchStatusUrl(participantsUrl, key),
+      headers: headersFor(requestId, token, user),
+    };
+    return send(request, signal, progress).then(
+      (response) => {
+        const isHeavy = response.body.length > HEAVY_BODY_LENGTH;
+        const turn = isHeavy ? turns.next(key.participantType) : undefined;
+        return turn === undefined
+          ? read(key, token, requestId, response)
+          : turn.then(() => read(key, token, requestId, response));
+      },
+      (error: unknown) => toFailure(error, requestId, progress),
+    );
   };
 }
 
