@@ -114,6 +114,8 @@ export function createDocuments(options: DocumentsOptions): Documents {
     sizeCalculation: (_, text) => textBytes(text),
   });
 
+  /** The one that was found last: many requests in a row have the same. */
+  let last: { text: string; document: PreparedDocument } | undefined;
   let countingSchema: GraphQLSchema | undefined;
   const countedBy = () => (countingSchema ??= options.createCountingSchema());
 
@@ -132,7 +134,12 @@ export function createDocuments(options: DocumentsOptions): Documents {
   }
 
   return {
-    known: (text) => byText.get(text),
+    known(text) {
+      if (last?.text === text) return last.document;
+      const document = byText.get(text);
+      if (document !== undefined) last = { text, document };
+      return document;
+    },
     prepare(text) {
       const known = byText.get(text);
       if (known !== undefined) return known;

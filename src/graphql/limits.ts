@@ -9,6 +9,7 @@ import {
   type SelectionSetNode,
   type TypeNode,
   type ValueNode,
+  type VariableDefinitionNode,
   type validate,
 } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
@@ -120,6 +121,8 @@ export class MeasuredOperation {
   readonly #document: DocumentNode;
   readonly #operation: OperationDefinitionNode;
   readonly #limits: OperationLimits;
+  /** The variables that are lists. */
+  readonly #lists: readonly VariableDefinitionNode[];
   /** What it costs with those variables that make it cost most. */
   readonly greatestCost: number;
   /** The most values that an answer to it has; Infinity where nobody knows. */
@@ -129,6 +132,7 @@ export class MeasuredOperation {
     this.#document = document;
     this.#operation = operation;
     this.#limits = limits;
+    this.#lists = (operation.variableDefinitions ?? []).filter(({ type }) => isList(type));
     const greatest = this.#measure(greatestSize(limits.maxReferences));
     this.routerField = greatest.routerField;
     this.greatestCost = greatest.cost;
@@ -144,7 +148,7 @@ export class MeasuredOperation {
    */
   check(variables: Variables): void {
     const { maxCost, maxReferences } = this.#limits;
-    for (const { variable, type } of this.#operation.variableDefinitions ?? []) {
+    for (const { variable, type } of this.#lists) {
       const name = variable.name.value;
       if (lengthOfList(type, variables?.[name]) > maxReferences) {
         throw tooComplex(`The variable $${name} is a list of more than ${maxReferences} elements.`);
@@ -159,6 +163,10 @@ export class MeasuredOperation {
   #measure(listSize: ListSize): Size {
     return new Measure(this.#document, listSize).operation(this.#operation);
   }
+}
+
+function isList(type: TypeNode): boolean {
+  return type.kind === Kind.NON_NULL_TYPE ? isList(type.type) : type.kind === Kind.LIST_TYPE;
 }
 
 /** The elements of a value for a list type, those of lists within it counted. */

@@ -56,6 +56,7 @@ export function createResponseCache(clock: Clock): ResponseCache {
   });
   return {
     get(question) {
+      if (entries.size === 0) return undefined;
       const entry = entries.get(responseKey(question));
       return entry !== undefined && clock.now() < entry.freshUntil ? entry.answer : undefined;
     },

@@ -1,4 +1,4 @@
-import Agent from 'undici/lib/dispatcher/agent.js';
+import Pool from 'undici/lib/dispatcher/pool.js';
 import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Deadlines, type Expiring } from '../lib/deadlines.ts';
@@ -62,8 +62,8 @@ const RENEWAL_INTERVAL_MS = 1_000;
 /** Opens no connection before the first call. HTTP/1.1 only, one request at a time on a connection. */
 export function createHttpClient(options: HttpClientOptions): HttpClient {
   const { clock, maxConnections, timeoutMs, maxBodyBytes } = options;
-  const createAgent = () =>
-    new Agent({
+  const createPool = (origin: string) =>
+    new Pool(origin, {
       connections: maxConnections,
       // More gains nothing measurable (docs/performance.md), and a slow answer would hold up others.
       pipelining: 1,
@@ -73,15 +73,15 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       headersTimeout: 0,
       bodyTimeout: 0,
     });
-  let agent = createAgent();
+  let connections = new Connections(createPool);
   let renewableFrom = 0;
-  const retired = new Set<Agent>();
+  const retired = new Set<Connections>();
   const bounds: Bounds = {
     semaphore: new Semaphore(maxConnections),
     deadlines: new Deadlines(clock),
     timeoutMs,
     maxBodyBytes,
-    agent: () => agent,
+    connections: () => connections,
   };
 
   return {
@@ -94,19 +94,47 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       });
     },
     renewConnections(via) {
-      if (via !== agent || clock.now() < renewableFrom) return false;
+      if (via !== connections || clock.now() < renewableFrom) return false;
       renewableFrom = clock.now() + RENEWAL_INTERVAL_MS;
       // Nothing waits in it, so it ends with the calls that are under way.
-      const old = agent;
+      const old = connections;
       retired.add(old);
       void old.close().then(() => retired.delete(old));
-      agent = createAgent();
+      connections = new Connections(createPool);
       return true;
     },
     async close() {
-      await Promise.all([agent, ...retired].map((each) => each.destroy()));
+      await Promise.all([connections, ...retired].map((each) => each.destroy()));
     },
   };
+}
+
+/** Connections that are renewed together: a pool for each origin. */
+class Connections {
+  readonly #createPool: (origin: string) => Pool;
+  readonly #pools = new Map<string, Pool>();
+
+  constructor(createPool: (origin: string) => Pool) {
+    this.#createPool = createPool;
+  }
+
+  to(origin: string): Pool {
+    let pool = this.#pools.get(origin);
+    if (pool === undefined) {
+      pool = this.#createPool(origin);
+      this.#pools.set(origin, pool);
+    }
+    return pool;
+  }
+
+  /** Lets the calls under way end. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+  }
+
+  async destroy(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+  }
 }
 
 /** What all calls of a client have in common. */
@@ -116,7 +144,7 @@ interface Bounds {
   readonly timeoutMs: number;
   readonly maxBodyBytes: number;
   /** The connections for calls that begin now. */
-  agent(): Agent;
+  connections(): Connections;
 }
 
 /** Who wants the answer of a call. */
@@ -149,10 +177,10 @@ class Call implements Waiter, Work, Expiring {
     if (this.#collector.isSettled) return;
     this.#caller.observer?.sent();
     const { method, url, headers, body = null } = this.#request;
-    const agent = this.#bounds.agent();
-    this.#collector.via = agent;
+    const connections = this.#bounds.connections();
+    this.#collector.via = connections;
     const path = url.pathname + url.search;
-    agent.dispatch({ origin: url.origin, path, method, headers, body }, this.#collector);
+    connections.to(url.origin).dispatch({ path, method, headers, body }, this.#collector);
   }
 
   expire(): void {

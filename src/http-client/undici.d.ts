@@ -3,9 +3,9 @@
  * as much memory again.
  */
 
-declare module 'undici/lib/dispatcher/agent.js' {
-  import { Agent } from 'undici';
-  export = Agent;
+declare module 'undici/lib/dispatcher/pool.js' {
+  import { Pool } from 'undici';
+  export = Pool;
 }
 
 declare module 'undici/lib/core/errors.js' {

@@ -149,14 +149,16 @@ const SHARE_OF_FAULTS = 0.5;
 
 /** The calls that a closed circuit goes by. */
 function createRecentCalls(minBatches: number) {
-  /** The last ones, the oldest first: the batch of a fault, undefined for a success. */
+  /** The last ones: the batch of a fault, undefined for a success. The next one comes in the place of the oldest. */
   let recent: (string | undefined)[] = [];
+  let next = 0;
   let inARow = 0;
   let faults = 0;
 
   function add(batch: string | undefined): void {
-    if (recent.length === RECENT_CALLS && recent.shift() !== undefined) faults -= 1;
-    recent.push(batch);
+    if (recent[next] !== undefined) faults -= 1;
+    recent[next] = batch;
+    next = (next + 1) % RECENT_CALLS;
   }
 
   return {
@@ -177,6 +179,7 @@ function createRecentCalls(minBatches: number) {
     },
     clear(): void {
       recent = [];
+      next = 0;
       inARow = 0;
       faults = 0;
     },

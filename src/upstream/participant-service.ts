@@ -117,7 +117,7 @@ class Pace {
   }
 
   addCall(participantType: string, tookMs: number): void {
-    const usual = this.#usual.peek(participantType);
+    const usual = this.#usual.get(participantType);
     if (usual === undefined) this.#usual.set(participantType, { ms: tookMs });
     else usual.ms += WEIGHT_OF_LAST * (tookMs - usual.ms);
   }
