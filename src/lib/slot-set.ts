@@ -18,6 +18,10 @@ export class SlotSet<T extends object> {
     return slot;
   }
 
+  at(slot: number): T | undefined {
+    return this.#slots[slot];
+  }
+
   /** To be called once for each slot. */
   delete(slot: number): void {
     this.#slots[slot] = undefined;

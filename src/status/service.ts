@@ -5,6 +5,7 @@ import { DeadlineExceeded } from '../core/errors.ts';
 import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { textBytes } from '../lib/json-size.ts';
+import { SlotMap } from '../lib/slot-map.ts';
 import type { Turns } from '../lib/turns.ts';
 import { decodeAgain } from '../upstream/envelope.ts';
 import { isOutage, isRefusal, UpstreamError } from '../upstream/errors.ts';
@@ -118,7 +119,7 @@ export function batchStatusKey(
 export function createStatusService(options: StatusServiceOptions): StatusService {
   const { participantService, callSlots, clock, turns, tenantId, finishedStatuses } = options;
   const { ttlMs, finishedTtlMs, staleMs } = options;
-  const flights = new Map<string, Flight>();
+  const flights = new SlotMap<Flight>();
   const entries = new LRUCache<string, CacheEntry>({
     max: MAX_ENTRIES,
     maxSize: MAX_ENTRIES_SIZE,
@@ -252,7 +253,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
       const availability = participantService.availability(key.participantType);
       if (availability.kind === 'available') return fetch(id, key, requester, stale);
       if (stale !== undefined) {
-        if (availability.kind === 'probing' && !flights.has(id)) {
+        if (availability.kind === 'probing' && flights.get(id) === undefined) {
           begin(id, key, requester, false);
         }
         return serveStale(id, key, stale, { staleBecause: availability.error, upstreamCalls: 0 });
@@ -260,7 +261,8 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
       if (availability.kind === 'probing') return fetch(id, key, requester);
       // A call of before is joined only if something is to be hoped of it.
       const mayJoin =
-        participantService.circuit(key.participantType) === 'closed' && flights.has(id);
+        participantService.circuit(key.participantType) === 'closed' &&
+        flights.get(id) !== undefined;
       if (mayJoin) return fetch(id, key, requester);
       return { error: availability.error, upstreamCalls: 0 };
     },

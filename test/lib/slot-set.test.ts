@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { SlotMap } from '../../src/lib/slot-map.ts';
 import { SlotSet } from '../../src/lib/slot-set.ts';
 
 test('whatever comes and goes, it holds what a Set would', () => {
@@ -18,6 +19,29 @@ test('whatever comes and goes, it holds what a Set would', () => {
         }
         expect(set.size).toBe(inside.size);
         expect(new Set(set)).toEqual(new Set(inside.keys()));
+      });
+    }),
+  );
+});
+
+test('whatever is set and deleted, it finds what a Map would', () => {
+  const step = fc.record({ key: fc.constantFrom('a', 'b', 'c', '__proto__'), isSet: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(step), (steps) => {
+      const map = new SlotMap<{ name: number }>();
+      const expected = new Map<string, { name: number }>();
+      steps.forEach(({ key, isSet }, name) => {
+        if (isSet) {
+          const value = { name };
+          map.set(key, value);
+          expected.set(key, value);
+        } else {
+          map.delete(key);
+          expected.delete(key);
+        }
+        for (const each of ['a', 'b', 'c', '__proto__']) {
+          expect(map.get(each)).toBe(expected.get(each));
+        }
       });
     }),
   );
