@@ -2,6 +2,7 @@
 const MIN_CHUNK_BYTES = 512;
 /** Such chunks are copied into blocks of this length. */
 const BLOCK_BYTES = 8 * 1024;
+const EMPTY = Buffer.alloc(0);
 
 /**
  * Bytes that come in chunks, as one Buffer. Chunks are kept as they are, but for short ones behind the first, which
@@ -13,7 +14,7 @@ export class ByteCollector {
   #length = 0;
   #parts: Buffer[] = [];
   /** What is left of the block that short chunks are copied into. */
-  #block = Buffer.alloc(0);
+  #block = EMPTY;
   /** Bytes at its beginning that are no part yet. */
   #filled = 0;
 
@@ -31,7 +32,7 @@ export class ByteCollector {
     this.#length += chunk.length;
     if (this.#length > this.#maxBytes) {
       this.#parts = [];
-      this.#block = Buffer.alloc(0);
+      this.#block = EMPTY;
       this.#filled = 0;
       this.#length = Number.POSITIVE_INFINITY;
       return false;

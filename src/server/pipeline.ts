@@ -72,12 +72,8 @@ export type Pipeline = (
 export function createPipeline(options: PipelineOptions): Pipeline {
   const { cors } = options;
   return (request, response, search) => {
-    const headers = cors.headersFor(request);
-    if (request.method === 'OPTIONS') {
-      response.setHeaders(new Map(Object.entries(headers)));
-      return cors.answerOptions(request, response);
-    }
-    return new Run(options, request, response).answer(search, headers);
+    if (request.method === 'OPTIONS') return cors.answerOptions(request, response);
+    return new Run(options, request, response).answer(search);
   };
 }
 
@@ -101,7 +97,7 @@ class Run {
     response.on('close', () => this.#end());
   }
 
-  async answer(search: string, corsHeaders: Readonly<Record<string, string>>): Promise<void> {
+  async answer(search: string): Promise<void> {
     const { clientIp, intake, csrf, handler, sendRoom, maxBodyBytes } = this.#options;
     const request = this.#request;
     const { method = '', headers } = request;
@@ -124,7 +120,7 @@ class Run {
       answer?.discard();
       answer = this.#refuse(error);
     }
-    this.#write(answer, corsHeaders);
+    this.#write(answer);
   }
 
   /** The answer to a request that is refused. Throws what is a fault of the gateway. */
@@ -137,7 +133,7 @@ class Run {
     return refuse(error, this.#request, this.#context.id);
   }
 
-  #write(answer: Answer, corsHeaders: Readonly<Record<string, string>>): void {
+  #write(answer: Answer): void {
     this.#summary = answer.summary;
     const response = this.#response;
     if (response.closed) {
@@ -148,7 +144,9 @@ class Run {
     }
     const body = answer.serialize();
     this.#sending?.resize(Buffer.byteLength(body));
-    const headers = { ...corsHeaders, ...answer.headers, 'x-request-id': this.#context.id };
+    const headers = [...this.#options.cors.headersFor(this.#request)];
+    for (const [name, value] of Object.entries(answer.headers)) headers.push(name, value);
+    headers.push('x-request-id', this.#context.id);
     respond(response, answer.status, headers, body, this.#request.method === 'HEAD');
   }
 

@@ -3,16 +3,19 @@ import type { ServerResponse } from 'node:http';
 /** What is longer is written in parts, so that it shows how much of it a client takes. */
 const PART_BYTES = 64 * 1024;
 
-/** Writes an answer, head and body. Its length is put into `headers`. `isHead`: the body is only measured. */
+/**
+ * Writes an answer, head and body. `headers` are names and values in turn, to which the length is added. `isHead`: the
+ * body is only measured.
+ */
 export function respond(
   response: ServerResponse,
   status: number,
-  headers: Record<string, string | number>,
+  headers: string[],
   body: string | Buffer,
   isHead: boolean,
 ): void {
   const length = Buffer.byteLength(body);
-  headers['content-length'] = length;
+  headers.push('content-length', String(length));
   response.writeHead(status, headers);
   if (isHead) response.end();
   // ASCII alone is the same in both, faster as Latin-1, and has a byte for each character.
@@ -30,9 +33,9 @@ function sendInParts(response: ServerResponse, body: string | Buffer, begin: num
 
 /** An answer that is not GraphQL. */
 export function respondJson(response: ServerResponse, status: number, body: object): void {
-  const headers = {
-    'content-type': 'application/json; charset=utf-8',
-    'cache-control': 'no-store',
-  };
+  const headers = [
+    ...['content-type', 'application/json; charset=utf-8'],
+    ...['cache-control', 'no-store'],
+  ];
   respond(response, status, headers, `${JSON.stringify(body)}\n`, response.req.method === 'HEAD');
 }

@@ -83,7 +83,7 @@ export function createGraphiQL({ endpoint, title, operations }: GraphiQLOptions)
         return true;
       }
       const all = { ...headers, 'content-type': asset.contentType, 'content-encoding': 'gzip' };
-      respond(response, 200, all, asset.zipped, request.method === 'HEAD');
+      respond(response, 200, Object.entries(all).flat(), asset.zipped, request.method === 'HEAD');
       return true;
     },
   };

@@ -30,6 +30,8 @@ export function createCallSlots({ slots, clock }: CallSlotsOptions): CallSlots {
   const semaphore = new FairSemaphore({ capacity: slots, maxWaiting: WAITING_PER_SLOT * slots });
   const callers = new RecentKeys();
   const types = new RecentKeys();
+  /** The last one, with its key. */
+  let type = { name: '', key: '' };
 
   function groupOf(recent: RecentKeys, key: string, share: number, reserve: number): Group {
     return {
@@ -42,11 +44,13 @@ export function createCallSlots({ slots, clock }: CallSlotsOptions): CallSlots {
   return {
     enter(participantType, caller, signal) {
       const now = clock.now();
-      const typeKey = JSON.stringify({ participantType });
+      if (participantType !== type.name) {
+        type = { name: participantType, key: JSON.stringify({ participantType }) };
+      }
       callers.add(caller.key, now);
-      types.add(typeKey, now);
+      types.add(type.key, now);
       const ofCaller = groupOf(callers, caller.key, caller.weight / 4, 1 / 8);
-      const ofType = groupOf(types, typeKey, 1 / 2, 1 / 2);
+      const ofType = groupOf(types, type.key, 1 / 2, 1 / 2);
       return semaphore.acquire(
         { size: 1, groups: [ofCaller, ofType] },
         { signal: () => signal, refused: tooManyCalls, aborted: () => signal.reason },

@@ -38,7 +38,7 @@ export class Flight implements StatusRequest {
   readonly #caller: Caller;
   readonly #options: FlightOptions;
   readonly #cancellation = new Cancellation();
-  readonly #waiting = new Set<Seat>();
+  #waiting: Seat[] = [];
   /** The latest of those who have waited for it. */
   #deadline: number;
   #upstreamCalls = 0;
@@ -82,15 +82,17 @@ export class Flight implements StatusRequest {
     this.#deadline = Math.max(this.#deadline, waiter.deadline);
     return new Promise((resolve, reject) => {
       const seat = new Seat(waiter.signal, resolve, reject, () => this.#leave(seat));
-      this.#waiting.add(seat);
+      this.#waiting.push(seat);
     });
   }
 
   #leave(seat: Seat): void {
-    if (!this.#waiting.delete(seat)) return;
+    const index = this.#waiting.indexOf(seat);
+    if (index === -1) return;
+    this.#waiting.splice(index, 1);
     const { reason } = seat.signal;
     seat.reject(reason);
-    if (this.#waiting.size > 0) return;
+    if (this.#waiting.length > 0) return;
     this.#options.abandoned(this);
     this.#cancellation.abort(reason);
   }
@@ -106,8 +108,8 @@ export class Flight implements StatusRequest {
   }
 
   #empty(): readonly Seat[] {
-    const seats = [...this.#waiting];
-    this.#waiting.clear();
+    const seats = this.#waiting;
+    this.#waiting = [];
     for (const seat of seats) seat.signal.removeEventListener('abort', seat.leave);
     return seats;
   }

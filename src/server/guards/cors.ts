@@ -12,18 +12,21 @@ interface CorsOptions {
  * cookies mean nothing here.
  */
 export interface Cors {
-  /** Headers of every answer to this request: CORS, if its origin is on the list, and hardening. */
-  headersFor(request: IncomingMessage): Readonly<Record<string, string>>;
+  /**
+   * Headers of every answer to this request, names and values in turn: CORS, if its origin is on the list, and
+   * hardening.
+   */
+  headersFor(request: IncomingMessage): readonly string[];
   /** Answers OPTIONS, a preflight or not. */
   answerOptions(request: IncomingMessage, response: ServerResponse): void;
 }
 
-const HARDENING = {
-  'cache-control': 'no-store',
-  'x-content-type-options': 'nosniff',
+const HARDENING: readonly string[] = [
+  ...['cache-control', 'no-store'],
+  ...['x-content-type-options', 'nosniff'],
   // A cache must not hand the answer for one origin to another.
-  vary: 'origin, sec-fetch-site',
-};
+  ...['vary', 'origin, sec-fetch-site'],
+];
 
 /** How long a browser may remember a preflight's answer; none remembers it for more than two hours. */
 const PREFLIGHT_MAX_AGE_S = 7_200;
@@ -35,11 +38,11 @@ export function createCors({ origins, methods }: CorsOptions): Cors {
   const byOrigin = new Map(
     [...origins].map((origin) => [
       origin,
-      {
+      [
         ...HARDENING,
-        'access-control-allow-origin': origin,
-        'access-control-expose-headers': 'x-request-id, retry-after, www-authenticate',
-      },
+        ...['access-control-allow-origin', origin],
+        ...['access-control-expose-headers', 'x-request-id, retry-after, www-authenticate'],
+      ],
     ]),
   );
   const allow = [...methods, 'OPTIONS'].join(', ');
@@ -49,7 +52,12 @@ export function createCors({ origins, methods }: CorsOptions): Cors {
     headersFor({ headers }) {
       return (headers.origin !== undefined && byOrigin.get(headers.origin)) || HARDENING;
     },
-    answerOptions({ headers }, response) {
+    answerOptions(request, response) {
+      const { headers } = request;
+      const common = this.headersFor(request);
+      for (let index = 0; index < common.length; index += 2) {
+        response.setHeader(common[index] ?? '', common[index + 1] ?? '');
+      }
       response.setHeader('allow', allow);
       const asked = headers['access-control-request-headers'];
       if (headers.origin !== undefined && byOrigin.has(headers.origin)) {
