@@ -1,5 +1,5 @@
 import DataLoader from 'dataloader';
-import { type BatchKey, toEntityId } from '../core/batch-key.ts';
+import type { BatchKey } from '../core/batch-key.ts';
 import { FieldError } from '../core/errors.ts';
 import type { HeldMemory, MemoryUse } from '../lib/held-memory.ts';
 import { UpstreamError } from '../upstream/errors.ts';
@@ -7,7 +7,9 @@ import type { Requester, StatusResult, StatusService } from './service.ts';
 import type { BatchStatus } from './status.ts';
 
 const LOADER_OPTIONS = {
-  cacheKeyFn: toEntityId,
+  // A participant type has no "/": no two keys are the same text.
+  cacheKeyFn: ({ participantType, batchId }: BatchKey) =>
+    batchId === null ? participantType : `${participantType}/${batchId}`,
   // All fields of a level ask within one tick.
   batchScheduleFn: queueMicrotask,
 };
