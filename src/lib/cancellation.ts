@@ -26,6 +26,7 @@ export class Cancellation implements CancelSignal {
   }
 
   addEventListener(_type: 'abort', listener: () => void): void {
+    if (this.#first === listener) return;
     if (this.#first === undefined && this.#others === undefined) {
       this.#first = listener;
       return;

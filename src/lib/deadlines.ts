@@ -47,14 +47,13 @@ export class Deadlines {
 
   #look(): void {
     const dueBefore = this.#clock.now() + TIMER_PRECISION_MS;
-    const due: Expiring[] = [];
     let next = Number.POSITIVE_INFINITY;
-    for (const entry of this.#entries) {
-      if (entry.deadline < dueBefore) due.push(entry);
-      else next = Math.min(next, entry.deadline);
+    for (const { deadline } of this.#entries) {
+      if (deadline >= dueBefore) next = Math.min(next, deadline);
     }
     this.#lookNextAt(next);
-    for (const entry of due) entry.expire();
+    // One that expires may end others.
+    for (const entry of this.#entries) if (entry.deadline < dueBefore) entry.expire();
   }
 }
 
