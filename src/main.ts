@@ -105,6 +105,8 @@ const log = createLog(settings.logLevel, destination);
 
 /** A signal that comes so soon after the first is the same one: npm passes on what the terminal sent to all. */
 const SAME_SIGNAL_MS = 500;
+/** By then the first token was asked for, which more is loaded for. */
+const LATE_MODULES_MS = 1_000;
 /** A fault can come again and again while the process ends. */
 const MAX_FAULTS_LOGGED = 10;
 
@@ -176,8 +178,9 @@ log.info(
 );
 if (settings.participantService === undefined) process.stdout.write(sandboxGreeting());
 
-// Not left to the exit, which may be a kill.
+// Not left to the exit, which may be a kill; and once more for what is loaded a little later.
 flushCompileCache();
+setTimeout(flushCompileCache, LATE_MODULES_MS).unref();
 
 function sandboxGreeting(): string {
   const query =

@@ -100,34 +100,42 @@ function describeError(error: unknown): ErrorDescription {
 
 /** How long a line may wait for others to be written with. */
 const FLUSH_INTERVAL_MS = 100;
-const BLOCK_CHARACTERS = 64 * 1024;
+const BLOCK_BYTES = 64 * 1024;
 /** What waits for a reader that does not read; blocks beyond are dropped. */
 const MAX_WAITING_CHARACTERS = 16 * 1024 * 1024;
+/** A character of UTF-16 takes so many bytes at most. */
+const MAX_BYTES_PER_CHARACTER = 3;
 
 /**
  * Lines for machines, on standard output. They are written in blocks, because a write for each would cost more than
  * the request that it tells of, and a block waits for 100 ms at most. What waits when the process exits is written
- * then; a kill loses it.
+ * then; a kill loses it. Lines are bytes while they wait, which the garbage collector need not look after.
  */
 export function createBufferedDestination(
   onceAtExit: (task: () => void) => void,
 ): DestinationStream {
-  let waiting = '';
+  const block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  let filled = 0;
   let timer: NodeJS.Timeout | undefined;
   const flush = () => {
     clearTimeout(timer);
     timer = undefined;
-    if (waiting !== '') output.write(waiting);
-    waiting = '';
+    if (filled > 0) output.write(block.toString('utf8', 0, filled));
+    filled = 0;
   };
   // Ahead of what pino writes out at the exit.
   onceAtExit(flush);
   const output = pino.destination({ dest: 1, sync: false, maxLength: MAX_WAITING_CHARACTERS });
   return {
     write(line) {
-      waiting += line;
-      if (waiting.length >= BLOCK_CHARACTERS) flush();
-      else timer ??= setTimeout(flush, FLUSH_INTERVAL_MS).unref();
+      const longest = MAX_BYTES_PER_CHARACTER * line.length;
+      if (filled + longest > BLOCK_BYTES) flush();
+      if (longest > BLOCK_BYTES) {
+        output.write(line);
+        return;
+      }
+      filled += block.write(line, filled);
+      timer ??= setTimeout(flush, FLUSH_INTERVAL_MS).unref();
     },
   };
 }
