@@ -51,9 +51,12 @@ export const NOTHING_LOADED = {
 /** An answer, not yet written out. */
 export interface Answer {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
+  /** Names and values in turn. */
+  readonly headers: readonly string[];
   /** Bytes of its body, at the most: what it may take to hold it. */
   readonly maxBytes: number;
+  /** Bytes of its body, where they are known before it is written out. */
+  readonly bodyBytes: number | undefined;
   readonly summary: AnswerSummary;
   /** Writes the body out, and lets go what it is made of. To be called once. */
   serialize(): string;
@@ -66,11 +69,12 @@ export function textAnswer(
   body: string,
   { status, headers, summary }: Pick<Answer, 'status' | 'headers' | 'summary'>,
 ): Answer {
-  // A character takes three bytes at the most; a pair of surrogates four.
+  const bodyBytes = Buffer.byteLength(body);
   return {
     status,
     headers,
-    maxBytes: 3 * body.length,
+    maxBytes: bodyBytes,
+    bodyBytes,
     summary,
     serialize: () => body,
     discard() {},

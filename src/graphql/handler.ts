@@ -265,6 +265,7 @@ class ExecutedAnswer implements Answer {
   readonly status = 200;
   readonly headers: Answer['headers'];
   readonly maxBytes: number;
+  readonly bodyBytes = undefined;
   readonly summary: AnswerSummary;
   readonly #question: Question;
   readonly #result: Result;
@@ -311,7 +312,7 @@ export function refuse(
   const mediaType = negotiateMediaType(request) ?? 'application/json';
   return textAnswer(JSON.stringify({ errors: [toPublicRefusal(refusal, requestId)] }), {
     status: refusal.status,
-    headers: { ...refusal.headers, ...contentType(mediaType) },
+    headers: [...Object.entries(refusal.headers).flat(), ...contentType(mediaType)],
     summary: {
       ...NOTHING_LOADED,
       operationName: null,
@@ -344,12 +345,12 @@ function negotiateMediaType({
   return negotiate(String(accept), MEDIA_TYPES);
 }
 
-const CONTENT_TYPES = new Map<string, Readonly<Record<string, string>>>(
-  MEDIA_TYPES.map((type) => [type, { 'content-type': `${type}; charset=utf-8` }]),
+const CONTENT_TYPES = new Map<string, readonly string[]>(
+  MEDIA_TYPES.map((type) => [type, ['content-type', `${type}; charset=utf-8`]]),
 );
 
-function contentType(mediaType: string): Readonly<Record<string, string>> {
-  return CONTENT_TYPES.get(mediaType) ?? {};
+function contentType(mediaType: string): readonly string[] {
+  return CONTENT_TYPES.get(mediaType) ?? [];
 }
 
 function notAcceptable(): RefusedRequest {

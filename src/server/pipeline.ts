@@ -144,10 +144,10 @@ class Run {
     }
     const body = answer.serialize();
     this.#sending?.resize(Buffer.byteLength(body));
-    const headers = [...this.#options.cors.headersFor(this.#request)];
-    for (const [name, value] of Object.entries(answer.headers)) headers.push(name, value);
-    headers.push('x-request-id', this.#context.id);
-    respond(response, answer.status, headers, body, this.#request.method === 'HEAD');
+    const ofCors = this.#options.cors.headersFor(this.#request);
+    const headers = [...ofCors, ...answer.headers, 'x-request-id', this.#context.id];
+    const isHead = this.#request.method === 'HEAD';
+    respond(response, answer.status, headers, body, isHead, answer.bodyBytes);
   }
 
   /** Counted by name once that is known, and by address before. What is at hand is no promise. */

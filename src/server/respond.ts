@@ -4,8 +4,8 @@ import type { ServerResponse } from 'node:http';
 const PART_BYTES = 64 * 1024;
 
 /**
- * Writes an answer, head and body. `headers` are names and values in turn, to which the length is added. `isHead`: the
- * body is only measured.
+ * Writes an answer, head and body. `headers` are names and values in turn, to which the length is added, in bytes, that
+ * the body has in UTF-8. `isHead`: the body is only measured.
  */
 export function respond(
   response: ServerResponse,
@@ -13,8 +13,8 @@ export function respond(
   headers: string[],
   body: string | Buffer,
   isHead: boolean,
+  length = Buffer.byteLength(body),
 ): void {
-  const length = Buffer.byteLength(body);
   headers.push('content-length', String(length));
   response.writeHead(status, headers);
   if (isHead) response.end();

@@ -71,9 +71,10 @@ export function createIntake({ maxRequests, maxBytes }: IntakeOptions): Intake {
       return all.requests >= limitFor('requests', greedy) || all.bytes >= limitFor('bytes', greedy);
     },
     enter(address) {
-      const of = byAddress.get(address) ?? { requests: 0, bytes: 0 };
+      const known = byAddress.get(address);
+      const of = known ?? { requests: 0, bytes: 0 };
       take(of, 'requests', 1);
-      byAddress.set(address, of);
+      if (known === undefined) byAddress.set(address, of);
       let bytes = 0;
       return {
         addBytes(length) {
