@@ -32,19 +32,15 @@ export const LOADER = wrk === undefined ? 'autocannon' : 'wrk';
 
 let runs = 0;
 
-/** Of one length always, and never the same again, in no run of the bench. */
-function nextNonce(): string {
-  runs += 1;
-  return `${Date.now().toString(36)}-${runs.toString(36).padStart(4, '0')}`;
-}
-
 /**
  * Loads an endpoint for a while. No run repeats a batch id of another, of this process or one before, and a cold
  * one none of its own. Rejects when the program fails.
  */
 export async function load(options: LoadOptions): Promise<LoadResult> {
   const { endpoint, workload, seconds, core, headers, rate } = options;
-  const nonce = nextNonce();
+  runs += 1;
+  // Of one length always, and never the same again, in no run of the bench.
+  const nonce = `${Date.now().toString(36)}-${runs.toString(36).padStart(4, '0')}`;
   const command =
     wrk === undefined || rate !== undefined
       ? [

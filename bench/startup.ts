@@ -22,10 +22,9 @@ export interface Startup {
   idleMemoryMiB: number;
 }
 
-/** Starts the gateway several times, after once to have its code compiled, and each time Node with nothing to do. */
+/** Starts the gateway several times, after once for a while to have its code compiled, and each time a Node for nothing. */
 export async function measureStartup(gateway: Subject, stage: Stage): Promise<Startup> {
   let server = await startServer(gateway, stage);
-  // What it loads when it listens is compiled then.
   await sleep(IDLE_MS);
   const [listening, node]: [number[], number[]] = [[], []];
   for (let round = 1; round <= STARTS; round += 1) {

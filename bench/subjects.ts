@@ -20,7 +20,7 @@ export interface Subject {
 /** The folder of this project. */
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** What starts the gateway of a checkout: before 26 November 2026 its sources did. */
+/** The first that a checkout has starts its gateway. */
 const PROGRAMS = ['bin/participant-gateway.js', 'src/main.ts'];
 
 /** The gateway of a checkout, from its sources. */

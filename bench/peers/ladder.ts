@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { parseSettings } from '../../src/config/load.ts';
 import type { Settings } from '../../src/config/settings.ts';
 import type { RequestContext } from '../../src/core/request-context.ts';
+import { Cancellation } from '../../src/lib/cancellation.ts';
 import { systemClock as clock } from '../../src/lib/clock.ts';
 import { Turns } from '../../src/lib/turns.ts';
 import { listen, readBody, readKey, sendStatus, sendText } from './listen.ts';
@@ -156,10 +157,9 @@ function answerKeys(
     });
 }
 
-/** Each request has a signal of its own, which nobody aborts. */
+/** Each request has a signal of its own, as in the gateway; nobody aborts it. */
 function toPatience(): Patience {
-  const deadline = clock.now() + settings.requestDeadlineMs;
-  return { deadline, signal: new AbortController().signal };
+  return { deadline: clock.now() + settings.requestDeadlineMs, signal: new Cancellation() };
 }
 
 function serviceOf({ participantService }: Settings): NonNullable<Settings['participantService']> {
