@@ -145,8 +145,12 @@ class Inquiry {
   }
 
   async answer(): Promise<StatusAnswer> {
-    this.#throwIfHeld();
-    const token = this.#options.tokens.current() ?? (await this.#getToken());
+    let token = this.#options.tokens.current();
+    if (token === undefined) {
+      // No token is asked for in vain.
+      this.#throwIfHeld();
+      token = await this.#getToken();
+    }
     const outcome = await this.#ask(token);
     return outcome.kind === 'ok' ? outcome.answer : this.#recover(token, outcome);
   }

@@ -48,26 +48,23 @@ export function createCors({ origins, methods }: CorsOptions): Cors {
   const allow = [...methods, 'OPTIONS'].join(', ');
   const corsMethods = methods.filter((method) => method !== 'HEAD').join(', ');
 
+  function headersFor({ headers }: IncomingMessage): readonly string[] {
+    return (headers.origin !== undefined && byOrigin.get(headers.origin)) || HARDENING;
+  }
+
   return {
-    headersFor({ headers }) {
-      return (headers.origin !== undefined && byOrigin.get(headers.origin)) || HARDENING;
-    },
+    headersFor,
     answerOptions(request, response) {
-      const { headers } = request;
-      const common = this.headersFor(request);
-      for (let index = 0; index < common.length; index += 2) {
-        response.setHeader(common[index] ?? '', common[index + 1] ?? '');
-      }
-      response.setHeader('allow', allow);
-      const asked = headers['access-control-request-headers'];
-      if (headers.origin !== undefined && byOrigin.has(headers.origin)) {
-        response.setHeader('access-control-allow-methods', corsMethods);
-        response.setHeader('access-control-max-age', PREFLIGHT_MAX_AGE_S);
+      const { origin, 'access-control-request-headers': asked } = request.headers;
+      const headers = [...headersFor(request), 'allow', allow];
+      if (origin !== undefined && byOrigin.has(origin)) {
+        headers.push('access-control-allow-methods', corsMethods);
+        headers.push('access-control-max-age', String(PREFLIGHT_MAX_AGE_S));
         if (asked !== undefined && HEADER_NAMES.test(asked)) {
-          response.setHeader('access-control-allow-headers', asked);
+          headers.push('access-control-allow-headers', asked);
         }
       }
-      response.writeHead(204).end();
+      response.writeHead(204, headers).end();
     },
   };
 }
