@@ -56,7 +56,7 @@ ${ADVICE}`,
 
 test.concurrent('the schema check takes a key that is gone as breaking: other subgraphs refer to it', async () => {
   await using repository = await createRepository();
-  await repository.write(SDL.replace('  @key(fields: "participantType batchId")\n', ''));
+  await repository.write(SDL.replace(' @key(fields: "participantType batchId")', ''));
 
   const { exitCode, output } = await repository.check();
   expect(output).toContain(

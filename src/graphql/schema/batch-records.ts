@@ -34,8 +34,6 @@ const BatchRecord = builder.objectRef<BatchRecordShape>('BatchRecord').implement
 
 const PageInfo = builder.objectRef<RecordPage['pageInfo']>('PageInfo').implement({
   description: 'Where a page is in its list, as Relay has it.',
-  // Another subgraph of a supergraph may have it, too.
-  shareable: true,
   fields: (t) => ({
     hasNextPage: t.exposeBoolean('hasNextPage', {
       nullable: false,

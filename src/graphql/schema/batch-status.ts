@@ -5,6 +5,7 @@ import type { BatchStatus as BatchStatusShape } from '../../status/status.ts';
 import type { GraphQLContext } from '../context.ts';
 import { BatchRecordConnection, pageArguments, resolvePage } from './batch-records.ts';
 import { builder } from './builder.ts';
+import type { Entity } from './federation.ts';
 import { UpstreamRequest } from './upstream-request.ts';
 
 const BatchStatus = builder.objectRef<BatchStatusShape>('BatchStatus').implement({
@@ -135,15 +136,11 @@ builder.queryField('batchStatus', (t) =>
   }),
 );
 
-builder.asEntity(BatchStatus, {
-  key: [
-    builder.selection<{ id: string }>('id'),
-    builder.selection<{ participantType: string; batchId?: string | null }>(
-      'participantType batchId',
-    ),
-  ],
+export const batchStatusEntity: Entity = {
+  typeName: 'BatchStatus',
+  keys: ['id', 'participantType batchId'],
   resolveReference: (reference, context) => load(toBatchKey(reference, context), context),
-});
+};
 
 /** A router sends the members of one of the keys, unchecked. */
 function toBatchKey(reference: object, { participantTypes }: GraphQLContext): BatchKey {

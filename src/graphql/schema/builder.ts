@@ -1,6 +1,4 @@
 import SchemaBuilder from '@pothos/core';
-import DirectivesPlugin from '@pothos/plugin-directives';
-import FederationPlugin from '@pothos/plugin-federation';
 import { DateTimeResolver, JSONObjectResolver, JSONResolver } from 'graphql-scalars';
 import type { JsonObject, JsonValue } from '../../lib/json.ts';
 import type { GraphQLContext } from '../context.ts';
@@ -14,9 +12,7 @@ export const builder = new SchemaBuilder<{
     JSON: { Input: JsonValue; Output: JsonValue };
     JSONObject: { Input: JsonObject; Output: JsonObject };
   };
-}>({
-  plugins: [DirectivesPlugin, FederationPlugin],
-});
+}>({});
 
 builder.addScalarType('DateTime', DateTimeResolver, {
   description: 'A moment in UTC, as RFC 3339 writes it: "2026-01-31T12:00:00.000Z".',

@@ -1,14 +1,7 @@
-import { printSubgraphSchema } from '@apollo/subgraph';
 import type { GraphQLSchema } from 'graphql';
+import { batchStatusEntity } from './batch-status.ts';
 import { builder } from './builder.ts';
-import { resolveEntitiesApart } from './federation.ts';
-import './batch-status.ts';
-
-/**
- * The version that brought `@key` and `@shareable`, and so the oldest that has all we use: a router
- * that is older than the version named here refuses the subgraph.
- */
-const FEDERATION_SPEC = 'https://specs.apollo.dev/federation/v2.0';
+import { printSubgraph, toSubgraphSchema } from './federation.ts';
 
 /** The schema for frontends that ask the gateway itself: without `_service` and `_entities`. */
 export function createSchema(): GraphQLSchema {
@@ -16,19 +9,15 @@ export function createSchema(): GraphQLSchema {
 }
 
 /**
- * The schema as a Federation 2 subgraph, with `_service` and `_entities`, which takes so many
- * references at once, equal ones counted.
+ * The schema as a Federation 2 subgraph, with `_service` and `_entities`, which accepts so many references at once,
+ * equal ones counted.
  */
 export function createSubgraphSchema(maxReferences = Number.POSITIVE_INFINITY): GraphQLSchema {
-  const schema = builder.toSubGraphSchema({
-    linkUrl: FEDERATION_SPEC,
-    federationDirectives: ['@key', '@shareable'],
-  });
-  resolveEntitiesApart(schema, maxReferences);
-  return schema;
+  const entity = batchStatusEntity;
+  return toSubgraphSchema(createSchema(), { entity, maxReferences, printSdl: printSchema });
 }
 
-/** The subgraph's SDL, as `schema.graphql` holds it and `_service` answers it. */
+/** The subgraph's SDL, as `schema.graphql` holds it and `_service` answers it; fields are in the order of the code. */
 export function printSchema(): string {
-  return `${printSubgraphSchema(createSubgraphSchema()).trim()}\n`;
+  return printSubgraph(builder.toSchema({ sortSchema: false }), batchStatusEntity, ['PageInfo']);
 }
