@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import * as openid from 'openid-client';
-import type { Send } from '../http-client/client.ts';
+import type { HttpRequest, Send } from '../http-client/client.ts';
 import { type HttpResponse, headerOf } from '../http-client/response-collector.ts';
 import { readRetryAfterMs } from '../http-client/retry-after.ts';
 import { neverAborted } from '../lib/cancellation.ts';
 import { isPlainLoopback } from '../lib/loopback.ts';
 import type { ClientSecret } from './client-secret.ts';
 import { TokenError } from './errors.ts';
-import { fromOs1Response, toOs1Request } from './os1.ts';
+import { toOs1Request } from './os1.ts';
+import { type TokenDialect, toStandardAnswer } from './token-answer.ts';
 
 /** What a token endpoint granted. */
 export interface GrantedToken {
@@ -26,7 +27,7 @@ export type TokenSource = { endpoint: URL } | { issuer: URL };
 interface ClientCredentialsOptions {
   send: Send;
   /** `os1`: the platform's JSON request; `oauth2`: RFC 6749, section 4.4. */
-  dialect: 'os1' | 'oauth2';
+  dialect: TokenDialect;
   source: TokenSource;
   clientId: string;
   clientSecret: ClientSecret;
@@ -51,7 +52,7 @@ const LONGEST_LIFETIME_MS = 86_400_000;
  * once more at once. Metadata of an issuer are looked up at the first token and kept.
  */
 export function createClientCredentialsGrant(options: ClientCredentialsOptions): Grant {
-  const { clientSecret, clientId, dialect } = options;
+  const { clientSecret, clientId } = options;
   const parameters = {
     ...(options.audience === undefined ? {} : { audience: options.audience }),
     ...(options.scope === undefined ? {} : { scope: options.scope }),
@@ -65,7 +66,7 @@ export function createClientCredentialsGrant(options: ClientCredentialsOptions):
     try {
       metadata ??= await lookUpMetadata(options, call.fetch);
       const configuration = new openid.Configuration(metadata, clientId, undefined, authentication);
-      configuration[openid.customFetch] = dialect === 'os1' ? call.os1Fetch : call.fetch;
+      configuration[openid.customFetch] = call.fetch;
       if (mayBePlain(metadata.token_endpoint)) openid.allowInsecureRequests(configuration);
       return decodeGrant(await openid.clientCredentialsGrant(configuration, parameters), requestId);
     } catch (error) {
@@ -131,55 +132,52 @@ function mayBePlain(url: string | undefined): boolean {
 }
 
 /** openid-client's fetch over our send, which remembers what the server answered last. */
-function recordedFetch({ send }: ClientCredentialsOptions, requestId: string) {
+function recordedFetch({ send, dialect }: ClientCredentialsOptions, requestId: string) {
   let last: HttpResponse | undefined;
   let tokenAsked = false;
 
   const fetch: openid.CustomFetch = async (url, { method, headers, body }) => {
     last = undefined;
     tokenAsked = method === 'POST';
-    last = await send(
-      {
-        method: method === 'POST' ? 'POST' : 'GET',
-        url: new URL(url),
-        headers,
-        ...(body === undefined || body === null ? {} : { body: String(body) }),
-      },
-      neverAborted,
-    );
-    return toFetchResponse(last);
+    if (!tokenAsked) {
+      last = await send({ method: 'GET', url: new URL(url), headers }, neverAborted);
+      return toFetchResponse(last);
+    }
+    const request: HttpRequest =
+      dialect === 'os1'
+        ? toOs1Request(new URLSearchParams(String(body)), new URL(url), requestId)
+        : { method: 'POST', url: new URL(url), headers, body: String(body) };
+    last = await send(request, neverAborted);
+    return toFetchResponse(toStandardAnswer(last, dialect));
   };
-  const os1Fetch: openid.CustomFetch = async (url, { body }) => {
-    last = undefined;
-    tokenAsked = true;
-    const form = new URLSearchParams(String(body));
-    last = await send(toOs1Request(form, new URL(url), requestId), neverAborted);
-    return toFetchResponse(fromOs1Response(last));
-  };
-  return { fetch, os1Fetch, outcome: () => ({ last, tokenAsked }) };
+  return { fetch, outcome: () => ({ last, tokenAsked }) };
 }
 
 function toFetchResponse({ status, headers, body }: HttpResponse): Response {
   const init = new Headers();
-  for (const name of ['content-type', 'www-authenticate'] as const) {
-    const value = headerOf(headers, name);
-    if (value !== undefined) init.set(name, value);
-  }
+  const type = headerOf(headers, 'content-type');
+  if (type !== undefined) init.set('content-type', type);
   return new Response([204, 205, 304].includes(status) ? null : body, { status, headers: init });
 }
 
 /** Refuses what no header can carry or no clock can count. */
 function decodeGrant(answer: openid.TokenEndpointResponse, requestId: string): GrantedToken {
   const { access_token: value, token_type: type, expires_in: lifetime } = answer;
-  const nonsense = (what: string) =>
-    new TokenError('unavailable', `the token endpoint's answer makes no sense: ${what}`, {
-      requestId,
-    });
-  if (!/^[\x21-\x7e]+$/.test(value)) throw nonsense('the token is not one word of ASCII');
-  if (type !== 'bearer') throw nonsense('the token type is not Bearer');
-  if (lifetime !== undefined && lifetime < 1) throw nonsense('the token is expired when issued');
+  if (!/^[\x21-\x7e]+$/.test(value))
+    throw nonsense('the token is not one word of ASCII', requestId);
+  if (type !== 'bearer') throw nonsense(WRONG_TYPE, requestId);
+  if (lifetime !== undefined && lifetime < 1) {
+    throw nonsense('the token is expired when issued', requestId);
+  }
   const lifetimeMs = lifetime === undefined ? UNSTATED_LIFETIME_MS : lifetime * 1000;
   return { value, lifetimeMs: Math.min(lifetimeMs, LONGEST_LIFETIME_MS) };
+}
+
+const WRONG_TYPE = 'the token type is not Bearer';
+
+function nonsense(what: string, requestId: string): TokenError {
+  const message = `the token endpoint's answer makes no sense: ${what}`;
+  return new TokenError('unavailable', message, { requestId });
 }
 
 /** openid-client's errors carry the answer, token and all: nothing of them but an error code goes on. */
@@ -194,20 +192,14 @@ function toTokenError(
     return new TokenError('unavailable', 'the token endpoint cannot be reached', { requestId });
   }
   const { status } = last;
-  const answeredError =
-    error instanceof openid.ResponseBodyError ||
-    error instanceof openid.WWWAuthenticateChallengeError;
-  // A status alone can come from something in between; and an issuer's metadata ask for no credentials.
-  const refused = status === 401 || ((status === 400 || status === 403) && answeredError);
-  if (tokenAsked && refused) {
-    const code = error instanceof openid.ResponseBodyError ? ` ${errorCode(error.error)}` : '';
-    return new TokenError(
-      'refused',
-      `the token endpoint refused the credentials (${status}${code})`,
-      {
-        requestId,
-      },
-    );
+  // An issuer's metadata ask for no credentials.
+  if (tokenAsked && error instanceof openid.ResponseBodyError && isRefusal(error)) {
+    const message = `the token endpoint refused the credentials (${status} ${errorCode(error.error)})`;
+    return new TokenError('refused', message, { requestId });
+  }
+  // The one thing that the client does not support in what `toStandardAnswer` leaves of an answer.
+  if (error instanceof openid.ClientError && error.code === 'OAUTH_UNSUPPORTED_OPERATION') {
+    return nonsense(WRONG_TYPE, requestId);
   }
   const what = status === 200 ? "makes no sense as a token endpoint's" : `has the status ${status}`;
   return new TokenError('unavailable', `the token endpoint's answer ${what}`, {
@@ -215,6 +207,13 @@ function toTokenError(
     retryAfterMs: readRetryAfterMs(headerOf(last.headers, 'retry-after'), now),
   });
 }
+
+function isRefusal({ status, error }: openid.ResponseBodyError): boolean {
+  return [400, 401, 403].includes(status) && !PASSING_ERRORS.has(error);
+}
+
+/** Codes of RFC 6749, section 4.1.2.1 that some token endpoints use, too: they tell of no credentials. */
+const PASSING_ERRORS: ReadonlySet<string> = new Set(['server_error', 'temporarily_unavailable']);
 
 /** RFC 6749, section 5.2 names the characters and the codes; what is not one of its kind is not repeated. */
 function errorCode(code: string): string {

@@ -34,10 +34,10 @@ export interface TokenCache {
   get(signal: CancelSignal): Promise<AccessToken>;
   /**
    * What to use instead of `refused`, a token that the upstream did not accept: a newer one if there
-   * is one, else a new one, asked for once for all who come with the same token. Where the upstream
+   * is one, else a new one, asked for once for all who come with the same token. One refusal can be
+   * about one batch: until there is a new token, the refused one serves all others. Where the upstream
    * refuses every token, no new one helps: after 20 such renewals in a row there is one in 2 s, and
-   * in between, and while the endpoint is backed off from, the answer is undefined and the refused
-   * token is kept; also when the endpoint turns out to be down. Rejects like `get`.
+   * in between, and while the endpoint is backed off from, the answer is undefined. Rejects like `get`.
    */
   replace(refused: AccessToken, signal: CancelSignal): Promise<AccessToken | undefined>;
   /** Asks for a token if there is none and none may not be asked for yet; does not wait for it. */
@@ -113,18 +113,9 @@ export function createTokenCache(options: TokenCacheOptions): TokenCache {
     current: tokens.current,
     get,
     async replace(refused, signal) {
-      const held = tokens.usable();
-      if (refused !== held || held === undefined) return get(signal);
-      if (tokens.whyNotNow() !== undefined || !takeRefusalAllowance()) return undefined;
-      const { usableUntil } = held;
-      held.usableUntil = Number.NEGATIVE_INFINITY;
-      const renewed = tokens.refresh();
-      renewed.catch((error: unknown) => {
-        // One refusal must not take away a token that serves the others when there is no new one.
-        const isDown = error instanceof TokenError && error.kind === 'unavailable';
-        if (isDown) held.usableUntil = usableUntil;
-      });
-      return untilAborted(renewed, signal);
+      if (refused !== tokens.usable()) return get(signal);
+      const mayAsk = () => tokens.whyNotNow() === undefined && takeRefusalAllowance();
+      return tokens.isFetching() || mayAsk() ? untilAborted(tokens.refresh(), signal) : undefined;
     },
     prime: tokens.prime,
     state() {

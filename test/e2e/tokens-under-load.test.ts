@@ -241,6 +241,56 @@ test('45: while the credentials are refused under load, there is no storm on the
   expectBackoff(askedAt);
 });
 
+const HTML = { headers: { 'content-type': 'text/html' }, body: '<html>Request blocked</html>' };
+
+/** How the endpoint answers for a new token, and what the one request is told that needs it. */
+const REFUSALS: [name: string, answer: ScriptedAnswer | undefined, failure: unknown][] = [
+  ['refuses', { status: 401, body: { error: { code: '100100210003' } } }, refused()],
+  [
+    'is behind a WAF that answers 403',
+    { status: 403, ...HTML },
+    unavailable('has the status 403')(),
+  ],
+  [
+    'is behind a proxy that answers 401',
+    { status: 401, ...HTML },
+    unavailable('has the status 401')(),
+  ],
+  ['is down', { status: 503 }, unavailable('has the status 503')()],
+  ['hangs', undefined, 'gone'],
+];
+
+test.each(REFUSALS)(
+  '86: beside a batch that is answered 401 while the token endpoint %s, 1,000 requests of others are all served',
+  async (_, answer, failure) => {
+    await using loaded = await startLoaded();
+    const { upstream, gateway, wave } = loaded;
+    const { onStatus } = upstream;
+    upstream.onToken = granting(86_400);
+    upstream.onStatus = (call, response) =>
+      call.target.endsWith('batchId=odd') ? { status: 401 } : onStatus(call, response);
+    await wave(success, 1);
+    upstream.onToken = () => answer;
+
+    const leaving = new AbortController();
+    const odd = { participantType: 'vehicles', batchId: 'odd' };
+    const alone = gateway.query(STATUS_QUERY, odd, leaving.signal).catch(() => 'gone');
+    await upstream.tokenCallCount(2);
+    for (let waves = 0; waves < 5; waves += 1) await wave(success, 100);
+    if (answer === undefined) leaving.abort();
+    expect(await alone).toEqual(failure);
+    for (let waves = 0; waves < 5; waves += 1) {
+      await Promise.all([
+        wave(success, 100),
+        gateway.query(STATUS_QUERY, odd, leaving.signal).catch(() => 'gone'),
+      ]);
+    }
+    expect(upstream.tokenCalls).toHaveLength(2);
+    const tokens = upstream.statusCalls.map(({ headers }) => headers['x-coreos-access']);
+    expect(new Set(tokens)).toEqual(new Set(['token-1']));
+  },
+);
+
 /** A gateway whose secret is in a file, and an endpoint that takes the secret that a test says. */
 async function startWithSecretFile() {
   const folder = await mkdtemp(join(tmpdir(), 'participant-gateway-'));

@@ -173,27 +173,43 @@ test('42: only the very token that was refused is invalidated, not a newer one',
   expect(script.calls).toBe(2);
 });
 
-test('42: a refused token is handed to nobody while it is being replaced, nor when the credentials are refused, too', async () => {
-  const { cache, clock, script, get } = scriptedCache();
+test('86: until there is a new token, a refused one serves the others; then the new one does', async () => {
+  const { cache, script, get } = scriptedCache();
   const refused = await cache.get(never);
   const { promise, resolve } = Promise.withResolvers<GrantedToken>();
   script.answer = () => promise;
-  const replaced = cache.replace(refused, never);
-  const others = [get(), get()];
+  const replaced = [cache.replace(refused, never), cache.replace(refused, never)];
+  expect([await get(), cache.current()?.value]).toEqual(['t-1', 't-1']);
   resolve({ value: 'new', lifetimeMs: 100_000 });
-  expect(await Promise.all([replaced.then((token) => token?.value), ...others])).toEqual(
-    Array.from({ length: 3 }, () => 'new'),
-  );
-  script.answer = () => Promise.reject(new TokenError('refused', 'no', { requestId: 'r-1' }));
-  await expect(cache.replace(await cache.get(never), never)).rejects.toMatchObject({
-    kind: 'refused',
-  });
-  await expect(get()).rejects.toMatchObject({ kind: 'refused', retryAfterMs: 450 });
-  expect([cache.state(), script.calls]).toEqual(['expired', 3]);
-  clock.advance(450);
-  script.answer = (granted) => Promise.resolve(granted);
-  expect(await get()).toBe('t-4');
+  expect((await Promise.all(replaced)).map((token) => token?.value)).toEqual(['new', 'new']);
+  expect([await get(), cache.current()?.value]).toEqual(['new', 'new']);
+  expect(script.calls).toBe(2);
 });
+
+test.each(['refused', 'unavailable'] as const)(
+  '86: a refused token serves the others to its end while no new one is to be had (%s)',
+  async (kind) => {
+    const { cache, clock, script, get } = scriptedCache(86_400_000);
+    const refused = await cache.get(never);
+    script.answer = () => Promise.reject(new TokenError(kind, 'no', { requestId: 'r-1' }));
+    await expect(cache.replace(refused, never)).rejects.toMatchObject({ kind, retryAfterMs: 450 });
+    expect([await get(), cache.state(), script.calls]).toEqual(['t-1', 'valid', 2]);
+    // Not again before the wait is over.
+    expect(await cache.replace(refused, never)).toBeUndefined();
+    clock.advance(450);
+    await expect(cache.replace(refused, never)).rejects.toMatchObject({ kind });
+    expect([await get(), script.calls]).toEqual(['t-1', 3]);
+
+    clock.advance(86_400_000 - 450 - 5_001);
+    expect(await get()).toBe('t-1');
+    clock.advance(30_000);
+    await expect(get()).rejects.toMatchObject({ kind });
+    expect(cache.state()).toBe('expired');
+    clock.advance(30_000);
+    script.answer = (granted) => Promise.resolve(granted);
+    expect(await get()).toBe(`t-${script.calls}`);
+  },
+);
 
 test('43: while the endpoint is down, the valid token serves on; after its end callers fail at once, with backoff', async () => {
   const { cache, clock, script, get } = scriptedCache(100_000);
