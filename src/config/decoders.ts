@@ -70,14 +70,20 @@ export const path: Decoder<string> = {
   accepts: 'the path of a file that can be read',
 };
 
-/** Where credentials may go. */
-export const safeUrl: Decoder<URL> = {
+/** Where credentials may go: also to an endpoint with a query, as some issuers have them. */
+export const endpointUrl: Decoder<URL> = {
   schema: z
     .string()
     .refine((value) => URL.canParse(value))
     .transform((value) => new URL(value))
     .refine((url) => url.protocol === 'https:' || isPlainLoopback(url))
-    .refine(({ username, password, search, hash }) => !username && !password && !search && !hash),
+    .refine(({ username, password, hash }) => !username && !password && !hash),
+  accepts: 'an https:// URL (http:// on loopback only) without credentials and fragment',
+};
+
+/** What paths are added to. */
+export const safeUrl: Decoder<URL> = {
+  schema: endpointUrl.schema.refine(({ search }) => !search),
   accepts: 'an https:// URL (http:// on loopback only) without credentials, query and fragment',
 };
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  endpointUrl,
   integer,
   isAddressOrRange,
   isOrigin,
@@ -126,7 +127,7 @@ const tokens = {
     'A file that holds the secret; it is read anew when the credentials are refused.',
   ),
   TOKEN_URL: optional(
-    safeUrl,
+    endpointUrl,
     "The token endpoint; empty with os1: the platform's, at the tenant's address.",
   ),
   TOKEN_ISSUER: optional(
@@ -163,7 +164,7 @@ const callers = {
     "The gateway's name in tokens (`aud`): one of these. Required with AUTH_ISSUER.",
   ),
   AUTH_JWKS_URL: optional(
-    where(safeUrl, 'with AUTH_ISSUER'),
+    where(endpointUrl, 'with AUTH_ISSUER'),
     "The issuer's keys; empty: where its metadata say.",
   ),
   AUTH_ALGORITHMS: withDefault(

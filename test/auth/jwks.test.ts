@@ -29,7 +29,8 @@ async function startGuarded(keys: unknown[], mark = '') {
   const issuer = await startScriptedUpstream();
   const origin = issuer.url.origin;
   issuer.onStatus = ({ target }) => {
-    const document = target === '/jwks' ? { keys } : { issuer: origin, jwks_uri: `${origin}/jwks` };
+    const path = '/jwks?p=policy';
+    const document = target === path ? { keys } : { issuer: origin, jwks_uri: origin + path };
     return { body: mark + JSON.stringify(document) };
   };
   const upstream = await startScriptedUpstream();

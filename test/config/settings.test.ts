@@ -248,7 +248,7 @@ const combinations: [name: string, environment: Environment, faults: string[]][]
     { ...TENANT, AUTH_MODE: 'jwt', AUTH_JWKS_URL: 'https://issuer.example/jwks' },
     [
       'AUTH_ISSUER is missing, although AUTH_MODE is jwt; it accepts an https:// URL (http:// on loopback only) without credentials, query and fragment',
-      'AUTH_JWKS_URL is set without AUTH_ISSUER; it accepts an https:// URL (http:// on loopback only) without credentials, query and fragment, with AUTH_ISSUER',
+      'AUTH_JWKS_URL is set without AUTH_ISSUER; it accepts an https:// URL (http:// on loopback only) without credentials and fragment, with AUTH_ISSUER',
     ],
   ],
   [
@@ -281,7 +281,7 @@ const combinations: [name: string, environment: Environment, faults: string[]][]
     'oauth2 without a token endpoint',
     { ...TENANT, TOKEN_GRANT: 'oauth2' },
     [
-      'TOKEN_URL is missing; it accepts an https:// URL (http:// on loopback only) without credentials, query and fragment',
+      'TOKEN_URL is missing; it accepts an https:// URL (http:// on loopback only) without credentials and fragment',
     ],
   ],
   [
