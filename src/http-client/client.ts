@@ -1,8 +1,11 @@
+import type { buildConnector } from 'undici';
+import createConnector from 'undici/lib/core/connect.js';
 import Pool from 'undici/lib/dispatcher/pool.js';
-import type { CancelSignal } from '../lib/cancellation.ts';
+import { Cancellation, type CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Deadlines, type Expiring } from '../lib/deadlines.ts';
 import { HttpClientError } from './errors.ts';
+import { dispatchByNode } from './node-dispatch.ts';
 import { type HttpResponse, ResponseCollector, type Waiter } from './response-collector.ts';
 import { Semaphore, type Work } from './semaphore.ts';
 
@@ -62,13 +65,14 @@ const RENEWAL_INTERVAL_MS = 1_000;
 /** Opens no connection before the first call. HTTP/1.1 only, one request at a time on a connection. */
 export function createHttpClient(options: HttpClientOptions): HttpClient {
   const { clock, maxConnections, timeoutMs, maxBodyBytes } = options;
+  const connect = createConnector({ timeout: timeoutMs, allowH2: false });
   const createPool = (origin: string) =>
     new Pool(origin, {
       connections: maxConnections,
       // More gains nothing measurable (docs/performance.md), and a slow answer would hold up others.
       pipelining: 1,
       allowH2: false,
-      connect: { timeout: timeoutMs },
+      connect,
       // The one time limit of a call is below; these would only cut it into parts.
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -82,6 +86,8 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     timeoutMs,
     maxBodyBytes,
     connections: () => connections,
+    connect,
+    closing: new Cancellation(),
   };
 
   return {
@@ -104,6 +110,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       return true;
     },
     async close() {
+      bounds.closing.abort(undefined);
       await Promise.all([connections, ...retired].map((each) => each.destroy()));
     },
   };
@@ -145,6 +152,10 @@ interface Bounds {
   readonly maxBodyBytes: number;
   /** The connections for calls that begin now. */
   connections(): Connections;
+  /** Opens a connection. */
+  readonly connect: buildConnector.connector;
+  /** Aborts when the client closes. */
+  readonly closing: Cancellation;
 }
 
 /** Who wants the answer of a call. */
@@ -181,6 +192,10 @@ class Call implements Waiter, Work, Expiring {
     this.#collector.via = connections;
     const path = url.pathname + url.search;
     connections.to(url.origin).dispatch({ path, method, headers, body }, this.#collector);
+  }
+
+  beginAgain(): void {
+    dispatchByNode(this.#request, this.#collector, this.#bounds);
   }
 
   expire(): void {

@@ -27,6 +27,8 @@ export function headerOf(headers: ResponseHeaders, name: string): string | undef
 export interface Waiter {
   /** Called when there is a connection, and the request goes out over it. */
   connected(): void;
+  /** Called when undici gave up the connection because of a 100 Continue: the answer is to come another way. */
+  beginAgain(): void;
   resolve(response: HttpResponse): void;
   reject(reason: unknown): void;
   /** Called once, before one of the others. */
@@ -41,7 +43,7 @@ export class ResponseCollector implements Dispatcher.DispatchHandler {
   via: unknown;
   readonly #maxBodyBytes: number;
   #waiter: Waiter | undefined;
-  #controller: Dispatcher.DispatchController | undefined;
+  #controller: Pick<Dispatcher.DispatchController, 'abort'> | undefined;
   #status = 0;
   #headers: ResponseHeaders = {};
   readonly #body: ByteCollector;
@@ -62,7 +64,7 @@ export class ResponseCollector implements Dispatcher.DispatchHandler {
     this.#controller?.abort(UNWANTED_ANSWER);
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
+  onRequestStart(controller: Pick<Dispatcher.DispatchController, 'abort'>): void {
     this.#controller = controller;
     if (this.#waiter === undefined) controller.abort(new Error('given up while it was queued'));
     else this.#waiter.connected();
@@ -104,7 +106,8 @@ export class ResponseCollector implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_: unknown, error: unknown): void {
-    this.#settle()?.reject(toNetworkError(error, this.#status !== 0));
+    if (this.#waiter !== undefined && isContinue(error)) this.#waiter.beginAgain();
+    else this.#settle()?.reject(toNetworkError(error, this.#status !== 0));
   }
 
   #settle(): Waiter | undefined {
@@ -118,8 +121,13 @@ export class ResponseCollector implements Dispatcher.DispatchHandler {
 /** Nobody is told it, so one is enough. */
 const UNWANTED_ANSWER = new Error('the answer is not wanted any more');
 
-/** undici's words for 100 Continue and 101 Switching Protocols, which nobody asked for. */
-const UNWANTED = /^bad (?:response|upgrade)$/;
+/** undici's words for 100 Continue, which nobody asked for. */
+function isContinue(error: unknown): boolean {
+  return error instanceof errors.SocketError && error.message === 'bad response';
+}
+
+/** And for 101 Switching Protocols. */
+const UNWANTED = 'bad upgrade';
 
 /** Of this machine or process: no descriptor, port or memory is left. */
 const EXHAUSTED: ReadonlySet<string> = new Set([
@@ -139,6 +147,7 @@ function toNetworkError(error: unknown, begun: boolean): HttpClientError {
   }
   if (
     error instanceof errors.HTTPParserError ||
+    code.startsWith('HPE_') ||
     error instanceof errors.HeadersOverflowError ||
     error instanceof errors.ResponseContentLengthMismatchError
   ) {
@@ -148,7 +157,7 @@ function toNetworkError(error: unknown, begun: boolean): HttpClientError {
   if (EXHAUSTED.has(code)) {
     return new HttpClientError('exhausted', `no connection can be opened (${code})`);
   }
-  if (error instanceof errors.SocketError && (begun || UNWANTED.test(error.message))) {
+  if (error instanceof errors.SocketError && (begun || error.message === UNWANTED)) {
     return new HttpClientError('malformed', 'the answer was cut off, or is none');
   }
   return new HttpClientError('unreachable', `the connection failed (${code})`, { cause: error });
