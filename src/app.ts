@@ -291,7 +291,7 @@ async function createCallers(
   const ofSandbox = auth.issuer === undefined ? sandbox?.issuer : undefined;
   const verifier = createAccessTokenVerifier({
     tenantId,
-    findKey: keys.find,
+    keys,
     issuer,
     audiences: ofSandbox === undefined ? auth.audiences : [ofSandbox.audience],
     algorithms: auth.algorithms,

@@ -1,16 +1,19 @@
 import { hash } from 'node:crypto';
 import {
+  decodeJwt,
+  decodeProtectedHeader,
   errors,
   type JWTPayload,
-  type JWTVerifyGetKey,
   type JWTVerifyOptions,
   type JWTVerifyResult,
   jwtVerify,
+  type ProtectedHeaderParameters,
 } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { Principal } from '../core/principal.ts';
 import type { Clock } from '../lib/clock.ts';
 import { InvalidTokenError, KeysUnavailableError } from './errors.ts';
+import type { KeySet } from './jwks.ts';
 import { toJoseAlgorithms } from './public-keys.ts';
 
 /** What an access token says of who shows it. */
@@ -22,8 +25,7 @@ export interface TokenClaims
 
 interface AccessTokenOptions {
   tenantId: string;
-  /** The key that a token's header asks for. */
-  findKey: JWTVerifyGetKey;
+  keys: Pick<KeySet, 'find' | 'findNewer'>;
   /** `iss`, exactly. */
   issuer: string;
   /** `aud` is one of these. */
@@ -61,7 +63,7 @@ interface Remembered {
 }
 
 export function createAccessTokenVerifier(options: AccessTokenOptions): AccessTokenVerifier {
-  const { tenantId, findKey, issuer, audiences, leewayMs, participantTypesClaim, clock } = options;
+  const { tenantId, keys, issuer, audiences, leewayMs, participantTypesClaim, clock } = options;
   const algorithms = toJoseAlgorithms(options.algorithms);
   const tokenTypes = new Set(options.tokenTypes.map(bareType));
   const underWay = new Map<string, Promise<TokenClaims>>();
@@ -72,17 +74,24 @@ export function createAccessTokenVerifier(options: AccessTokenOptions): AccessTo
   });
 
   async function verify(token: string, key: string): Promise<TokenClaims> {
-    const { payload, protectedHeader } = await verifyByAnyKey(token, findKey, {
+    const header = decodeHeader(token, { issuer, algorithms, tokenTypes, leewayMs, clock });
+    const checks = {
       issuer,
       audience: [...audiences],
       algorithms,
       requiredClaims: ['exp'],
       clockTolerance: leewayMs / 1000,
       currentDate: clock.date(),
-    });
-    const { typ, b64 } = protectedHeader;
-    if (!tokenTypes.has(bareType(typ ?? 'JWT'))) throw notValid('another typ');
-    if (b64 === false) throw notValid('an unencoded payload');
+    };
+    const found = await keys.find(header);
+    let verified = await verifyByOneOf(found.keys, token, checks);
+    if (verified === undefined && !found.areNamed) {
+      const { keys: newer } = await keys.findNewer(header, found);
+      verified = await verifyByOneOf(newer, token, checks);
+    }
+    if (verified === undefined) throw notValid('none of the keys made its signature');
+    const { payload, protectedHeader } = verified;
+    if (protectedHeader.b64 === false) throw notValid('an unencoded payload');
     const now = clock.date().getTime();
     if (payload.iat !== undefined && payload.iat * 1000 > now + leewayMs) {
       throw notValid('iat is in the future');
@@ -105,37 +114,61 @@ export function createAccessTokenVerifier(options: AccessTokenOptions): AccessTo
       if (token.length > MAX_TOKEN_LENGTH) throw notValid('it is too long');
       const key = accessTokenKey(tenantId, token);
       const verification =
-        underWay.get(key) ??
-        verify(token, key)
-          .catch((error: unknown) => {
-            throw toTokenError(error);
-          })
-          .finally(() => underWay.delete(key));
+        underWay.get(key) ?? verify(token, key).finally(() => underWay.delete(key));
       underWay.set(key, verification);
       return verification;
     },
   };
 }
 
-/** By the key that fits the token's header; where several do, by the first of them that made its signature. */
-async function verifyByAnyKey(
-  token: string,
-  findKey: JWTVerifyGetKey,
-  options: JWTVerifyOptions,
-): Promise<JWTVerifyResult> {
-  try {
-    return await jwtVerify(token, findKey, options);
-  } catch (error) {
-    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
-    for await (const key of error) {
-      try {
-        return await jwtVerify(token, key, options);
-      } catch (reason) {
-        if (!(reason instanceof errors.JWSSignatureVerificationFailed)) throw reason;
-      }
-    }
-    throw new errors.JWSSignatureVerificationFailed();
+interface Plausibility extends Pick<AccessTokenOptions, 'issuer' | 'leewayMs' | 'clock'> {
+  readonly algorithms: readonly string[];
+  readonly tokenTypes: ReadonlySet<string>;
+}
+
+/**
+ * The header of a token that could be a good one, its signature not yet looked at: so one of another issuer, or one
+ * that has ended, causes no fetch of keys, and is told so while its key is not known.
+ */
+function decodeHeader(token: string, options: Plausibility): ProtectedHeaderParameters {
+  const { header, payload } = decode(token);
+  const { alg = '', typ = 'JWT', kid } = header;
+  if (!options.algorithms.includes(alg)) throw notValid('another alg');
+  if (typeof typ !== 'string' || !options.tokenTypes.has(bareType(typ))) {
+    throw notValid('another typ');
   }
+  if (kid !== undefined && typeof kid !== 'string') throw notValid('a kid that is no text');
+  const { iss, exp } = payload;
+  if (iss !== options.issuer) throw notValid('another iss');
+  if (typeof exp !== 'number') throw notValid('no exp');
+  if (exp * 1000 + options.leewayMs <= options.clock.date().getTime()) throw expired();
+  return header;
+}
+
+/** What it says of itself. */
+function decode(token: string): { header: ProtectedHeaderParameters; payload: JWTPayload } {
+  try {
+    return { header: decodeProtectedHeader(token), payload: decodeJwt(token) };
+  } catch {
+    throw notValid('it is no JWT');
+  }
+}
+
+/** Undefined where none of the keys made its signature. */
+async function verifyByOneOf(
+  keys: readonly CryptoKey[],
+  token: string,
+  checks: JWTVerifyOptions,
+): Promise<JWTVerifyResult | undefined> {
+  for (const key of keys) {
+    try {
+      return await jwtVerify(token, key, checks);
+    } catch (error) {
+      if (error instanceof errors.JWSSignatureVerificationFailed) continue;
+      throw toTokenError(error);
+    }
+  }
+  return undefined;
 }
 
 /** Under which a token is remembered: has nothing of it but its digest. */
@@ -151,13 +184,15 @@ function notValid(reason: string): InvalidTokenError {
   return new InvalidTokenError('The access token is not valid.', reason);
 }
 
-/** jose's messages name claims and headers, but never their values. */
-function toTokenError(error: unknown): unknown {
-  if (error instanceof InvalidTokenError || error instanceof KeysUnavailableError) return error;
-  if (error instanceof errors.JWTExpired) {
-    return new InvalidTokenError('The access token is expired.', 'expired');
-  }
-  return error instanceof errors.JOSEError ? notValid(`${error.code}: ${error.message}`) : error;
+function expired(): InvalidTokenError {
+  return new InvalidTokenError('The access token is expired.', 'expired');
+}
+
+/** The keys are known to be good, so it is about the token. jose's messages name claims, but never their values. */
+function toTokenError(error: unknown): InvalidTokenError {
+  if (error instanceof errors.JWTExpired) return expired();
+  const isKnown = error instanceof errors.JOSEError;
+  return notValid(isKnown ? `${error.code}: ${error.message}` : 'it cannot be checked');
 }
 
 function toClaims(payload: JWTPayload, participantTypesClaim: string | undefined): TokenClaims {

@@ -161,12 +161,8 @@ function missingScope(scopes: readonly string[], subject: string | undefined): R
 function toRefusal(error: unknown): unknown {
   if (error instanceof InvalidTokenError) return invalidToken(error.message, error.reason);
   if (error instanceof KeysUnavailableError) {
-    return new RefusedRequest(
-      'TOKEN_UNAVAILABLE',
-      503,
-      "The gateway cannot check access tokens: their issuer's keys cannot be fetched.",
-      { retryAfterMs: error.retryAfterMs, detail: error.message },
-    );
+    const { message, reason: detail, retryAfterMs } = error;
+    return new RefusedRequest('TOKEN_UNAVAILABLE', 503, message, { retryAfterMs, detail });
   }
   if (error instanceof DeadlineExceeded) {
     return new RefusedRequest(

@@ -10,14 +10,17 @@ export class InvalidTokenError extends Error {
   }
 }
 
-/** No key to check a signature with: the issuer cannot be asked, or has none. The message is for operators. */
+/** No key to check a signature with, or not yet. The message is fit for the client. */
 export class KeysUnavailableError extends Error {
   override readonly name = 'KeysUnavailableError';
+  /** Why, for the operator. */
+  readonly reason: string;
   /** Milliseconds until the keys are asked for again. */
   readonly retryAfterMs: number;
 
-  constructor(retryAfterMs: number) {
-    super("the keys of callers' tokens cannot be fetched");
+  constructor(message: string, reason: string, retryAfterMs: number) {
+    super(message);
+    this.reason = reason;
     this.retryAfterMs = retryAfterMs;
   }
 }

@@ -48,6 +48,8 @@ export interface Telemetry {
     failures: number;
   }): void;
   keysFailed?(event: { error: unknown; failures: number; retryAfterMs: number }): void;
+  /** Keys of callers' tokens that cannot be used are left out. Each list of reasons is told once. */
+  keysLeftOut?(event: { reasons: readonly string[] }): void;
   /** Connections of clients that did not take their answers were ended. */
   slowReadersCutOff?(event: { connections: number }): void;
   eventLoopBlocked?(event: { blockedMs: number }): void;

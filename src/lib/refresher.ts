@@ -19,6 +19,8 @@ interface RefresherOptions<Fetched, Value extends Lifetime> {
   toValue: (fetched: Fetched, askedAt: number) => Value;
   /** Called once for each failure. Must not throw. */
   failed: (failure: FailedFetch) => void;
+  /** Whether a failure means that the last value is not good any more. Default: none does. */
+  withdraws?: (error: unknown) => boolean;
   /** What those are rejected with who wait for a fetch that fails, or come before there may be another. */
   toError: (failure: FailedFetch) => unknown;
   /** The wait after a failure: doubles from the first to the longest, less up to 20 % by chance. */
@@ -32,7 +34,7 @@ interface RefresherOptions<Fetched, Value extends Lifetime> {
 
 /**
  * Keeps a value that is fetched. At most one fetch is under way, for all who wait; who leaves does not end
- * it. The last good value stays until there is a new one. A failure is never kept as an answer, but the next
+ * it. The last good value stays until there is a new one, or it is withdrawn. A failure is never kept as an answer, but the next
  * fetch waits, and who needs one meanwhile fails at once.
  */
 export function createRefresher<Fetched, Value extends Lifetime>(
@@ -58,6 +60,7 @@ export function createRefresher<Fetched, Value extends Lifetime>(
       notBefore = clock.now() + Math.max(longest * (0.8 + 0.2 * random()), askedWaitMs(error));
       lastError = error;
       failures += 1;
+      if (options.withdraws?.(error)) last = undefined;
       options.failed(failure());
       throw options.toError(failure());
     }
@@ -107,7 +110,7 @@ export function createRefresher<Fetched, Value extends Lifetime>(
   }
 
   const isFetching = () => fetching !== undefined;
-  /** Whether there was a good value ever. */
+  /** Whether there is a value, however old. */
   const hasFetched = () => last !== undefined;
   return { current, get, refresh, prime, usable, isFetching, hasFetched, whyNotNow };
 }

@@ -19,6 +19,7 @@ export function logEvents(log: Log, destination: DestinationStream): Telemetry {
       log.warn({ ...event, tokenRequestId: requestId }, 'no access token'),
     keysFailed: ({ error, ...event }) =>
       log.warn({ err: error, ...event }, "no keys of callers' tokens"),
+    keysLeftOut: (event) => log.warn(event, "keys of callers' tokens are left out"),
     slowReadersCutOff: (event) =>
       log.warn(event, 'connections closed: their clients do not take their answers'),
     eventLoopBlocked: (event) =>

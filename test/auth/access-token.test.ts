@@ -32,6 +32,8 @@ function createVerifier(
   const issuer = {
     requests: [] as string[],
     keys: [FIRST_JWK] as object[],
+    /** Until when an answer takes. */
+    delay: (): Promise<void> => Promise.resolve(),
     /** Undefined: it cannot be reached. */
     answer: (path: string): { status: number; body: string } | undefined => {
       const body =
@@ -47,7 +49,7 @@ function createVerifier(
     telemetry: logEvents(createLog('trace', destination), destination),
     send: async ({ url }) => {
       issuer.requests.push(url.pathname);
-      await Promise.resolve();
+      await issuer.delay();
       const answer = issuer.answer(url.pathname);
       if (answer === undefined) throw new HttpClientError('unreachable', 'refused');
       return { ...answer, headers: {} };
@@ -56,9 +58,12 @@ function createVerifier(
   let lookUps = 0;
   const verifier = createAccessTokenVerifier({
     tenantId: 'tenant-1',
-    findKey: (header, token) => {
-      lookUps += 1;
-      return keys.find(header, token);
+    keys: {
+      ...keys,
+      find: (header) => {
+        lookUps += 1;
+        return keys.find(header);
+      },
     },
     issuer: ISSUER,
     audiences: [AUDIENCE, 'another'],
@@ -300,26 +305,176 @@ test('19: a new key of the issuer is found by the first token that has it, in on
   expect(fetches()).toBe(2);
 });
 
+/** A token whose key nobody has, else good. */
+function forge(kid: string): Promise<string> {
+  return issue({ header: { kid }, key: strange.privateKey });
+}
+
+/** What a token is answered: its subject, why it is refused, or the milliseconds after which it may come again. */
+async function answerTo(
+  { verifier }: ReturnType<typeof createVerifier>,
+  token: Promise<string>,
+): Promise<string | number> {
+  try {
+    return (await verifier.verify(await token)).subject;
+  } catch (error) {
+    if (error instanceof KeysUnavailableError) return error.retryAfterMs;
+    if (error instanceof InvalidTokenError) return error.message;
+    throw error;
+  }
+}
+
 test('20: unknown key ids cost one fetch in 30 s (API4:2023)', async () => {
-  const { verifier, clock, fetches } = createVerifier();
+  const created = createVerifier();
+  const { verifier, clock, fetches } = created;
   await verifier.verify(await issue());
   const flood = async (name: string) => {
+    const answers = new Set<string | number>();
     for (let index = 0; index < 200; index += 1) {
-      const header = Buffer.from(
-        JSON.stringify({ alg: 'RS256', typ: 'at+jwt', kid: `${name}-${index}` }),
-      ).toString('base64url');
-      expect(await refusalOf(verifier.verify(`${header}.e30.AAAA`))).toBe(INVALID);
+      answers.add(await answerTo(created, forge(`${name}-${index}`)));
     }
+    return [...answers];
   };
-  await flood('a');
+  expect(await flood('a')).toEqual([INVALID, 30_000]);
   expect(fetches()).toBe(2);
   clock.advance(29_999);
-  await flood('b');
+  expect(await flood('b')).toEqual([1]);
   expect(fetches()).toBe(2);
   clock.advance(1);
-  await flood('c');
+  expect(await flood('c')).toEqual([INVALID, 30_000]);
   expect(fetches()).toBe(3);
   expect(await verifier.verify(await issue())).toEqual(USER);
+});
+
+test('88: a forged key id does not make a good token of a new key invalid: it is asked to wait until the keys are looked at (API2:2023)', async () => {
+  const created = createVerifier();
+  const { issuer, clock, fetches } = created;
+  const renewed = (jti: string) =>
+    issue({
+      header: { alg: 'ES256', kid: 'second' },
+      key: second.privateKey,
+      claims: { jti },
+    });
+  expect(await answerTo(created, issue())).toBe('user-1');
+  expect(await answerTo(created, forge('forged'))).toBe(INVALID);
+  issuer.keys = [SECOND_JWK, FIRST_JWK];
+  clock.advance(1_000);
+  expect(await answerTo(created, renewed('a'))).toBe(29_000);
+  // Forged ones put nothing off.
+  expect(await answerTo(created, forge('forged again'))).toBe(29_000);
+  clock.advance(29_000);
+  expect(await answerTo(created, renewed('b'))).toBe('user-1');
+  expect(fetches()).toBe(3);
+});
+
+test('88: while an unknown key cannot be looked for because the issuer is down, its tokens are asked to wait (API2:2023)', async () => {
+  const created = createVerifier();
+  const { issuer, clock } = created;
+  expect(await answerTo(created, issue())).toBe('user-1');
+  const { answer } = issuer;
+  issuer.answer = () => undefined;
+  issuer.keys = [SECOND_JWK];
+  const renewed = () => issue({ header: { alg: 'ES256', kid: 'second' }, key: second.privateKey });
+  expect(await answerTo(created, forge('forged'))).toBe(900);
+  expect(await answerTo(created, renewed())).toBe(900);
+  issuer.answer = answer;
+  clock.advance(900);
+  expect(await answerTo(created, renewed())).toBe('user-1');
+});
+
+test.each<[name: string, options: TokenOptions, message: string]>([
+  ['that has ended', { claims: { exp: NOW - 60 } }, EXPIRED],
+  ['of another issuer', { claims: { iss: 'https://other.example' } }, INVALID],
+  ['of another type', { header: { typ: 'JWT' } }, INVALID],
+  ['without exp', { claims: { exp: undefined } }, INVALID],
+])(
+  '88: a token %s is refused before its key is looked for (API2:2023)',
+  async (_, options, message) => {
+    const created = createVerifier();
+    const { fetches } = created;
+    await created.verifier.verify(await issue());
+    const header = { ...options.header, kid: 'withdrawn' };
+    for (let count = 0; count < 3; count += 1) {
+      expect(await answerTo(created, issue({ ...options, header }))).toBe(message);
+    }
+    expect(fetches()).toBe(1);
+  },
+);
+
+test('88: a withdrawn key is out within 15 minutes, with traffic and after hours without (API2:2023)', async () => {
+  for (const idleMs of [0, 600_000, 7_200_000, 86_000_000]) {
+    const created = createVerifier();
+    const { issuer, clock } = created;
+    let issued = 0;
+    const old = () => {
+      issued += 1;
+      return issue({ claims: { jti: issued, exp: NOW + 200_000 } });
+    };
+    const held = old();
+    expect(await answerTo(created, held)).toBe('user-1');
+    issuer.keys = [SECOND_JWK];
+    clock.advance(idleMs);
+    if (idleMs > 0) expect(await answerTo(created, old())).toBe(INVALID);
+    const start = clock.now();
+    let lastAccepted = start;
+    while (clock.now() < start + 1_800_000) {
+      for (const token of [held, old()]) {
+        if ((await answerTo(created, token)) === 'user-1') lastAccepted = clock.now();
+      }
+      clock.advance(10_000);
+    }
+    expect(lastAccepted - start).toBeLessThan(900_000);
+  }
+});
+
+test('88: an issuer that empties its key set is believed, and one whose answer is no key set is not (API2:2023)', async () => {
+  const created = createVerifier();
+  const { issuer, clock, log } = created;
+  const { answer } = issuer;
+  const token = (jti: string) => issue({ claims: { jti, exp: NOW + 20_000 } });
+  expect(await answerTo(created, token('a'))).toBe('user-1');
+  for (const body of ['{}', '[]', 'null', '{"keys":null}', '{"keys":{}}', '<html>']) {
+    issuer.answer = (path) => (path === '/jwks' ? { status: 200, body } : answer(path));
+    clock.advance(600_000);
+    expect(await answerTo(created, token(body))).toBe('user-1');
+  }
+  issuer.answer = answer;
+  for (const keys of [[], [{ kty: 'oct', k: 'AAAA', kid: 'first' }]]) {
+    issuer.keys = [FIRST_JWK];
+    clock.advance(600_000);
+    expect(await answerTo(created, token(`b${keys.length}`))).toBe('user-1');
+    issuer.keys = keys;
+    clock.advance(600_000);
+    expect(await answerTo(created, token(`c${keys.length}`))).toBe(900);
+    expect(created.keys.usable()).toBe(false);
+  }
+  issuer.keys = [FIRST_JWK];
+  clock.advance(900);
+  expect(await answerTo(created, token('d'))).toBe('user-1');
+  expect(JSON.parse(log.at(-1) ?? '').err.message).toBe(
+    "none of the keys in the issuer's key set (1) is a public one for signatures by AUTH_ALGORITHMS",
+  );
+});
+
+test('88: of an issuer that hangs, one look at its keys holds up who comes; the others are served by the keys that there are (API2:2023)', async () => {
+  const created = createVerifier();
+  const { verifier, issuer, clock } = created;
+  const token = (jti: string) => issue({ claims: { jti, exp: NOW + 200_000 } });
+  await verifier.verify(await token('a'));
+  const failing = Promise.withResolvers<void>();
+  issuer.delay = () => failing.promise;
+  issuer.answer = () => undefined;
+  clock.advance(7_200_000);
+  const waiting = answerTo(created, token('b'));
+  await expect.poll(() => issuer.requests.at(-1)).toBe('/.well-known/openid-configuration');
+  failing.resolve();
+  expect(await waiting).toBe('user-1');
+  const hanging = Promise.withResolvers<void>();
+  issuer.delay = () => hanging.promise;
+  clock.advance(30_000);
+  expect(await answerTo(created, token('c'))).toBe('user-1');
+  expect(issuer.requests).toHaveLength(2 + 2);
+  hanging.resolve();
 });
 
 test('21: while the issuer is down, known keys serve for 24 hours, and no longer (API2:2023)', async () => {
@@ -362,16 +517,19 @@ test('21: a failed fetch is not kept, but the next one waits (API2:2023)', async
   expect(await verifier.verify(token)).toEqual(USER);
 });
 
-test('keys that are older than 10 minutes are fetched anew, and serve meanwhile; an empty set replaces nothing', async () => {
-  const { verifier, issuer, clock, fetches } = createVerifier();
-  await verifier.verify(await issue());
-  clock.advance(600_000);
-  issuer.keys = [{ kty: 'oct', k: 'AAAA', kid: 'first' }];
+test('keys that are older than 5 minutes are fetched anew, and serve meanwhile up to 10', async () => {
+  const { verifier, clock, fetches } = createVerifier();
   const token = (jti: string) => issue({ claims: { jti, exp: NOW + 20_000 } });
-  expect(await verifier.verify(await token('a'))).toEqual(USER);
-  expect(fetches()).toBe(2);
-  expect(await verifier.verify(await token('b'))).toEqual(USER);
-  expect(fetches()).toBe(2);
+  await verifier.verify(await token('a'));
+  clock.advance(299_999);
+  await verifier.verify(await token('b'));
+  expect(fetches()).toBe(1);
+  clock.advance(1);
+  expect(await verifier.verify(await token('c'))).toEqual(USER);
+  await expect.poll(fetches).toBe(2);
+  clock.advance(600_000);
+  expect(await verifier.verify(await token('d'))).toEqual(USER);
+  expect(fetches()).toBe(3);
 });
 
 const FAULTY: [name: string, path: string, body: string, reason: string][] = [

@@ -219,7 +219,7 @@ test('74: 100 keys are kept, and those that are unusable take no place (API2:202
   const unusable = Array.from({ length: 150 }, (_, index) => ({ kty: 'XYZ', kid: `x-${index}` }));
   const usable = Array.from({ length: 101 }, (_, index) => ({ ...EC_JWK, kid: `k-${index}` }));
   const { keys } = await keysOf([...unusable, ...usable]);
-  expect(keys).toEqual(usable.slice(0, 100));
+  expect(keys.map(({ kid }) => kid)).toEqual(usable.slice(0, 100).map(({ kid }) => kid));
 });
 
 test('74: of a key its public members alone are kept, of a private one nothing (API2:2023)', async () => {
@@ -227,5 +227,6 @@ test('74: of a key its public members alone are kept, of a private one nothing (
   const names = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
   const privateKeys = names.map((name) => ({ ...OTHER_JWK, [name]: '' }));
   const { keys } = await keysOf([...privateKeys, { ...whole, x5c: ['AAAA'], secret: 'canary' }]);
-  expect(keys).toEqual([whole]);
+  expect(keys).toEqual([{ kid: 'good', byAlgorithm: new Map([['RS256', expect.any(CryptoKey)]]) }]);
+  expect(keys[0]?.byAlgorithm.get('RS256')?.type).toBe('public');
 });
