@@ -8,13 +8,19 @@ export async function examineKeys(
   algorithms: readonly string[],
   send: Send,
 ): Promise<Finding> {
-  const from = 'jwksUrl' in source ? source.jwksUrl.href : source.issuer;
+  const from = 'jwksUrl' in source ? withoutQuery(source.jwksUrl) : source.issuer;
   try {
-    const { keys } = await fetchKeySet(source, algorithms, send);
-    return {
-      verdict: 'ok',
+    const { keys, unusable } = await fetchKeySet(source, algorithms, send);
+    const finding = {
       message: `${keys.length} ${keys.length === 1 ? 'key' : 'keys'} for callers' tokens, of ${from}`,
-      facts: { keys: keys.length },
+      facts: { keys: keys.length, unusable },
+    };
+    if (unusable.length === 0) return { ...finding, verdict: 'ok' };
+    return {
+      ...finding,
+      verdict: 'warning',
+      message: `${finding.message}; others cannot be used: ${unusable.join('; ')}`,
+      advice: 'Tokens by the others are refused. Ask whoever runs the issuer to mend its key set.',
     };
   } catch (error) {
     const why = error instanceof Error ? error.message : 'unknown';
@@ -24,4 +30,9 @@ export async function examineKeys(
       advice: 'Check AUTH_ISSUER and AUTH_JWKS_URL, and that the issuer can be reached from here.',
     };
   }
+}
+
+/** Which might hold what is nobody's business. */
+function withoutQuery({ origin, pathname }: URL): string {
+  return origin + pathname;
 }

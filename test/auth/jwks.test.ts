@@ -1,4 +1,5 @@
-import { generateKeyPairSync, sign } from 'node:crypto';
+import { generateKeyPairSync, KeyObject, sign } from 'node:crypto';
+import fc from 'fast-check';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { expect, test } from 'vitest';
 import { fetchKeySet } from '../../src/auth/jwks.ts';
@@ -14,6 +15,7 @@ const wide = await generateKeyPair('ES384', OPTIONS);
 const long = await generateKeyPair('RS512', OPTIONS);
 const short = generateKeyPairSync('rsa', { modulusLength: 1024 });
 const SECRET = Buffer.alloc(32, 7);
+const SIGNING_KEY = KeyObject.from(good?.privateKey ?? ec.privateKey);
 
 type Pair = typeof ec;
 const jwkOf = async (pair: Pair | undefined, more: object = {}) => ({
@@ -36,7 +38,12 @@ async function startGuarded(keys: unknown[], mark = '') {
   const upstream = await startScriptedUpstream();
   const gateway = await startTestGateway({
     upstream,
-    environment: { AUTH_MODE: 'jwt', AUTH_ISSUER: origin, AUTH_AUDIENCE: 'gateway' },
+    environment: {
+      AUTH_MODE: 'jwt',
+      AUTH_ISSUER: origin,
+      AUTH_AUDIENCE: 'gateway',
+      RATE_LIMIT_PER_SECOND: '0',
+    },
   });
   const now = Math.floor(Date.now() / 1_000);
   const claims = { iss: origin, aud: 'gateway', sub: 'user-1', iat: now, exp: now + 600 };
@@ -230,3 +237,140 @@ test('74: of a key its public members alone are kept, of a private one nothing (
   expect(keys).toEqual([{ kid: 'good', byAlgorithm: new Map([['RS256', expect.any(CryptoKey)]]) }]);
   expect(keys[0]?.byAlgorithm.get('RS256')?.type).toBe('public');
 });
+
+test('74: keys that are meant for signatures and cannot be used are told once, those for something else not at all (API2:2023)', async () => {
+  const broken = UNUSABLE.map(([, key]) => key);
+  await using guarded = await startGuarded([...broken, GOOD_JWK]);
+  const { gateway, issue } = guarded;
+  const told = () =>
+    gateway.logLines
+      .map((line) => JSON.parse(line))
+      .filter(({ msg }) => msg === "keys of callers' tokens are left out");
+  expect(await send(gateway, await issue({ kid: 'good' }, good?.privateKey))).toEqual(ACCEPTED);
+  // Its keys are fetched once more.
+  expect(await send(gateway, await byStrange(guarded))).toEqual(INVALID);
+  expect(told()).toEqual([
+    {
+      level: 'warn',
+      time: expect.any(String),
+      reasons: expect.any(Array),
+      msg: "keys of callers' tokens are left out",
+    },
+  ]);
+  expect(gateway.logLines.join('')).not.toContain(SECRET.toString('base64url'));
+});
+
+test('74: of a key that is left out it is said why, of ten at most (API2:2023)', async () => {
+  const { keys, unusable } = await keysOf([
+    { ...short.publicKey.export({ format: 'jwk' }), kid: 'short' },
+    { ...EC_JWK, use: 'enc' },
+    { ...EC_JWK, y: EC_JWK.x },
+    { ...EC_JWK, crv: undefined },
+    await jwkOf(wide),
+    { kty: 'XYZ' },
+    { ...EC_JWK, key_ops: [] },
+    { ...OTHER_JWK, alg: 'RSA-OAEP' },
+    { ...OTHER_JWK, d: 'AQ' },
+    { ...GOOD_JWK, use: null, key_ops: null, alg: null, d: null, x5t: null },
+  ]);
+  expect(keys.map(({ kid }) => kid)).toEqual(['good']);
+  const broken = 'a member is missing or wrong, or key_ops has more than "verify"';
+  expect(unusable).toEqual([
+    'key 1 of 10: RSA of 1024 bits, and less than 2048 are not safe',
+    `key 3 of 10: ${broken}`,
+    `key 4 of 10: ${broken}`,
+    `key 7 of 10: ${broken}`,
+    'key 9 of 10: its members are not those of a public key',
+  ]);
+  expect((await keysOf([...Array.from({ length: 20 }, () => 7), GOOD_JWK])).unusable).toHaveLength(
+    10,
+  );
+});
+
+test('74: keys without kid are for tokens with one that no key has, too (API2:2023)', async () => {
+  await using guarded = await startGuarded([OTHER_JWK, { ...GOOD_JWK, kid: 'named' }]);
+  const { gateway, issue } = guarded;
+  expect(await send(gateway, await issue({ kid: 'x' }, other?.privateKey))).toEqual(ACCEPTED);
+  expect(await send(gateway, await issue({ kid: 'named' }, good?.privateKey))).toEqual(ACCEPTED);
+  // Named means named.
+  expect(await send(gateway, await issue({ kid: 'named' }, other?.privateKey))).toEqual(INVALID);
+});
+
+test('88: beside forged key ids, a good token of a new key is 503 and told when to come again, not 401 (API2:2023)', async () => {
+  const keys: unknown[] = [GOOD_JWK];
+  await using guarded = await startGuarded(keys);
+  const { gateway, issue } = guarded;
+  expect(await send(gateway, await issue({ kid: 'good' }, good?.privateKey))).toEqual(ACCEPTED);
+  expect(await send(gateway, await issue({ kid: 'forged' }, strange?.privateKey))).toEqual(INVALID);
+  keys.push({ ...OTHER_JWK, kid: 'new' });
+  const renewed = await issue({ kid: 'new' }, other?.privateKey);
+  const { status, body } = await send(gateway, renewed);
+  expect([status, body]).toEqual([
+    503,
+    {
+      errors: [
+        {
+          message:
+            "The gateway cannot check this access token yet: it looks for its key among the issuer's in a moment.",
+          extensions: {
+            code: 'TOKEN_UNAVAILABLE',
+            retryable: true,
+            retryAfterMs: expect.any(Number),
+            requestId: UUID,
+          },
+        },
+      ],
+    },
+  ]);
+});
+
+const json = fc.jsonValue({ maxDepth: 2 });
+const oddMember = (names: string[]) =>
+  fc.dictionary(fc.constantFrom(...names), fc.oneof(json, fc.constant(1e308), fc.constant('JWT')), {
+    maxKeys: 3,
+  });
+const HEADER_NAMES = ['alg', 'typ', 'kid', 'crit', 'b64', 'jwk', 'jku', 'x5u', 'x5c', 'cty', 'enc'];
+const CLAIM_NAMES = ['iss', 'aud', 'sub', 'exp', 'nbf', 'iat', 'jti', 'scope', 'scp', 'name'];
+const part = (text: string) => Buffer.from(text).toString('base64url');
+
+test('74: no token whatever makes a 500 or an error in the log (API2:2023)', async () => {
+  await using guarded = await startGuarded([GOOD_JWK, OTHER_JWK, EC_JWK]);
+  const { gateway, claims } = guarded;
+  const usual = { alg: 'RS256', typ: 'at+jwt', kid: 'good' };
+  const texts = fc.oneof(
+    fc
+      .tuple(oddMember(HEADER_NAMES), oddMember([...CLAIM_NAMES, '__proto__']))
+      .map((odd) => [
+        JSON.stringify({ ...usual, ...odd[0] }),
+        JSON.stringify({ ...claims, ...odd[1] }),
+      ]),
+    fc.tuple(fc.oneof(fc.json(), fc.string()), fc.oneof(fc.json(), fc.string())),
+  );
+  const seen = new Set<number>();
+  await fc.assert(
+    fc.asyncProperty(texts, fc.boolean(), async ([header = '', payload = ''], isSigned) => {
+      const text = `${part(header)}.${part(payload)}`;
+      const bytes = sign('RSA-SHA256', Buffer.from(text), SIGNING_KEY);
+      const token = `${text}.${isSigned ? bytes.toString('base64url') : 'AAAA'}`;
+      const { status, body } = await send(gateway, token);
+      seen.add(status);
+      expect([200, 401, 503], JSON.stringify({ header, payload, body })).toContain(status);
+    }),
+    { numRuns: 1_000 },
+  );
+  expect([...seen].sort()).toEqual([200, 401, 503]);
+  const levels = new Set(gateway.logLines.map((line) => JSON.parse(line).level));
+  expect(levels).not.toContain('error');
+});
+
+test.each([[7], [null], [{}], [['at+jwt']], [true]])(
+  '74: a typ that is no text (%j) is 401 (API2:2023)',
+  async (typ) => {
+    await using guarded = await startGuarded([GOOD_JWK]);
+    const { gateway, claims } = guarded;
+    const header = part(JSON.stringify({ alg: 'RS256', typ, kid: 'good' }));
+    const text = `${header}.${part(JSON.stringify(claims))}`;
+    const signature = sign('RSA-SHA256', Buffer.from(text), SIGNING_KEY).toString('base64url');
+    expect(await send(gateway, `${text}.${signature}`)).toEqual(INVALID);
+  },
+);

@@ -704,6 +704,26 @@ test("AUTH_MODE=jwt: the keys of callers' tokens are looked at, too", async () =
   expect(step('keys').message).toBe(`1 key for callers' tokens, of ${provider.issuer.origin}`);
 });
 
+test('74: keys of the issuer that cannot be used are a warning, and the query of its key set is not shown', async () => {
+  await using provider = await startOpenIdProvider();
+  await using issuer = await startScriptedUpstream();
+  const { keys }: { keys: object[] } = await (await fetch(`${provider.issuer.origin}/jwks`)).json();
+  issuer.onStatus = () => ({ body: { keys: [...keys, { kty: 'RSA', e: 'AQAB' }] } });
+  const { exitCode, step } = await examine({
+    ...JWT,
+    AUTH_ISSUER: provider.issuer.origin,
+    AUTH_JWKS_URL: `${issuer.url.origin}/jwks?code=canary`,
+  });
+  expect(exitCode).toBe(0);
+  const reason = 'key 2 of 2: a member is missing or wrong, or key_ops has more than "verify"';
+  expect(step('keys')).toEqual({
+    verdict: 'warning',
+    message: `1 key for callers' tokens, of ${issuer.url.origin}/jwks; others cannot be used: ${reason}`,
+    advice: 'Tokens by the others are refused. Ask whoever runs the issuer to mend its key set.',
+    facts: { keys: 1, unusable: [reason] },
+  });
+});
+
 test('AUTH_MODE=jwt: an issuer without keys: exit code 6', async () => {
   await using provider = await startOpenIdProvider();
   provider.isDown = true;
