@@ -52,7 +52,7 @@ export const ERROR_CODES = {
   TOKEN_UNAVAILABLE: {
     retryable: true,
     cause:
-      "The gateway has no access token of its own, or cannot check the caller's: an issuer is down, or its answer makes no sense.",
+      "The gateway has no access token of its own, or cannot check the caller's: an issuer is down, its answer makes no sense, or the key of a token is not known yet.",
   },
   UNAUTHENTICATED: {
     retryable: false,

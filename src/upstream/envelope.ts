@@ -12,6 +12,7 @@ import {
   type JsonShape,
   type JsonShapes,
 } from '../lib/json-size.ts';
+import type { Redaction } from './redaction.ts';
 
 /** The upstream's echo of the request that it got. */
 export interface UpstreamEcho {
@@ -49,7 +50,7 @@ interface ErrorEnvelope {
  * envelope are found without regard to case, may be missing or null, and unknown ones are ignored;
  * but what is there must have the documented type. `data` belongs to the client: it stays as it came.
  *
- * `secrets` are texts that must not be handed on, should the upstream quote one: they are redacted.
+ * `redaction` keeps the access token out, should the upstream quote it.
  * `shapes` are those of earlier answers.
  */
 
@@ -63,11 +64,14 @@ type DecodedSuccess =
 /** Decodes the answer of a success. Never throws. */
 export function decodeSuccessEnvelope(
   body: string,
-  secrets: readonly string[],
+  redaction: Redaction,
   shapes: JsonShapes,
 ): DecodedSuccess {
   try {
-    const { value, size, jsonBytes, isRedacted } = parseBody(body, secrets, shapes);
+    // Where there are escapes the text does not tell: some serialisers write "/" or "+" as one.
+    const mayQuote = body.includes('\\') || redaction.isIn(body);
+    const redact = mayQuote ? (text: string) => redaction.inData(text) : undefined;
+    const { value, size, jsonBytes, isRedacted } = parseBody(body, redact, shapes);
     const { data, request } = toSuccess(value);
     const text = isRedacted ? undefined : body;
     return { kind: 'envelope', envelope: { data, request, size, jsonBytes, text } };
@@ -91,11 +95,11 @@ function toSuccess(value: JsonValue): Pick<SuccessEnvelope, 'data' | 'request'> 
 /** Undefined for whatever is not the documented envelope of an error. Never throws. */
 export function decodeErrorEnvelope(
   body: string,
-  secrets: readonly string[],
+  redaction: Redaction,
   shapes: JsonShapes,
 ): ErrorEnvelope | undefined {
   return unlessMalformed(() => {
-    const { value, size } = parseBody(body, secrets, shapes);
+    const { value, size } = parseBody(body, (text) => redaction.inError(text), shapes);
     const envelope = toObject(value);
     const error = toObject(member(envelope, 'error'));
     const code = member(error, 'code');
@@ -157,9 +161,13 @@ function toText(value: JsonValue | undefined): string | null {
 /** No status is nested like that; JSON.stringify overflows the stack some thousand levels down. */
 const MAX_NESTING = 200;
 
+/** A text, without what must not be handed on. */
+type Redact = (text: string) => string;
+
 /** What goes along with the walk through a value. */
 interface Walk {
-  readonly secrets: readonly string[];
+  /** Undefined where nothing is to be redacted. */
+  readonly redact: Redact | undefined;
   readonly shapes: JsonShapes;
   /** Of the value's texts. */
   readonly bytesPerCharacter: number;
@@ -176,7 +184,7 @@ const LONGEST_NUMBER = 24;
 
 function parseBody(
   body: string,
-  secrets: readonly string[],
+  redact: Redact | undefined,
   shapes: JsonShapes,
 ): { value: JsonValue; size: number; jsonBytes: number; isRedacted: boolean } {
   let value: JsonValue;
@@ -185,13 +193,10 @@ function parseBody(
   } catch {
     throw new MalformedEnvelope(isJson(body) ? 'unsafe' : 'malformed');
   }
-  // Where there are escapes the text does not tell: some serialisers write "/" or "+" as one.
-  const hasEscapes = body.includes('\\');
-  const mayQuote = hasEscapes || secrets.some((secret) => body.includes(secret));
   const walk: Walk = {
-    secrets: mayQuote ? secrets : [],
+    redact,
     shapes,
-    bytesPerCharacter: hasEscapes ? 2 : bytesPerCharacter(body),
+    bytesPerCharacter: body.includes('\\') ? 2 : bytesPerCharacter(body),
     size: 0,
     numbers: 0,
     isRedacted: false,
@@ -213,7 +218,7 @@ function isJson(text: string): boolean {
 
 /** The value itself, walked once: depth and size are measured, and secrets in it are redacted. */
 function redactAll(value: JsonValue, levels: number, walk: Walk): JsonValue {
-  const { secrets, shapes } = walk;
+  const { shapes } = walk;
   if (typeof value === 'string') {
     walk.size += JSON_BYTES.string + walk.bytesPerCharacter * value.length;
     return redact(value, walk);
@@ -222,7 +227,7 @@ function redactAll(value: JsonValue, levels: number, walk: Walk): JsonValue {
     walk.numbers += 1;
     walk.size += typeof value === 'number' ? JSON_BYTES.number : JSON_BYTES.rawNumber;
     if (JSON.isRawJSON(value)) walk.size += value.rawJSON.length;
-    if (secrets.length === 0) return value;
+    if (walk.redact === undefined) return value;
     // A token can be digits alone.
     const digits = toLabel(value) ?? '';
     const shown = redact(digits, walk);
@@ -258,9 +263,8 @@ function redactAll(value: JsonValue, levels: number, walk: Walk): JsonValue {
 }
 
 function redact(text: string, walk: Walk): string {
-  if (walk.secrets.length === 0) return text;
-  let shown = text;
-  for (const secret of walk.secrets) shown = shown.replaceAll(secret, '[redacted]');
+  if (walk.redact === undefined) return text;
+  const shown = walk.redact(text);
   walk.isRedacted ||= shown !== text;
   return shown;
 }

@@ -12,6 +12,7 @@ import { urlBelow } from '../lib/url.ts';
 import type { AccessToken } from '../tokens/token-cache.ts';
 import { UpstreamError } from './errors.ts';
 import { type CallOutcome, toOutcome } from './outcome.ts';
+import { Redaction } from './redaction.ts';
 import { judgeResponse } from './response.ts';
 
 /** How the access token travels. */
@@ -84,7 +85,7 @@ export function createStatusCall(options: StatusCallOptions): StatusCall {
     requestId: string,
     response: HttpResponse,
   ): CallOutcome {
-    const answer = { requestId, response, secrets: secretsOf(token), maxParsedBytes, shapes };
+    const answer = { requestId, response, redaction: redactionOf(token), maxParsedBytes, shapes };
     const outcome = judgeResponse(key, answer, clock.date());
     if (outcome.kind === 'foreign') options.onForeignAnswer(response);
     return outcome;
@@ -149,18 +150,16 @@ class Progress implements SendObserver {
   }
 }
 
-/** What is shorter could not be a secret, and might be a word of the answer. */
-const SHORTEST_SECRET = 16;
-const quotedForms = new WeakMap<AccessToken, readonly string[]>();
+const redactions = new WeakMap<AccessToken, Redaction>();
 
 /** A server that quotes the token in its answer must not make us hand it on. */
-function secretsOf(token: AccessToken): readonly string[] {
-  const known = quotedForms.get(token);
-  if (known) return known;
-  const { value } = token;
-  const forms = value.length < SHORTEST_SECRET ? [] : [value, encodeURIComponent(value)];
-  quotedForms.set(token, forms);
-  return forms;
+function redactionOf(token: AccessToken): Redaction {
+  let redaction = redactions.get(token);
+  if (redaction === undefined) {
+    redaction = new Redaction(token.value);
+    redactions.set(token, redaction);
+  }
+  return redaction;
 }
 
 /** Path and query hold the caller's text percent-encoded, as one segment and one parameter. */

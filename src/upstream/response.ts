@@ -6,13 +6,14 @@ import { isEchoOf } from './echo.ts';
 import { decodeErrorEnvelope, decodeSuccessEnvelope } from './envelope.ts';
 import { UpstreamError, type UpstreamErrorKind } from './errors.ts';
 import { type CallOutcome, tooLargeAnswer } from './outcome.ts';
+import type { Redaction } from './redaction.ts';
 
 /** An answer of the upstream, and what of the request must not come back to anybody. */
 interface UpstreamResponse {
   /** The X-COREOS-REQUEST-ID of the call. */
   requestId: string;
   response: HttpResponse;
-  secrets: readonly string[];
+  redaction: Redaction;
   /** What its body may take in memory once it is parsed, in bytes. */
   maxParsedBytes: number;
   /** Of earlier answers. */
@@ -21,7 +22,7 @@ interface UpstreamResponse {
 
 /** What an answer means. It is decoded here, and nowhere else. */
 export function judgeResponse(key: BatchKey, answer: UpstreamResponse, now: Date): CallOutcome {
-  const { response, secrets, shapes } = answer;
+  const { response, redaction, shapes } = answer;
   const estimate = estimateOf(answer);
   if (response.status < 200 || response.status > 299) {
     const outcome = judgeError(answer, estimate, now);
@@ -29,7 +30,7 @@ export function judgeResponse(key: BatchKey, answer: UpstreamResponse, now: Date
     return echo && !isEchoOf(key, echo) ? foreign(answer) : outcome;
   }
   if (estimate > answer.maxParsedBytes) return tooLargeAnswer(answer.requestId);
-  const decoded = decodeSuccessEnvelope(response.body, secrets, shapes);
+  const decoded = decodeSuccessEnvelope(response.body, redaction, shapes);
   switch (decoded.kind) {
     case 'malformed':
       return badResponse(NOT_THE_ENVELOPE, answer);
@@ -59,7 +60,7 @@ function estimateOf({ response: { body }, maxParsedBytes }: UpstreamResponse): n
 }
 
 function judgeError(answer: UpstreamResponse, estimate: number, now: Date): CallOutcome {
-  const { requestId, response, secrets, shapes } = answer;
+  const { requestId, response, redaction, shapes } = answer;
   const { status } = response;
   if (status < 400) {
     return badResponse(
@@ -69,7 +70,7 @@ function judgeError(answer: UpstreamResponse, estimate: number, now: Date): Call
   }
   // What a refusal says beside its status is not worth more than the status.
   const isTooLarge = estimate > answer.maxParsedBytes;
-  const envelope = isTooLarge ? undefined : decodeErrorEnvelope(response.body, secrets, shapes);
+  const envelope = isTooLarge ? undefined : decodeErrorEnvelope(response.body, redaction, shapes);
   const upstream = {
     status,
     code: envelope?.code ?? null,

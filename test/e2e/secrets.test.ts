@@ -62,6 +62,54 @@ test('65: neither the secret nor a token is in any answer or log entry, whatever
   expect(JSON.stringify([answers, gateway.logLines])).not.toContain('canary');
 });
 
+test('89: a token that the upstream quotes is in no error, however it is written, nor in data as it is or percent-encoded', async () => {
+  const secret = `${Buffer.from('{"sub":"gateway"}').toString('base64url')}.c2lnbmF0dXJlIG9mIGl0+/=`;
+  const token = `${Buffer.from('{"alg":"RS256"}').toString('base64url')}.${secret}`;
+  const hex = Buffer.from(token).toString('hex').match(/../g) ?? [];
+  const spellings = [
+    token,
+    encodeURIComponent(token),
+    encodeURIComponent(token).replaceAll(/%../g, (encoded) => encoded.toLowerCase()),
+    hex.map((byte) => `&#x${byte};`).join(''),
+    hex.map((byte) => `\\u00${byte}`).join(''),
+    Buffer.from(`Bearer ${token}`).toString('base64'),
+    secret.slice(3, 19),
+    secret.slice(-20),
+  ];
+  await using upstream = await startScriptedUpstream();
+  upstream.onToken = () => ({ body: { data: { accessToken: token, expiresIn: 3600 } } });
+  await using gateway = await startTestGateway({
+    upstream,
+    environment: { ERROR_DETAIL: 'full', STATUS_TTL_MS: '0', STATUS_STALE_MS: '0' },
+  });
+  const ask = async (batchId: string) => {
+    const { body } = await gateway.query(
+      'query ($batchId: ID) { batchStatus(participantType: "vehicles", batchId: $batchId) { data request { uri } } }',
+      { batchId },
+    );
+    return body;
+  };
+  for (const [index, spelling] of spellings.entries()) {
+    const text = `quoting ${spelling} here`;
+    const error = { code: spelling, description: text, additionalInfo: { [text]: [text] } };
+    const request = { uri: text, method: 'GET', queryString: '', body: { text } };
+    upstream.onStatus = () => ({ status: 400, body: { error, request } });
+    const shown = JSON.stringify(await ask(`error-${index}`));
+    // Message, code, description, a name, a text in a list, and two of the echo.
+    expect(shown.match(/(quoting )?\[redacted\]( here)?/g)).toHaveLength(7);
+    for (const part of [spelling, 'quoting [^[]', secret.slice(3, 19)])
+      expect(shown).not.toMatch(part.replaceAll(/[\\+]/g, '\\$&'));
+  }
+  for (const [index, spelling] of spellings.slice(0, 3).entries()) {
+    const [text, redacted] = [`?token=${spelling}&x=%2F`, '?token=[redacted]&x=%2F'];
+    upstream.onStatus = () => ({ body: { data: { [text]: text }, request: { uri: text } } });
+    expect(await ask(`data-${index}`)).toEqual({
+      data: { batchStatus: { data: { [redacted]: redacted }, request: { uri: redacted } } },
+    });
+  }
+  expect(gateway.logLines.join('')).not.toContain(secret.slice(3, 19));
+});
+
 test('65: no token of a caller, good or bad, and no secret of a router is in any answer or log entry', async () => {
   const sandbox = await startSandbox({ clock: systemClock, port: 0 });
   const routerSecret = 'canary-router-secret';
