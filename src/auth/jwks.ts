@@ -4,7 +4,7 @@ import type { Send } from '../http-client/client.ts';
 import { neverAborted } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { isPlainLoopback } from '../lib/loopback.ts';
-import { createRefresher, type Lifetime } from '../lib/refresher.ts';
+import { createRefresher, type FailedFetch, type Lifetime } from '../lib/refresher.ts';
 import { KeysUnavailableError } from './errors.ts';
 import { decodeKeySet, NoUsableKeys, type PublicKey, type PublicKeys } from './public-keys.ts';
 
@@ -78,18 +78,21 @@ export function createKeySet(options: KeySetOptions): KeySet {
 
   const refresher = createRefresher({
     fetch: () => fetchKeySet(source, algorithms, send),
-    toValue({ keys, unusable: reasons }): HeldKeys {
-      const now = clock.now();
-      const usableUntil = now + USABLE_MS;
+    toValue({ keys, unusable: reasons }, askedAt): HeldKeys {
       tellLeftOut(reasons);
-      return { keys, renewFrom: now + RENEW_AFTER_MS, freshUntil: now + FRESH_MS, usableUntil };
+      return {
+        keys,
+        renewFrom: askedAt + RENEW_AFTER_MS,
+        freshUntil: askedAt + FRESH_MS,
+        usableUntil: askedAt + USABLE_MS,
+      };
     },
     failed(failure) {
       failedAt = clock.now();
       telemetry.keysFailed?.(failure);
     },
     withdraws: (error) => error instanceof NoUsableKeys,
-    toError: ({ retryAfterMs }) => cannotBeFetched(retryAfterMs),
+    toError: cannotBeFetched,
     backoffMs: { first: 1_000, longest: 30_000 },
     clock,
     random,
@@ -97,16 +100,13 @@ export function createKeySet(options: KeySetOptions): KeySet {
 
   async function heldKeys(): Promise<HeldKeys> {
     const held = refresher.usable();
-    const now = clock.now();
-    const mayServe = held !== undefined && (now < held.freshUntil || now < failedAt + LATELY_MS);
-    if (mayServe) return refresher.get();
-    try {
-      return await refresher.refresh();
-    } catch (error) {
+    const servesUntil = Math.max(held?.freshUntil ?? 0, failedAt + LATELY_MS);
+    if (held !== undefined && clock.now() < servesUntil) return refresher.get();
+    return refresher.refresh().catch((error: unknown) => {
       const last = refresher.usable();
       if (last === undefined) throw error;
       return last;
-    }
+    });
   }
 
   const findNewer: KeySet['findNewer'] = async (header, found) => {
@@ -117,9 +117,9 @@ export function createKeySet(options: KeySetOptions): KeySet {
       if (header.kid === undefined) return { ...found, keys: [] };
       throw mayBeNew(waitMs);
     }
-    const newer = await refresher.refresh();
+    const newer = candidatesOf(await refresher.refresh(), header);
     unknownKeyNotBefore = clock.now() + UNKNOWN_KEY_INTERVAL_MS;
-    return candidatesOf(newer, header);
+    return newer;
   };
 
   return {
@@ -153,7 +153,7 @@ function candidatesOf(held: HeldKeys, { alg = '', kid }: ProtectedHeaderParamete
   return { keys, areNamed, of: held };
 }
 
-function cannotBeFetched(retryAfterMs: number): KeysUnavailableError {
+function cannotBeFetched({ retryAfterMs }: FailedFetch): KeysUnavailableError {
   return new KeysUnavailableError(
     "The gateway cannot check access tokens: their issuer's keys cannot be fetched.",
     "the keys of callers' tokens cannot be fetched",

@@ -7,6 +7,7 @@ import { TestClock } from '../support/test-clock.ts';
 interface Down {
   down: number;
   askedWaitMs: number;
+  withdraws?: boolean;
 }
 
 /** Values 1, 2, … of 100 s, renewed from 90 s on, over a fetch that a test holds up or lets fail. */
@@ -30,6 +31,7 @@ function scripted(random = () => 0.5) {
     failed: (failure) => void told.push(failure),
     toError: ({ retryAfterMs }) => new Error(`wait ${retryAfterMs}`),
     backoffMs: { first: 1_000, longest: 10_000 },
+    withdraws: (error) => isDown(error) && error.withdraws === true,
     askedWaitMs: (error) => (isDown(error) ? error.askedWaitMs : 0),
     clock,
     random,
@@ -41,8 +43,8 @@ function scripted(random = () => 0.5) {
       return error instanceof Error ? error.message : error;
     }
   };
-  const failWith = (askedWaitMs = 0) => {
-    script.answer = (down) => Promise.reject({ down, askedWaitMs } satisfies Down);
+  const failWith = (askedWaitMs = 0, more: Pick<Down, 'withdraws'> = {}) => {
+    script.answer = (down) => Promise.reject({ down, askedWaitMs, ...more } satisfies Down);
   };
   const recover = () => {
     script.answer = (call) => Promise.resolve(call);
@@ -182,4 +184,23 @@ test('prime fetches in the background: only if there is nothing usable, and ther
   clock.advance(1);
   refresher.prime();
   expect([await get(), script.calls]).toEqual([3, 3]);
+});
+
+test('a failure that withdraws the value leaves none, until there is a new one', async () => {
+  const { clock, refresher, get, failWith, recover } = scripted();
+  expect(await get()).toBe(1);
+  failWith(0, { withdraws: true });
+  clock.advance(90_000);
+  // It is renewed in the background.
+  expect(await get()).toBe(1);
+  await settled();
+  expect([refresher.usable(), refresher.current(), refresher.hasFetched()]).toEqual([
+    undefined,
+    undefined,
+    false,
+  ]);
+  expect(await get()).toBe('wait 900');
+  recover();
+  clock.advance(900);
+  expect(await get()).toBe(3);
 });
