@@ -26,6 +26,7 @@ import { HeldMemory } from './lib/held-memory.ts';
 import { Turns } from './lib/turns.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 import { createClientIp } from './server/client-ip.ts';
+import { AllowedOrigins } from './server/guards/allowed-origins.ts';
 import { createCors } from './server/guards/cors.ts';
 import { createCsrfGuard } from './server/guards/csrf.ts';
 import { createIntake } from './server/guards/intake.ts';
@@ -99,7 +100,7 @@ export async function createGateway({
     send: issuerClient.send,
   });
   const methods = settings.getQueries ? ['GET', 'HEAD', 'POST'] : ['POST'];
-  const origins = settings.corsOrigins;
+  const origins = new AllowedOrigins(settings.corsOrigins);
   const intake = createIntake(settings.intake);
   const sendRoom = createSendRoom({
     maxBytes: Math.max(MIN_UNSENT_BYTES, 4 * settings.responseMaxBytes),

@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AllowedOrigins } from './allowed-origins.ts';
 
 interface CorsOptions {
-  /** The origins whose pages may call the gateway, each as a browser sends it. */
-  origins: ReadonlySet<string>;
+  /** The origins whose pages may call the gateway. */
+  origins: AllowedOrigins;
   /** The methods that the GraphQL endpoint accepts. */
   methods: readonly string[];
 }
@@ -28,6 +29,8 @@ const HARDENING: readonly string[] = [
   ...['vary', 'origin, sec-fetch-site'],
 ];
 
+const EXPOSED = ['access-control-expose-headers', 'x-request-id, retry-after, www-authenticate'];
+
 /** How long a browser may remember a preflight's answer; none remembers it for more than two hours. */
 const PREFLIGHT_MAX_AGE_S = 7_200;
 
@@ -35,21 +38,13 @@ const PREFLIGHT_MAX_AGE_S = 7_200;
 const HEADER_NAMES = /^[\w!#$%&'*+.^`|~-]+(?: ?, ?[\w!#$%&'*+.^`|~-]+)*$/;
 
 export function createCors({ origins, methods }: CorsOptions): Cors {
-  const byOrigin = new Map(
-    [...origins].map((origin) => [
-      origin,
-      [
-        ...HARDENING,
-        ...['access-control-allow-origin', origin],
-        ...['access-control-expose-headers', 'x-request-id, retry-after, www-authenticate'],
-      ],
-    ]),
-  );
   const allow = [...methods, 'OPTIONS'].join(', ');
   const corsMethods = methods.filter((method) => method !== 'HEAD').join(', ');
 
   function headersFor({ headers }: IncomingMessage): readonly string[] {
-    return (headers.origin !== undefined && byOrigin.get(headers.origin)) || HARDENING;
+    return headers.origin !== undefined && origins.has(headers.origin)
+      ? [...HARDENING, 'access-control-allow-origin', headers.origin, ...EXPOSED]
+      : HARDENING;
   }
 
   return {
@@ -57,7 +52,7 @@ export function createCors({ origins, methods }: CorsOptions): Cors {
     answerOptions(request, response) {
       const { origin, 'access-control-request-headers': asked } = request.headers;
       const headers = [...headersFor(request), 'allow', allow];
-      if (origin !== undefined && byOrigin.has(origin)) {
+      if (origin !== undefined && origins.has(origin)) {
         headers.push('access-control-allow-methods', corsMethods);
         headers.push('access-control-max-age', String(PREFLIGHT_MAX_AGE_S));
         if (asked !== undefined && HEADER_NAMES.test(asked)) {

@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { RefusedRequest } from '../../core/errors.ts';
 import { isUtf8Charset, parseMediaType } from '../../lib/media-type.ts';
+import type { AllowedOrigins } from './allowed-origins.ts';
 
 interface CsrfOptions {
   /** The methods that the GraphQL endpoint accepts. */
   methods: readonly string[];
   /** The origins whose pages may call the gateway. */
-  origins: ReadonlySet<string>;
+  origins: AllowedOrigins;
 }
 
 /**
