@@ -5,6 +5,7 @@ import { type HttpResponse, headerOf } from '../http-client/response-collector.t
 import { readRetryAfterMs } from '../http-client/retry-after.ts';
 import { neverAborted } from '../lib/cancellation.ts';
 import { isPlainLoopback } from '../lib/loopback.ts';
+import { TextFileError } from '../lib/text-file.ts';
 import type { ClientSecret } from './client-secret.ts';
 import { TokenError } from './errors.ts';
 import { toOs1Request } from './os1.ts';
@@ -88,8 +89,9 @@ export function createClientCredentialsGrant(options: ClientCredentialsOptions):
 async function readSecret(secret: ClientSecret, requestId: string): Promise<string> {
   try {
     return await secret.current();
-  } catch {
-    throw new TokenError('unavailable', 'the client secret cannot be read from its file', {
+  } catch (error) {
+    const why = error instanceof TextFileError ? `, which ${error.message}` : '';
+    throw new TokenError('unavailable', `the client secret cannot be read from its file${why}`, {
       requestId,
     });
   }

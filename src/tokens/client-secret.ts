@@ -1,3 +1,5 @@
+import { decodeSecretFile } from '../lib/text-file.ts';
+
 /** Where the client secret comes from. */
 export interface ClientSecret {
   current(): Promise<string>;
@@ -16,19 +18,16 @@ export function fixedSecret(value: string): ClientSecret {
 /**
  * A secret in a file, as orchestrators mount it. It is read when first needed and kept; after the
  * credentials were refused, {@link ClientSecret.reread} picks up a new one without a restart.
- * White space around it is not part of it. Rejects when the file cannot be read or is empty.
+ * White space around it is not part of it. Rejects when the file cannot be read, and with a `TextFileError` for what
+ * can be no secret: see {@link decodeSecretFile}.
  */
 export function secretFromFile(
   path: string,
-  readFile: (path: string) => Promise<string>,
+  readFile: (path: string) => Promise<Uint8Array>,
 ): ClientSecret {
   let known: string | undefined;
 
-  async function read(): Promise<string> {
-    const secret = (await readFile(path)).trim();
-    if (secret === '') throw new Error('the file of the client secret is empty');
-    return secret;
-  }
+  const read = async () => decodeSecretFile(await readFile(path));
 
   return {
     async current() {
