@@ -25,9 +25,9 @@ function introduction(): string {
 
 <!-- Printed by \`npm run settings\` from src/config/variables.ts: change it there. -->
 
-Each is a variable of the environment, or of the file \`.env\` in the folder that the gateway is started in; where both have it, the environment counts. [.env.example](../.env.example) has them all, to copy. An empty value counts as not set. With nothing set, the gateway runs on its sandbox.
+Each is a variable of the environment, or of the file \`.env\` in the folder that the gateway is started in; where both have it, the environment counts. [.env.example](../.env.example) has them all, to copy. White space around a value is not part of it, and an empty value counts as not set. With nothing set, the gateway runs on its sandbox; with \`NODE_ENV=production\`, only where \`SANDBOX=on\` says so.
 
-Faulty settings are told in one message, all of them, and the process exits with 1:
+Faulty settings are told in one message, all of them, and the process exits with 1; what may be a secret is not shown:
 
 \`\`\`
 ${messageOf({
@@ -35,8 +35,15 @@ ${messageOf({
   PARTICIPANT_SERVICE_URL: 'https://acme.example.com',
   PARTICIPANT_SERVICE_TENANT_ID: 'acme',
   TOKEN_CLIENT_SECRET: 'not shown',
+  AUTH_REQUIRED_SCOPE: 'batch:read',
 })}
 \`\`\`
+
+A variable whose name is one of these but for two letters, a plural, a unit or \`_FILE\` is a fault, as the last one here. Another one that begins like one of these is a warning, in the log at the start and in the doctor's report. What Kubernetes injects for a Service of any name (\`*_SERVICE_HOST\`, \`*_SERVICE_PORT*\`, \`*_PORT\`, \`*_PORT_*_TCP*\`), and CGI for a request (\`REQUEST_METHOD\` and its like), is neither.
+
+**Files.** Every secret X can come from the file that \`X_FILE\` names. That file, like \`.env\`, is UTF-8, with a byte order mark or without, with line ends of any system; UTF-16 is refused. A secret is one line without control and invisible characters. Files are read at the start; \`TOKEN_CLIENT_SECRET_FILE\` also when the credentials are refused.
+
+**Certificates.** Besides the certificate authorities that come with Node.js, those in the file that \`NODE_EXTRA_CA_CERTS\` names are trusted. Node.js itself reads that variable, before \`.env\`: so it has to be in the environment.
 
 \`NODE_ENV=production\` switches GraphiQL and introspection off, unless their settings say otherwise. How to choose: [operations.md](operations.md); a whole set for production: [security.md](security.md); with a router: [federation.md](federation.md).
 `;
@@ -45,7 +52,7 @@ ${messageOf({
 /** What the gateway says of faulty settings. */
 function messageOf(environment: Environment): string {
   try {
-    parseSettings(environment, () => true);
+    parseSettings(environment, () => Buffer.of());
   } catch (error) {
     if (error instanceof SettingsError) return error.message;
     throw error;

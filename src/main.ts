@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 import { lookup } from 'node:dns/promises';
-import { accessSync, constants, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { enableCompileCache, flushCompileCache } from 'node:module';
 import { devNull } from 'node:os';
 import type { Gateway } from './app.ts';
+import type { parseEnvFile as ParseEnvFile } from './config/env-file.ts';
 import type { Environment } from './config/load.ts';
 import type { Settings } from './config/settings.ts';
 
@@ -17,24 +18,22 @@ function fail(message: string): never {
   process.exit(1);
 }
 
-function canRead(path: string): boolean {
-  try {
-    accessSync(path, constants.R_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
+/** Not what is no file: a device may have no end. */
+function readFile(path: string): Uint8Array {
+  if (!statSync(path).isFile()) throw new Error('not a file');
+  return readFileSync(path);
 }
 
-/** With what `.env` adds to it. */
-function readEnvironment(): Environment {
+/** With what `.env` adds to it: in `process.env`, where packages look for NODE_ENV. */
+function readEnvironment(parse: typeof ParseEnvFile): Environment {
+  let file: Uint8Array;
   try {
-    process.loadEnvFile();
+    file = readFileSync('.env');
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    if (!missing) fail('The file .env is there, but cannot be read.');
+    return missing ? process.env : fail('The file .env is there, but cannot be read.');
   }
-  return process.env;
+  return Object.assign(process.env, parse(file, process.env));
 }
 
 /** As sysexits.h has it: a bug. The doctor's others tell of what it examined. */
@@ -42,14 +41,15 @@ const EXIT_SOFTWARE = 70;
 
 const [command, ...args] = process.argv.slice(2);
 if (command === 'doctor') {
-  const [{ runDoctor }, { systemClock }, { parseSettings }] = await Promise.all([
+  const [{ runDoctor }, { systemClock }, { parseSettings }, { parseEnvFile }] = await Promise.all([
     import('./doctor/command.ts'),
     import('./lib/clock.ts'),
     import('./config/load.ts'),
+    import('./config/env-file.ts'),
   ]);
   const exitCode = await runDoctor({
     args,
-    readSettings: () => parseSettings(readEnvironment(), canRead),
+    readSettings: () => parseSettings(readEnvironment(parseEnvFile), readFile),
     clock: systemClock,
     lookUp: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
     write: (text) => void process.stdout.write(text),
@@ -67,11 +67,14 @@ if (command !== undefined) {
   process.exit(2);
 }
 
-const { parseSettings, SettingsError } = await import('./config/load.ts');
+const [{ parseSettings, SettingsError }, { parseEnvFile }] = await Promise.all([
+  import('./config/load.ts'),
+  import('./config/env-file.ts'),
+]);
 
 function readSettings(): Settings {
   try {
-    return parseSettings(readEnvironment(), canRead);
+    return parseSettings(readEnvironment(parseEnvFile), readFile);
   } catch (error) {
     if (error instanceof SettingsError) fail(error.message);
     throw error;
@@ -171,6 +174,8 @@ const origin = await gateway.listen().catch((error: unknown) => {
   );
 });
 monitor.begin();
+const { unknownVariables: variables } = settings;
+if (variables.length > 0) log.warn({ variables }, 'variables look like settings, and are none');
 const endpoint = new URL(GRAPHQL_PATH, origin).href;
 log.info(
   { graphql: endpoint, upstream: settings.participantService?.url.origin ?? 'sandbox' },

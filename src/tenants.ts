@@ -8,6 +8,7 @@ import type {
 } from './config/settings.ts';
 import type { Telemetry } from './core/telemetry.ts';
 import { createHttpClient, type HttpClient, type Send } from './http-client/client.ts';
+import { createFindRoute, type FindRoute } from './http-client/route.ts';
 import type { Clock } from './lib/clock.ts';
 import type { Turns } from './lib/turns.ts';
 import { urlBelow } from './lib/url.ts';
@@ -60,6 +61,14 @@ export async function openService(settings: Settings, clock: Clock): Promise<Con
   };
 }
 
+/** The routes of all that the gateway calls: the service, the token endpoint and the issuer. */
+export function findRouteOf({ network, participantService }: Settings): FindRoute {
+  const { proxy, noProxy, clientCertificate: shown } = network;
+  const origin = participantService?.url.origin;
+  const certificate = shown && origin !== undefined ? { ...shown, origin } : undefined;
+  return createFindRoute({ proxy, noProxy, certificate });
+}
+
 /** For status calls. */
 export function createStatusClient(settings: Settings, clock: Clock): HttpClient {
   return createHttpClient({
@@ -67,6 +76,7 @@ export function createStatusClient(settings: Settings, clock: Clock): HttpClient
     maxConnections: settings.upstreamMaxConnections,
     timeoutMs: settings.upstreamTimeoutMs,
     maxBodyBytes: settings.upstreamMaxBodyBytes,
+    findRoute: findRouteOf(settings),
   });
 }
 
@@ -77,6 +87,7 @@ export function createTokenClient(settings: Settings, clock: Clock): HttpClient 
     maxConnections: 2,
     timeoutMs: settings.upstreamTimeoutMs,
     maxBodyBytes: 64 * 1024,
+    findRoute: findRouteOf(settings),
   });
 }
 
@@ -87,6 +98,7 @@ export function createIssuerClient(settings: Settings, clock: Clock): HttpClient
     maxConnections: 1,
     timeoutMs: settings.upstreamTimeoutMs,
     maxBodyBytes: 256 * 1024,
+    findRoute: findRouteOf(settings),
   });
 }
 
@@ -117,7 +129,7 @@ export function createServiceGrant(
     clientSecret:
       'value' in clientSecret
         ? fixedSecret(clientSecret.value)
-        : secretFromFile(clientSecret.file, (path) => readFile(path, 'utf8')),
+        : secretFromFile(clientSecret.file, (path) => readFile(path)),
     clientAuthentication,
     audience,
     scope,

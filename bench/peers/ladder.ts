@@ -2,6 +2,7 @@
  * The cold path, rebuilt from inside out over node:http: of the house's modules those up to a step, which is the
  * argument. Each step loads its own modules only. The settings are the gateway's.
  */
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { parseSettings } from '../../src/config/load.ts';
 import type { Settings } from '../../src/config/settings.ts';
@@ -21,7 +22,7 @@ type Patience = Pick<RequestContext, 'deadline' | 'signal'>;
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
-const settings = parseSettings(process.env, () => true);
+const settings = parseSettings(process.env, readFileSync);
 const service = serviceOf(settings);
 const { tenantId } = service;
 const turns = new Turns();

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
 import { isPlainLoopback } from '../lib/loopback.ts';
 
@@ -48,14 +48,18 @@ export function matching(pattern: RegExp, accepts: string): Decoder<string> {
   return { schema: z.string().regex(pattern), accepts };
 }
 
-/** At least one item, separated by commas; blanks around them are left out. */
-export function listOf(what: string, isItem: (text: string) => boolean): Decoder<string[]> {
+/** At least one item, separated by commas; blanks around them are left out, or separate as well. */
+export function listOf(
+  what: string,
+  isItem: (text: string) => boolean,
+  separator: RegExp = /,/,
+): Decoder<string[]> {
   return {
     schema: z
       .string()
       .transform((value) =>
         value
-          .split(',')
+          .split(separator)
           .map((text) => text.trim())
           .filter((text) => text !== ''),
       )
@@ -102,9 +106,18 @@ export function isScope(text: string): boolean {
   return SCOPE.test(text);
 }
 
-/** An origin as browsers send it: scheme, host, and a port that is not the scheme's own. */
-export function isOrigin(text: string): boolean {
-  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+/**
+ * An origin as browsers send it: scheme, host, and a port that is not the scheme's own. Or the one of an app in a web
+ * view; or `https://*.example.com`, whose `*` stands for one label of the host.
+ */
+export function isOriginOrPattern(text: string): boolean {
+  if (/^(?:capacitor|ionic):\/\/localhost$/.test(text)) return true;
+  const [, parent] = /^https:\/\/\*\.(.+)$/.exec(text) ?? [];
+  const origin = parent === undefined ? text : `https://${parent}`;
+  if (!/^https?:\/\/[^*]+$/.test(origin) || !URL.canParse(origin)) return false;
+  const url = new URL(origin);
+  // Not every site of a top-level domain, and addresses have no labels.
+  return url.origin === origin && (parent === undefined || /\.[a-z]/.test(url.hostname));
 }
 
 /** An IP address, or a range of them as CIDR has it. */
@@ -115,5 +128,47 @@ export function isAddressOrRange(text: string): boolean {
     isIP(address) !== 0 &&
     more.length === 0 &&
     (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
+  );
+}
+
+/** All of IPv4, as IPv6 has it (RFC 4291, section 2.5.5.2). */
+const MAPPED_IPV4 = '::ffff:0:0';
+
+/** The same, but for ranges in which there is everybody, such as 0.0.0.0/0 and 2000::/3, and for 0.0.0.0 and `::`. */
+export function isAddressOrNarrowRange(text: string): boolean {
+  if (!isAddressOrRange(text)) return false;
+  const [address = '', prefix = '128'] = text.split('/');
+  const bits = Number(prefix);
+  if (isIP(address) === 4) return bits >= 8 && !address.startsWith('0.');
+  const isIn = (other: string, range: string, length: number) => {
+    const list = new BlockList();
+    list.addSubnet(range, length, 'ipv6');
+    return list.check(other, 'ipv6');
+  };
+  const ofIpv4 = isIn(address, MAPPED_IPV4, 96) || isIn(MAPPED_IPV4, address, bits);
+  // The private range, fc00::/7, is the widest that somebody can have.
+  return bits >= (ofIpv4 ? 96 + 8 : 7) && !isIn('::', address, bits);
+}
+
+/** `http://` or `https://`, a host, maybe a port, a name and a password; http where there is no scheme. */
+export const proxyUrl: Decoder<URL> = {
+  schema: z
+    .string()
+    .transform((text) => (text.includes('://') ? text : `http://${text}`))
+    .refine((text) => URL.canParse(text))
+    .transform((text) => new URL(text))
+    .refine(({ protocol, hostname, pathname, search, hash }) => {
+      return /^https?:$/.test(protocol) && hostname !== '' && pathname === '/' && !search && !hash;
+    })
+    .refine(({ username, password }) => !/%(?![\da-f]{2})/i.test(username + password)),
+  accepts:
+    'an http:// or https:// URL without path, query and fragment; what is special in name and password as %..',
+};
+
+/** What NO_PROXY lists: `*`; a host name, maybe with a dot or `*.` before it; an address or a range; maybe a port. */
+export function isHostPattern(text: string): boolean {
+  return (
+    isAddressOrRange(text) ||
+    /^(?:\*|(?:\*?\.)?[\w.-]+(?::\d{1,5})?|\[[\da-fA-F:.]+\](?::\d{1,5})?)$/.test(text)
   );
 }

@@ -1,10 +1,18 @@
+import { hasInvisibleCharacters } from '../lib/text-file.ts';
+import { describeValue } from './describe-value.ts';
+import { type ReadFile, readClientCertificate, readSecretFiles } from './files.ts';
 import { faultyCombinations } from './rules.ts';
-import type { AuthSettings, Settings, TokenSettings } from './settings.ts';
+import type { AuthSettings, ClientCertificate, Settings, TokenSettings } from './settings.ts';
+import { ALSO_IN_LOWER_CASE, findOddNames } from './variable-names.ts';
 import {
+  type Environment,
   environmentSchema,
+  type Fault,
+  type Given,
   infoOf,
   isVariableName,
   RATE_PER_SECOND_WITH_JWT,
+  SECRET_NAMES,
   VARIABLE_NAMES,
   type VariableName,
   type VariableValues,
@@ -15,8 +23,7 @@ export class SettingsError extends Error {
   override readonly name = 'SettingsError';
 }
 
-/** The variables of a process, by name. */
-export type Environment = Readonly<Record<string, string | undefined>>;
+export type { Environment };
 
 /** Variables that there were, and what to do instead. */
 const RETIRED: readonly (readonly [name: string, advice: string])[] = [
@@ -27,52 +34,86 @@ const RETIRED: readonly (readonly [name: string, advice: string])[] = [
 ];
 
 /**
- * Reads the settings. A variable that is empty counts as not set; `canRead` tells whether a file can
- * be read. Throws a {@link SettingsError} that names every faulty variable, what it got (never a
- * secret), and what it accepts.
+ * Reads the settings. White space around a variable is not part of it, and one that is empty then counts as not set.
+ * Throws a {@link SettingsError} that names every faulty variable, and every one whose name is misspelt, what it got
+ * (nothing that may be a secret), and what it accepts.
  */
-export function parseSettings(
-  environment: Environment,
-  canRead: (path: string) => boolean,
-): Settings {
-  const given = Object.fromEntries(
-    VARIABLE_NAMES.map((name) => [name, environment[name]]).filter(
-      ([, text]) => text !== undefined && text !== '',
-    ),
-  );
-  const parsed = environmentSchema.safeParse(given);
+export function parseSettings(environment: Environment, readFile: ReadFile): Settings {
+  const given = textsOf(environment);
+  const secrets = readSecretFiles(given, readFile);
+  const certificate = readClientCertificate(given, readFile);
+  const parsed = environmentSchema.safeParse(secrets.value);
+  const nodeEnv = environment['NODE_ENV']?.trim() ?? '';
   const faults = new Map<VariableName, string>();
-  for (const { path } of parsed.error?.issues ?? []) {
-    const name = path[0];
-    if (isVariableName(name)) faults.set(name, describeValue(name, given[name]));
-  }
-  for (const [name, problem] of faultyCombinations(given, canRead)) {
+  for (const [name, problem] of [
+    ...invisibleCharacters(given),
+    ...(parsed.error?.issues ?? []).flatMap(({ path: [name] }) => toFault(name, given)),
+    ...secrets.faults,
+    ...certificate.faults,
+    ...faultyCombinations(given, { nodeEnv, readFile }),
+  ]) {
     if (!faults.has(name)) faults.set(name, problem);
   }
-  const retired = RETIRED.filter(([name]) => environment[name]);
-  if (parsed.success && faults.size === 0 && retired.length === 0) {
-    return toSettings(parsed.data, environment['NODE_ENV'] === 'production');
+  const { misspelt, unknown } = findOddNames(environment);
+  const others = [
+    ...misspelt.map(([name, meant]) => `${name} is no setting: ${meant} is meant`),
+    ...RETIRED.filter(([name]) => environment[name]).map(
+      ([name, advice]) => `${name} is retired: ${advice}`,
+    ),
+    ...(/^prod/i.test(nodeEnv) && nodeEnv !== 'production'
+      ? ['NODE_ENV is something like production: write it so']
+      : []),
+  ];
+  if (parsed.success && faults.size === 0 && others.length === 0) {
+    return toSettings(parsed.data, {
+      production: nodeEnv === 'production',
+      clientCertificate: certificate.value,
+      unknownVariables: unknown,
+    });
   }
   const lines = VARIABLE_NAMES.filter((name) => faults.has(name)).map(
-    (name) => `  ${name} ${faults.get(name)}; it accepts ${infoOf(name).accepts}`,
+    (name) => `${name} ${faults.get(name)}; it accepts ${infoOf(name).accepts}`,
   );
-  lines.push(...retired.map(([name, advice]) => `  ${name} is retired: ${advice}`));
-  throw new SettingsError(`The settings are faulty:\n${lines.join('\n')}`);
+  const all = [...lines, ...others].map((line) => `  ${line}`);
+  throw new SettingsError(`The settings are faulty:\n${all.join('\n')}`);
 }
 
-function describeValue(name: VariableName, text: string | undefined = ''): string {
-  if (infoOf(name).secret) return `is not valid (${text.length} characters, not shown)`;
-  const shown = /_(URL|ISSUER)$/.test(name) ? withoutCredentials(text) : text;
-  return `is ${JSON.stringify(shown.length > 60 ? `${shown.slice(0, 60)}…` : shown)}`;
+/** The texts of our variables that are set. */
+function textsOf(environment: Environment): Given {
+  const texts = VARIABLE_NAMES.map((name) => {
+    const lower = ALSO_IN_LOWER_CASE.has(name) ? environment[name.toLowerCase()]?.trim() : '';
+    return [name, lower || environment[name]?.trim()] as const;
+  });
+  return Object.fromEntries(texts.filter(([, text]) => text !== undefined && text !== ''));
 }
 
-/** A URL can carry a password or a token: of one that does, only its beginning is shown. */
-function withoutCredentials(text: string): string {
-  const [, scheme = ''] = /^([a-z][a-z0-9+.-]{0,20}:(?:\/\/)?)/i.exec(text) ?? [];
-  return /[@?#]/.test(text) ? `${scheme}[not shown]` : text;
+function invisibleCharacters(given: Given): Fault[] {
+  return VARIABLE_NAMES.filter((name) => hasInvisibleCharacters(given[name] ?? '')).map((name) => [
+    name,
+    'has control or invisible characters, or more than one line',
+  ]);
 }
 
-function toSettings(values: VariableValues, production: boolean): Settings {
+/** A secret that came from a file is that file's fault. */
+function toFault(name: unknown, given: Given): Fault[] {
+  if (!isVariableName(name)) return [];
+  const text = given[name];
+  const [, fileName] = SECRET_NAMES.find(([secret]) => secret === name) ?? [];
+  return text === undefined && fileName !== undefined
+    ? [[fileName, `names a file with a text that ${name} does not accept: ${infoOf(name).accepts}`]]
+    : [[name, describeValue(name, text ?? '')]];
+}
+
+/** What the variables alone do not say. */
+interface Beside extends Pick<Settings, 'unknownVariables'> {
+  readonly production: boolean;
+  readonly clientCertificate: ClientCertificate | undefined;
+}
+
+function toSettings(
+  values: VariableValues,
+  { production, clientCertificate, unknownVariables }: Beside,
+): Settings {
   const url = values.PARTICIPANT_SERVICE_URL;
   return {
     host: values.HOST,
@@ -95,6 +136,11 @@ function toSettings(values: VariableValues, production: boolean): Settings {
     statusStaleMs: values.STATUS_STALE_MS,
     finishedStatuses: new Set(values.FINISHED_STATUSES.map((status) => status.toUpperCase())),
     errorDetail: values.ERROR_DETAIL ?? (url === undefined ? 'full' : 'public'),
+    network: {
+      proxy: values.HTTPS_PROXY,
+      noProxy: values.NO_PROXY ?? [],
+      clientCertificate,
+    },
     auth: toAuthSettings(values),
     federationAccess: { secret: values.FEDERATION_SECRET, scope: values.FEDERATION_SCOPE },
     corsOrigins: new Set(values.CORS_ORIGINS),
@@ -132,6 +178,7 @@ function toSettings(values: VariableValues, production: boolean): Settings {
     logLevel: values.LOG_LEVEL,
     logFormat: values.LOG_FORMAT,
     shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
+    unknownVariables,
   };
 }
 

@@ -1,22 +1,24 @@
 import { isLoopbackHost } from '../lib/loopback.ts';
-import { infoOf, VARIABLE_NAMES, type VariableName } from './variables.ts';
+import { faultOfFile, type ReadFile } from './files.ts';
+import { type Fault, type Given, infoOf, VARIABLE_NAMES, type VariableName } from './variables.ts';
 
-/** The texts of the variables that are set; an empty one is not. */
-export type Given = Readonly<Partial<Record<VariableName, string | undefined>>>;
-
-/** A variable, and what is wrong with it, as the end of a sentence that begins with its name. */
-export type Fault = readonly [name: VariableName, problem: string];
+/** Of the world around the variables. */
+interface Surroundings {
+  /** The text of NODE_ENV. */
+  readonly nodeEnv: string;
+  readonly readFile: ReadFile;
+}
 
 /**
- * What is wrong not in one variable, but between them, or with the files that they name; `canRead`
- * tells whether a file can be read. A variable can come more than once: the first says most.
+ * What is wrong not in one variable, but between them, or with the files that they name. A variable can come more
+ * than once: the first says most.
  */
-export function faultyCombinations(given: Given, canRead: (path: string) => boolean): Fault[] {
+export function faultyCombinations(given: Given, { nodeEnv, readFile }: Surroundings): Fault[] {
   return [
-    ...faultyToken(given, canRead),
-    ...faultyDocuments(given, canRead),
+    ...faultyToken(given),
+    ...faultyDocuments(given, readFile),
     ...faultyAuth(given),
-    ...faultyTenant(given),
+    ...faultyTenant(given, nodeEnv),
     ...faultyIntake(given),
   ];
 }
@@ -28,18 +30,8 @@ function faultyIntake(given: Given): Fault[] {
     : [];
 }
 
-function faultyToken(given: Given, canRead: (path: string) => boolean): Fault[] {
+function faultyToken(given: Given): Fault[] {
   const faults: Fault[] = [];
-  const file = given.TOKEN_CLIENT_SECRET_FILE;
-  if (given.TOKEN_CLIENT_SECRET !== undefined && file !== undefined) {
-    faults.push([
-      'TOKEN_CLIENT_SECRET',
-      'is set together with TOKEN_CLIENT_SECRET_FILE: one of them',
-    ]);
-  }
-  if (file !== undefined && !canRead(file)) {
-    faults.push(['TOKEN_CLIENT_SECRET_FILE', `is ${JSON.stringify(file)}, which cannot be read`]);
-  }
   if (given.TOKEN_ISSUER === undefined) return faults;
   if (given.TOKEN_GRANT !== 'oauth2') {
     faults.push(['TOKEN_ISSUER', 'is set without TOKEN_GRANT=oauth2']);
@@ -50,13 +42,12 @@ function faultyToken(given: Given, canRead: (path: string) => boolean): Fault[] 
   return faults;
 }
 
-function faultyDocuments(given: Given, canRead: (path: string) => boolean): Fault[] {
+function faultyDocuments(given: Given, readFile: ReadFile): Fault[] {
   const faults: Fault[] = [];
   const documents = given.TRUSTED_DOCUMENTS;
   if (documents === undefined) return faults;
-  if (!canRead(documents)) {
-    faults.push(['TRUSTED_DOCUMENTS', `is ${JSON.stringify(documents)}, which cannot be read`]);
-  }
+  const fault = faultOfFile(documents, readFile);
+  if (fault !== undefined) faults.push(['TRUSTED_DOCUMENTS', fault]);
   for (const name of ['PERSISTED_QUERIES', 'GRAPHIQL'] as const) {
     if (given[name] === 'on') faults.push([name, 'is on together with TRUSTED_DOCUMENTS']);
   }
@@ -104,19 +95,32 @@ const NEED_JWT = VARIABLE_NAMES.filter(
     name === 'FORWARD_USER_INFO',
 );
 
-function faultyTenant(given: Given): Fault[] {
+function faultyTenant(given: Given, nodeEnv: string): Fault[] {
+  const faults: Fault[] = [];
   if (given.PARTICIPANT_SERVICE_URL !== undefined) {
+    if (given.SANDBOX === 'on') {
+      faults.push(['SANDBOX', 'is on together with PARTICIPANT_SERVICE_URL: one of them']);
+    }
     const required: VariableName[] = ['PARTICIPANT_SERVICE_TENANT_ID', 'TOKEN_CLIENT_ID'];
     if (given.TOKEN_CLIENT_SECRET_FILE === undefined) required.push('TOKEN_CLIENT_SECRET');
     if (given.TOKEN_GRANT === 'oauth2' && given.TOKEN_ISSUER === undefined) {
       required.push('TOKEN_URL');
     }
-    return required.filter((name) => given[name] === undefined).map((name) => [name, 'is missing']);
+    for (const name of required) if (given[name] === undefined) faults.push([name, 'is missing']);
+    return faults;
   }
   // Somebody means a real tenant: do not serve them the sandbox's answers.
   const meant = MEAN_A_TENANT.find((name) => given[name] !== undefined);
-  if (meant === undefined) return [];
-  return [['PARTICIPANT_SERVICE_URL', `is missing, although ${meant} is set`]];
+  const why =
+    meant !== undefined
+      ? `${meant} is set`
+      : given.SANDBOX === 'off'
+        ? 'SANDBOX is off'
+        : given.SANDBOX === undefined && nodeEnv === 'production'
+          ? 'NODE_ENV is production (SANDBOX=on answers with made-up batches)'
+          : undefined;
+  if (why !== undefined) faults.push(['PARTICIPANT_SERVICE_URL', `is missing, although ${why}`]);
+  return faults;
 }
 
 const MEAN_A_TENANT: readonly VariableName[] = [
@@ -126,4 +130,6 @@ const MEAN_A_TENANT: readonly VariableName[] = [
   'TOKEN_CLIENT_SECRET_FILE',
   'TOKEN_URL',
   'TOKEN_ISSUER',
+  'UPSTREAM_CLIENT_CERT_FILE',
+  'UPSTREAM_CLIENT_KEY_FILE',
 ];

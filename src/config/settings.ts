@@ -15,6 +15,7 @@ export interface Settings {
   /** In upper case. */
   finishedStatuses: ReadonlySet<string>;
   errorDetail: 'public' | 'full';
+  network: NetworkSettings;
   auth: AuthSettings;
   federationAccess: FederationAccess;
   corsOrigins: ReadonlySet<string>;
@@ -40,6 +41,27 @@ export interface Settings {
   /** Undefined: pretty on a terminal, else json. */
   logFormat: 'pretty' | 'json' | undefined;
   shutdownDelayMs: number;
+  /** Names of variables that look like settings, but are none. */
+  unknownVariables: readonly string[];
+}
+
+/** How connections to the service, the token endpoint and the issuer are opened. */
+interface NetworkSettings {
+  /** With its credentials, if it has some; undefined: there is none. */
+  proxy: URL | undefined;
+  /** What is reached without it, as NO_PROXY has it. */
+  noProxy: readonly string[];
+  /** Undefined: none is shown. */
+  clientCertificate: ClientCertificate | undefined;
+}
+
+/** A certificate and its key, both in PEM. */
+export interface ClientCertificate {
+  cert: string;
+  key: string;
+  /** The distinguished name that it is for. */
+  subject: string;
+  validUntil: Date;
 }
 
 /** Whose requests are accepted. */

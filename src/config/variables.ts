@@ -2,14 +2,16 @@ import { z } from 'zod';
 import {
   endpointUrl,
   integer,
-  isAddressOrRange,
-  isOrigin,
+  isAddressOrNarrowRange,
+  isHostPattern,
+  isOriginOrPattern,
   isScope,
   listOf,
   matching,
   oneOf,
   onOff,
   path,
+  proxyUrl,
   safeUrl,
   safeUrlText,
   scope,
@@ -32,7 +34,10 @@ const server = {
   ),
   PORT: withDefault('4000', integer(0, 65_535), 'Port to listen on; 0 picks a free one.'),
   TRUSTED_PROXIES: optional(
-    listOf('IP addresses and ranges, such as 10.0.0.0/8', isAddressOrRange),
+    listOf(
+      'IP addresses and ranges, such as 10.0.0.0/8 (of IPv4 no wider ones, of IPv6 up to /7)',
+      isAddressOrNarrowRange,
+    ),
     'The proxies in front of the gateway, whose CLIENT_ADDRESS_HEADER is believed; empty: none.',
   ),
   CLIENT_ADDRESS_HEADER: withDefault(
@@ -51,6 +56,10 @@ const upstream = {
   PARTICIPANT_SERVICE_URL: optional(
     safeUrl,
     "The tenant's address, `https://{tenantSubdomain}`; empty: the embedded sandbox.",
+  ),
+  SANDBOX: optional(
+    where(onOff, 'on without PARTICIPANT_SERVICE_URL'),
+    'Whether the gateway runs on its sandbox where there is no PARTICIPANT_SERVICE_URL; empty: unless NODE_ENV is production.',
   ),
   PARTICIPANT_SERVICE_TENANT_ID: optional(
     matching(
@@ -104,6 +113,31 @@ const upstream = {
   ERROR_DETAIL: optional(
     oneOf('public', 'full'),
     "`full` shows the upstream's echo of the request in errors; empty: full on the sandbox, else public.",
+  ),
+};
+
+const network = {
+  HTTPS_PROXY: optional(
+    proxyUrl,
+    'The proxy by which the service, the token endpoint and the issuer are reached (by CONNECT, so that it cannot read along), never loopback; `https_proxy` counts before it, HTTP_PROXY is not read.',
+    { secret: true },
+  ),
+  HTTPS_PROXY_FILE: optional(path, 'A file that holds it.'),
+  NO_PROXY: optional(
+    listOf(
+      'host names, which stand for those below them, too, IP addresses and ranges, each maybe with a port, or *',
+      isHostPattern,
+      /[\s,]+/,
+    ),
+    'What is reached without HTTPS_PROXY; `no_proxy` counts before it.',
+  ),
+  UPSTREAM_CLIENT_CERT_FILE: optional(
+    where(path, 'with UPSTREAM_CLIENT_KEY_FILE'),
+    'A certificate, in PEM, with those that lead to its authority, that is shown to PARTICIPANT_SERVICE_URL (mutual TLS).',
+  ),
+  UPSTREAM_CLIENT_KEY_FILE: optional(
+    where(path, 'with UPSTREAM_CLIENT_CERT_FILE'),
+    'Its private key, in PEM, not encrypted.',
   ),
 };
 
@@ -205,6 +239,7 @@ const callers = {
     'Sent by the router as `router-authorization`; then nobody else may ask for `_service` and `_entities`.',
     { secret: true },
   ),
+  FEDERATION_SECRET_FILE: optional(path, 'A file that holds it.'),
   FEDERATION_SCOPE: optional(
     where(scope, 'with AUTH_MODE=jwt'),
     'A scope in place of FEDERATION_SECRET, or beside it: one of them is enough.',
@@ -213,8 +248,11 @@ const callers = {
 
 const browsers = {
   CORS_ORIGINS: optional(
-    listOf('origins, such as https://app.example.com', isOrigin),
-    'The origins whose pages may call the gateway from a browser; empty: none.',
+    listOf(
+      'origins, such as https://app.example.com, https://*.example.com or capacitor://localhost',
+      isOriginOrPattern,
+    ),
+    'The origins whose pages may call the gateway from a browser; `*` is one label of a host; empty: none.',
   ),
   GET_QUERIES: withDefault(
     'on',
@@ -338,6 +376,7 @@ const logAndProcess = {
 export const environmentSchema = z.object({
   ...server,
   ...upstream,
+  ...network,
   ...tokens,
   ...callers,
   ...browsers,
@@ -348,6 +387,15 @@ export const environmentSchema = z.object({
 
 export type VariableName = keyof typeof environmentSchema.shape;
 export type VariableValues = z.output<typeof environmentSchema>;
+
+/** The variables of a process, by name. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The texts of the variables that are set; an empty one is not. */
+export type Given = Readonly<Partial<Record<VariableName, string | undefined>>>;
+
+/** A variable, and what is wrong with it, as the end of a sentence that begins with its name. */
+export type Fault = readonly [name: VariableName, problem: string];
 
 export function isVariableName(text: unknown): text is VariableName {
   return typeof text === 'string' && Object.hasOwn(environmentSchema.shape, text);
@@ -369,6 +417,7 @@ export const VARIABLE_NAMES: readonly VariableName[] = Object.keys(environmentSc
 export const VARIABLE_GROUPS: readonly { heading: string; names: readonly VariableName[] }[] = [
   { heading: 'Server', names: namesOf(server) },
   { heading: 'Upstream', names: namesOf(upstream) },
+  { heading: 'Network', names: namesOf(network) },
   { heading: 'Tokens', names: namesOf(tokens) },
   { heading: 'Callers', names: namesOf(callers) },
   { heading: 'Browsers and GET', names: namesOf(browsers) },
@@ -376,6 +425,14 @@ export const VARIABLE_GROUPS: readonly { heading: string; names: readonly Variab
   { heading: 'GraphQL', names: namesOf(graphql) },
   { heading: 'Log and process', names: namesOf(logAndProcess) },
 ];
+
+/** The secrets, each with the variable of the file that can hold it. */
+export const SECRET_NAMES: readonly (readonly [name: VariableName, file: VariableName])[] =
+  VARIABLE_NAMES.filter((name) => infoOf(name).secret).map((name) => {
+    const file = `${name}_FILE`;
+    if (!isVariableName(file)) throw new Error(`${name} cannot come from a file`);
+    return [name, file];
+  });
 
 function namesOf(group: object): VariableName[] {
   return Object.keys(group).filter(isVariableName);

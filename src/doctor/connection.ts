@@ -1,6 +1,10 @@
 import { isIP, connect as openTcp, type Socket } from 'node:net';
 import { connect as openTls, type PeerCertificate, type TLSSocket } from 'node:tls';
+import { HttpClientError } from '../http-client/errors.ts';
+import type { FindRoute } from '../http-client/route.ts';
+import { openTunnel } from '../http-client/tunnel.ts';
 import type { Clock } from '../lib/clock.ts';
+import { hostOf, portOf } from '../lib/url.ts';
 import type { Finding } from './report.ts';
 
 /** The addresses of a name. Rejects with the system's error. */
@@ -11,21 +15,27 @@ export interface Look {
   clock: Clock;
   timeoutMs: number;
   lookUp: LookUp;
+  findRoute: FindRoute;
 }
 
 /** A certificate that ends sooner is a warning: it should have been renewed by now. */
 const CERTIFICATE_NOTICE_DAYS = 21;
 const DAY_MS = 86_400_000;
 
-/** Whether the name of an address can be found, as the gateway would: by the system's resolver. */
+/**
+ * Whether the name of an address can be found, as the gateway would: by the system's resolver. Where there is a proxy,
+ * that is its name; the other is for it to find.
+ */
 export async function lookUpName(url: URL, look: Look): Promise<Finding> {
-  const host = hostOf(url);
-  if (isIP(host)) return { verdict: 'ok', message: `${host} is an address` };
+  const { proxy } = look.findRoute(url);
+  const host = hostOf(proxy ?? url);
+  const role = proxy && `, the proxy to ${hostOf(url)},`;
+  if (isIP(host)) return { verdict: 'ok', message: `${host}${role ?? ''} is an address` };
   try {
     const addresses = await within(look, look.lookUp(host));
     return {
       verdict: 'ok',
-      message: `${host} is ${addresses.join(', ')}`,
+      message: `${host}${role ?? ''} is ${addresses.join(', ')}`,
       facts: { host, addresses },
     };
   } catch (error) {
@@ -42,30 +52,46 @@ export async function lookUpName(url: URL, look: Look): Promise<Finding> {
   }
 }
 
-/** Whether a connection can be opened. */
+/** Whether a connection can be opened, through a proxy or straight. */
 export async function openConnection(url: URL, look: Look): Promise<Finding> {
-  const to = `${hostOf(url)}:${portOf(url)}`;
+  const { proxy } = look.findRoute(url);
+  const way = proxy === undefined ? '' : ` through the proxy ${proxy.host}`;
+  const to = `${hostOf(url)}:${portOf(url)}${way}`;
   try {
-    const socket = await connected(
-      look,
-      openTcp({ host: hostOf(url), port: portOf(url) }),
-      'connect',
-    );
+    const socket = await openSocket(url, look);
     const address = socket.remoteAddress ?? null;
     socket.destroy();
-    return { verdict: 'ok', message: `connected to ${to}`, facts: { address } };
+    const facts = { address, ...(proxy && { proxy: proxy.host }) };
+    return { verdict: 'ok', message: `connected to ${to}`, facts };
   } catch (error) {
-    const code = codeOf(error);
+    const code = error instanceof HttpClientError ? error.message : codeOf(error);
+    const advice = proxy === undefined ? adviceForRoute(code) : adviceForProxy(code);
     return {
       verdict: 'failed',
       message: `no connection to ${to} (${code})`,
-      advice:
-        code === 'ECONNREFUSED'
-          ? 'Nothing listens there: check the port, and that the service runs.'
-          : 'Check routes and firewalls between here and there. The gateway does not go through HTTP proxies.',
-      facts: { code },
+      advice,
+      facts: { code, ...(proxy && { proxy: proxy.host }) },
     };
   }
+}
+
+function openSocket(url: URL, look: Look): Promise<Socket> {
+  const { proxy } = look.findRoute(url);
+  return proxy === undefined
+    ? connected(look, openTcp({ host: hostOf(url), port: portOf(url) }), 'connect')
+    : openTunnel(proxy, `${url.hostname}:${portOf(url)}`, look.timeoutMs);
+}
+
+function adviceForRoute(code: string): string {
+  return code === 'ECONNREFUSED'
+    ? 'Nothing listens there: check the port, and that the service runs.'
+    : 'Check routes and firewalls between here and there. Where there is a proxy to go through, set HTTPS_PROXY.';
+}
+
+function adviceForProxy(code: string): string {
+  return code.includes('407')
+    ? 'The proxy wants a name and a password: https://name:password@host:port in HTTPS_PROXY, or in HTTPS_PROXY_FILE.'
+    : 'Check HTTPS_PROXY, and that the proxy lets this host through; what is to be reached without it is listed in NO_PROXY.';
 }
 
 /** Whether TLS can be spoken, whether the certificate is trusted, and when it ends. */
@@ -74,17 +100,20 @@ export async function inspectTls(url: URL, look: Look): Promise<Finding> {
     return { verdict: 'ok', message: 'none: plain HTTP, which is accepted on loopback only' };
   }
   const host = hostOf(url);
-  // Also one that is not trusted is looked at: nothing is sent over this connection.
-  const socket = openTls({
-    host,
-    port: portOf(url),
-    ...(isIP(host) ? {} : { servername: host }),
-    ALPNProtocols: ['http/1.1'],
-    rejectUnauthorized: false,
-  });
+  let socket: Socket | undefined;
   try {
-    await connected(look, socket, 'secureConnect');
-    return judgeCertificate(socket, look.clock.date());
+    socket = await openSocket(url, look);
+    // Also one that is not trusted is looked at: nothing is sent over this connection.
+    const secured = openTls({
+      socket,
+      host,
+      ...(isIP(host) ? {} : { servername: host }),
+      ...look.findRoute(url).certificate,
+      ALPNProtocols: ['http/1.1'],
+      rejectUnauthorized: false,
+    });
+    await connected(look, secured, 'secureConnect');
+    return judgeCertificate(secured, look.clock.date());
   } catch (error) {
     const code = codeOf(error);
     return {
@@ -95,7 +124,7 @@ export async function inspectTls(url: URL, look: Look): Promise<Finding> {
       facts: { code },
     };
   } finally {
-    socket.destroy();
+    socket?.destroy();
   }
 }
 
@@ -144,15 +173,6 @@ function adviceFor(code: string): string {
 
 function commonName({ CN }: PeerCertificate['subject'] = {}): string {
   return [CN].flat().join(', ') || 'nobody';
-}
-
-/** Without the brackets of an IPv6 address. */
-function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[(.*)\]$/, '$1');
-}
-
-function portOf({ port, protocol }: URL): number {
-  return Number(port) || (protocol === 'https:' ? 443 : 80);
 }
 
 function connected<T extends Socket>(

@@ -8,6 +8,7 @@ import {
   createServiceCall,
   createStatusClient,
   createTokenClient,
+  findRouteOf,
   keySourceOf,
   openService,
   tokenSourceOf,
@@ -46,7 +47,12 @@ export async function examine(options: ExaminationOptions): Promise<Report> {
   } else {
     const batch = batchToAsk(options, settings);
     const { service, close } = await openService(settings, clock);
-    const look = { clock, lookUp, timeoutMs: settings.upstreamTimeoutMs };
+    const look = {
+      clock,
+      lookUp,
+      timeoutMs: settings.upstreamTimeoutMs,
+      findRoute: findRouteOf(settings),
+    };
     await examineUpstream(settings, service, batch, look, record).finally(close);
     await examineIssuer(settings, clock, record);
   }
@@ -149,17 +155,49 @@ interface SettingsFinding extends Finding {
 function examineSettings(readSettings: () => Settings): SettingsFinding {
   try {
     const settings = readSettings();
-    const { participantService: service } = settings;
-    const message =
+    const { participantService: service, unknownVariables } = settings;
+    const tenant =
       service === undefined
         ? 'no PARTICIPANT_SERVICE_URL: the sandbox stands for it'
         : `tenant ${service.tenantId} at ${service.url.origin}, tokens by ${service.token.grant}`;
-    return { settings, verdict: 'ok', message, facts: { sandbox: service === undefined } };
+    const found = {
+      settings,
+      message: [tenant, ...describeNetwork(settings)].join('\n'),
+      facts: { sandbox: service === undefined, unknownVariables },
+    };
+    if (unknownVariables.length === 0) return { ...found, verdict: 'ok' };
+    const advice = `No settings, although they look like it: ${unknownVariables.join(', ')}. See docs/settings.md.`;
+    return { ...found, verdict: 'warning', advice };
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
     const advice = 'Each setting is described in .env.example.';
     return { settings: undefined, verdict: 'failed', message: error.message, advice };
   }
+}
+
+/** Which way it goes to whom, and with which certificate; nothing where all is reached straight. */
+function describeNetwork(settings: Settings): string[] {
+  const { network, participantService: service } = settings;
+  const { proxy, clientCertificate } = network;
+  const findRoute = findRouteOf(settings);
+  const keys = keySourceOf(settings.auth);
+  const urls = [
+    ...(service === undefined ? [] : [service.url, tokenUrlOf(service)]),
+    ...(keys === undefined ? [] : ['jwksUrl' in keys ? keys.jwksUrl : new URL(keys.issuer)]),
+  ];
+  const hosts = (proxied: boolean) => {
+    const found = urls.filter((url) => (findRoute(url).proxy !== undefined) === proxied);
+    return [...new Set(found.map(({ host }) => host))].join(', ') || 'nothing';
+  };
+  const until = clientCertificate?.validUntil.toISOString().slice(0, 10);
+  return [
+    ...(proxy === undefined
+      ? []
+      : [`through the proxy ${proxy.host}: ${hosts(true)}; straight: ${hosts(false)}`]),
+    ...(clientCertificate === undefined
+      ? []
+      : [`client certificate of ${clientCertificate.subject}, until ${until}`]),
+  ];
 }
 
 /** Where the first request for a token goes. */

@@ -58,7 +58,7 @@ export function printReport(report: Report): string {
   const lines = report.steps.map(({ verdict, name, message, advice, durationMs }) => {
     const time = verdict === 'skipped' || name === 'settings' ? '' : ` (${durationMs} ms)`;
     const text = `${printable(message)}${time}`.replaceAll('\n', `\n${MARGIN}`);
-    const help = advice === undefined ? '' : `\n${MARGIN}→ ${advice}`;
+    const help = advice === undefined ? '' : `\n${MARGIN}→ ${printable(advice)}`;
     return `  ${verdict.padEnd(8)}  ${name.padEnd(10)}${text}${help}\n`;
   });
   return `\n${lines.join('')}\n  ${summaryOf(report)}\n`;

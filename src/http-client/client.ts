@@ -7,6 +7,7 @@ import { Deadlines, type Expiring } from '../lib/deadlines.ts';
 import { HttpClientError } from './errors.ts';
 import { dispatchByNode } from './node-dispatch.ts';
 import { type HttpResponse, ResponseCollector, type Waiter } from './response-collector.ts';
+import type { FindRoute, Route } from './route.ts';
 import { Semaphore, type Work } from './semaphore.ts';
 
 /** One HTTP request, ready to be sent. */
@@ -45,6 +46,8 @@ interface HttpClientOptions {
   timeoutMs: number;
   /** The longest body that is read, as it is sent and as it is decoded. */
   maxBodyBytes: number;
+  /** By default every origin is reached straight, and no certificate is shown. */
+  findRoute?: FindRoute;
 }
 
 /** A bounded pool of kept-alive connections. */
@@ -64,15 +67,21 @@ const RENEWAL_INTERVAL_MS = 1_000;
 
 /** Opens no connection before the first call. HTTP/1.1 only, one request at a time on a connection. */
 export function createHttpClient(options: HttpClientOptions): HttpClient {
-  const { clock, maxConnections, timeoutMs, maxBodyBytes } = options;
-  const connect = createConnector({ timeout: timeoutMs, allowH2: false });
+  const { clock, maxConnections, timeoutMs, maxBodyBytes, findRoute } = options;
+  const connectors = new Map<string, buildConnector.connector>();
+  const connectorOf = (origin: string) => {
+    const known = connectors.get(origin);
+    const connector = known ?? toConnector(findRoute?.(new URL(origin)), timeoutMs);
+    connectors.set(origin, connector);
+    return connector;
+  };
   const createPool = (origin: string) =>
     new Pool(origin, {
       connections: maxConnections,
       // More gains nothing measurable (docs/performance.md), and a slow answer would hold up others.
       pipelining: 1,
       allowH2: false,
-      connect,
+      connect: connectorOf(origin),
       // The one time limit of a call is below; these would only cut it into parts.
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -86,7 +95,7 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     timeoutMs,
     maxBodyBytes,
     connections: () => connections,
-    connect,
+    connectorOf,
     closing: new Cancellation(),
   };
 
@@ -113,6 +122,23 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       bounds.closing.abort(undefined);
       await Promise.all([connections, ...retired].map((each) => each.destroy()));
     },
+  };
+}
+
+/** How connections are opened. What a proxy needs is loaded when the first connection through one is opened. */
+function toConnector(route: Route | undefined, timeout: number): buildConnector.connector {
+  const { proxy, certificate } = route ?? {};
+  const options = { timeout, allowH2: false, ...certificate };
+  if (proxy === undefined) return createConnector(options);
+  let connector: Promise<buildConnector.connector> | undefined;
+  return (target, callback) => {
+    connector ??= import('./tunnel.ts').then((tunnel) =>
+      tunnel.createTunnelConnector(proxy, options),
+    );
+    connector.then(
+      (connect) => connect(target, callback),
+      (error: Error) => callback(error, null),
+    );
   };
 }
 
@@ -153,7 +179,7 @@ interface Bounds {
   /** The connections for calls that begin now. */
   connections(): Connections;
   /** Opens a connection. */
-  readonly connect: buildConnector.connector;
+  readonly connectorOf: (origin: string) => buildConnector.connector;
   /** Aborts when the client closes. */
   readonly closing: Cancellation;
 }
@@ -195,7 +221,9 @@ class Call implements Waiter, Work, Expiring {
   }
 
   beginAgain(): void {
-    dispatchByNode(this.#request, this.#collector, this.#bounds);
+    const { connectorOf, closing } = this.#bounds;
+    const connect = connectorOf(this.#request.url.origin);
+    dispatchByNode(this.#request, this.#collector, { connect, closing });
   }
 
   expire(): void {

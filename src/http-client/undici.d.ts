@@ -17,3 +17,8 @@ declare module 'undici/lib/core/errors.js' {
   import { errors } from 'undici';
   export = errors;
 }
+
+declare module 'undici/lib/core/connect.js' {
+  import { buildConnector } from 'undici';
+  export = buildConnector;
+}

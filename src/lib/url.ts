@@ -4,3 +4,13 @@ export function urlBelow(base: URL, path: string): URL {
   url.pathname = base.pathname.replace(/\/+$/, '') + path;
   return url;
 }
+
+/** The host without the brackets of an IPv6 address. */
+export function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[(.*)\]$/, '$1');
+}
+
+/** The port, also where it is the one of the scheme. */
+export function portOf({ port, protocol }: URL): number {
+  return Number(port) || (protocol === 'https:' ? 443 : 80);
+}

@@ -1,8 +1,13 @@
 import { expect, test } from 'vitest';
+import type { ReadFile } from '../../src/config/files.ts';
 import { type Environment, parseSettings, SettingsError } from '../../src/config/load.ts';
 import { infoOf, VARIABLE_NAMES } from '../../src/config/variables.ts';
 
-const ANY_FILE = () => true;
+const ANY_FILE = () => Buffer.from('canary-secret');
+
+function noFile(): never {
+  throw Object.assign(new Error('no /such/file'), { code: 'ENOENT' });
+}
 const TENANT: Environment = {
   PARTICIPANT_SERVICE_URL: 'https://tenant.example',
   PARTICIPANT_SERVICE_TENANT_ID: 'tenant-1',
@@ -11,12 +16,9 @@ const TENANT: Environment = {
 };
 
 /** The message of faulty settings, line by line, without its heading. */
-function faultsOf(
-  environment: Environment,
-  canRead: (path: string) => boolean = ANY_FILE,
-): string[] {
+function faultsOf(environment: Environment, readFile: ReadFile = ANY_FILE): string[] {
   try {
-    parseSettings(environment, canRead);
+    parseSettings(environment, readFile);
     return [];
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
@@ -41,6 +43,7 @@ test('with nothing set, the gateway runs on the sandbox with the documented defa
     statusStaleMs: 60_000,
     finishedStatuses: new Set(['SUCCESS', 'PARTIAL_SUCCESS', 'FAILED', 'COMPLETED', 'CANCELLED']),
     errorDetail: 'full',
+    network: { proxy: undefined, noProxy: [], clientCertificate: undefined },
     auth: {
       mode: 'unchecked-loopback',
       issuer: undefined,
@@ -81,6 +84,7 @@ test('with nothing set, the gateway runs on the sandbox with the documented defa
     logLevel: 'info',
     logFormat: undefined,
     shutdownDelayMs: 1_000,
+    unknownVariables: [],
   });
 });
 
@@ -110,12 +114,15 @@ test('a real tenant needs four settings; the rest follows from the grant', () =>
 });
 
 test('with NODE_ENV=production, GraphiQL and introspection are off unless they are switched on', () => {
-  expect(parseSettings({ NODE_ENV: 'production' }, ANY_FILE)).toMatchObject({
+  expect(parseSettings({ ...TENANT, NODE_ENV: 'production' }, ANY_FILE)).toMatchObject({
     graphiql: false,
     introspection: false,
   });
   expect(
-    parseSettings({ NODE_ENV: 'production', GRAPHIQL: 'on', INTROSPECTION: 'on' }, ANY_FILE),
+    parseSettings(
+      { ...TENANT, NODE_ENV: 'production', GRAPHIQL: 'on', INTROSPECTION: 'on' },
+      ANY_FILE,
+    ),
   ).toMatchObject({ graphiql: true, introspection: true });
 });
 
@@ -134,6 +141,7 @@ test('64: every setting faulty at once: one message names each, what it got and 
     CLIENT_ADDRESS_HEADER: 'X-Real-IP',
     KEEP_ALIVE_MS: '1m',
     PARTICIPANT_SERVICE_URL: 'http://tenant.example',
+    SANDBOX: 'yes',
     PARTICIPANT_SERVICE_TENANT_ID: 'a\nb',
     PARTICIPANT_TYPES: 'vehicles,../x',
     UPSTREAM_TIMEOUT_MS: '0',
@@ -145,10 +153,15 @@ test('64: every setting faulty at once: one message names each, what it got and 
     STATUS_STALE_MS: 'long',
     FINISHED_STATUSES: ',',
     ERROR_DETAIL: 'all',
+    HTTPS_PROXY: 'socks5://user:canary@proxy.example',
+    HTTPS_PROXY_FILE: '/no/such/canary',
+    NO_PROXY: 'https://tenant.example',
+    UPSTREAM_CLIENT_CERT_FILE: '/no/such/canary',
+    UPSTREAM_CLIENT_KEY_FILE: '/no/such/canary',
     TOKEN_GRANT: 'password',
     TOKEN_CLIENT_ID: long,
     TOKEN_CLIENT_SECRET: `canary${long}`,
-    TOKEN_CLIENT_SECRET_FILE: '/no/such/file',
+    TOKEN_CLIENT_SECRET_FILE: '/no/such/canary',
     TOKEN_URL: 'https://user:canary@issuer.example/token',
     TOKEN_ISSUER: 'issuer',
     TOKEN_CLIENT_AUTH: 'none',
@@ -166,6 +179,7 @@ test('64: every setting faulty at once: one message names each, what it got and 
     AUTH_PARTICIPANT_TYPES_CLAIM: 'a claim',
     FORWARD_USER_INFO: 'yes',
     FEDERATION_SECRET: 'canary-short',
+    FEDERATION_SECRET_FILE: '/no/such/canary',
     FEDERATION_SCOPE: 'two scopes',
     CORS_ORIGINS: 'https://app.example/',
     GET_QUERIES: 'no',
@@ -195,7 +209,7 @@ test('64: every setting faulty at once: one message names each, what it got and 
   };
   expect(Object.keys(faulty)).toEqual(VARIABLE_NAMES);
 
-  const faults = faultsOf(faulty, () => false);
+  const faults = faultsOf(faulty, noFile);
   expect(faults.map((line) => line.split(' ')[0])).toEqual(Object.keys(faulty));
   expect(faults.map((line) => line.slice(line.indexOf(' ') + 1))).toEqual(
     VARIABLE_NAMES.map((name) =>
@@ -205,6 +219,9 @@ test('64: every setting faulty at once: one message names each, what it got and 
   expect(faults).toContain('PORT is "65536"; it accepts a whole number from 0 to 65535');
   expect(faults).toContain(
     'TOKEN_CLIENT_SECRET is not valid (5006 characters, not shown); it accepts up to 4096 characters',
+  );
+  expect(faults).toContain(
+    'TOKEN_CLIENT_SECRET_FILE names a file that cannot be read (ENOENT); it accepts the path of a file that can be read',
   );
   expect(faults.join('\n')).not.toContain('canary');
 });

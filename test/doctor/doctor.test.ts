@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer as createPlainServer } from 'node:http';
 import { createServer } from 'node:https';
@@ -13,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
+import type { ReadFile } from '../../src/config/files.ts';
 import { type Environment, parseSettings } from '../../src/config/load.ts';
 import { runDoctor } from '../../src/doctor/command.ts';
 import {
@@ -42,13 +44,14 @@ async function doctor(
   args: string[],
   environment: Environment = {},
   clock = new TestClock(),
+  readFile: ReadFile = readFileSync,
 ): Promise<Examination> {
   let output = '';
   let complaints = '';
   const exitCode = await clock.elapse(
     runDoctor({
       args,
-      readSettings: () => parseSettings(environment, () => true),
+      readSettings: () => parseSettings(environment, readFile),
       clock,
       lookUp,
       write: (text) => {
@@ -63,8 +66,13 @@ async function doctor(
 }
 
 /** The report of `--json`: each step in one line, and all of it. */
-async function examine(environment: Environment = {}, args: string[] = [], clock?: TestClock) {
-  const { exitCode, output } = await doctor(['--json', ...args], environment, clock);
+async function examine(
+  environment: Environment = {},
+  args: string[] = [],
+  clock?: TestClock,
+  readFile?: ReadFile,
+) {
+  const { exitCode, output } = await doctor(['--json', ...args], environment, clock, readFile);
   const report: {
     verdict: string;
     exitCode: number;
@@ -563,20 +571,25 @@ test('a token endpoint that answers nonsense: exit code 4', async () => {
   });
 });
 
-test('a secret file that is empty: exit code 4, and nobody is asked', async () => {
+test('a secret file that is empty when it is needed: exit code 4, and nobody is asked', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'doctor-'));
   const file = join(folder, 'secret');
   await writeFile(file, '\n');
   await using upstream = await startScriptedUpstream();
-  const { exitCode, step } = await examine({
-    ...environmentFor(upstream.url),
-    TOKEN_CLIENT_SECRET: '',
-    TOKEN_CLIENT_SECRET_FILE: file,
-  });
+  const { exitCode, step } = await examine(
+    {
+      ...environmentFor(upstream.url),
+      TOKEN_CLIENT_SECRET: '',
+      TOKEN_CLIENT_SECRET_FILE: file,
+    },
+    [],
+    undefined,
+    () => Buffer.from('what it held at the start'),
+  );
   await rm(folder, { recursive: true });
   expect(exitCode).toBe(4);
   expect(step('token')).toMatchObject({
-    message: 'the client secret cannot be read from its file',
+    message: 'the client secret cannot be read from its file, which is empty',
     advice: 'Check TOKEN_CLIENT_SECRET_FILE: nobody was asked for a token.',
   });
   expect(upstream.tokenCalls).toEqual([]);

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -282,7 +283,7 @@ test('Apollo Client and urql register a text once, and then send its hash', asyn
   }
 });
 
-const { limits } = parseSettings({}, () => true);
+const { limits } = parseSettings({}, readFileSync);
 const FAULTY: [name: string, json: string, message: string][] = [
   ['no JSON', '{', 'It is not JSON.'],
   ['a list', '[]', 'It is not an object of hash to text, nor a manifest of Apollo.'],

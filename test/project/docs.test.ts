@@ -133,7 +133,7 @@ test('the settings for production are taken as they are written', async () => {
       .split('\n')
       .map((line) => line.split('=')),
   );
-  expect(parseSettings(environment, () => true)).toMatchObject({
+  expect(parseSettings(environment, () => Buffer.from('a-secret'))).toMatchObject({
     auth: { mode: 'jwt' },
     graphiql: false,
     introspection: false,

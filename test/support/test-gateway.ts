@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import { createGateway } from '../../src/app.ts';
+import type { ReadFile } from '../../src/config/files.ts';
 import { type Environment, parseSettings } from '../../src/config/load.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/telemetry/log.ts';
@@ -27,6 +29,8 @@ export interface TestGatewayOptions {
   /** Given: the gateway uses it, or what is at its address; else its own sandbox. */
   upstream?: Pick<ScriptedUpstream, 'url'>;
   clock?: Clock;
+  /** Reads the files that settings name, at the start; by default those that there are. */
+  readFile?: ReadFile;
 }
 
 export const CLIENT_SECRET = 'canary-client-secret';
@@ -42,7 +46,7 @@ export function environmentFor(upstream: URL): Environment {
 }
 
 export async function startTestGateway(options: TestGatewayOptions = {}): Promise<TestGateway> {
-  const { environment = {}, upstream, clock = systemClock } = options;
+  const { environment = {}, upstream, clock = systemClock, readFile = readFileSync } = options;
   const logLines: string[] = [];
   const settings = parseSettings(
     {
@@ -51,7 +55,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       ...(upstream ? environmentFor(upstream.url) : {}),
       ...environment,
     },
-    () => true,
+    readFile,
   );
   const destination = { write: (line: string) => void logLines.push(line) };
   const log = createLog(settings.logLevel, destination);

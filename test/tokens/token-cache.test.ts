@@ -426,7 +426,7 @@ test('45: a secret file is read anew when the credentials are refused, and the q
   await rm(folder, { recursive: true });
 });
 
-test('45: a secret file that is empty is TOKEN_UNAVAILABLE, and no token call', async () => {
+test('45: a secret file that is empty when it is needed is TOKEN_UNAVAILABLE, and no token call', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'participant-gateway-'));
   const file = join(folder, 'secret');
   await writeFile(file, '\n');
@@ -434,12 +434,13 @@ test('45: a secret file that is empty is TOKEN_UNAVAILABLE, and no token call', 
   await using gateway = await startTestGateway({
     upstream,
     environment: { TOKEN_CLIENT_SECRET: '', TOKEN_CLIENT_SECRET_FILE: file },
+    readFile: () => Buffer.from('what it held at the start'),
   });
   const { body } = await gateway.query(STATUS_QUERY, { participantType: 'vehicles' });
 
   expect(body).toHaveProperty(
     'errors.0.message',
-    'The gateway has no access token: the client secret cannot be read from its file.',
+    'The gateway has no access token: the client secret cannot be read from its file, which is empty.',
   );
   expect(body).toHaveProperty('errors.0.extensions.code', 'TOKEN_UNAVAILABLE');
   expect(upstream.tokenCalls).toEqual([]);
