@@ -12,14 +12,15 @@ export function describeValue(name: VariableName, text: string): string {
 }
 
 const MAX_SHOWN = 100;
-const NUMBER_OR_ADDRESS = /^[-+]?[\d.:/]{0,20}\d\s?[a-z%]{0,3}$/i;
+const NUMBER = /^[-+]?\d{0,9}[.,]?\d{1,3}\s?[a-z%]{0,3}$/i;
+const ADDRESS = /^\d{1,3}(?:\.\d{1,3}){3}(?:[/:]\d{1,5})?$/;
 const WORD = /^[a-z-]{0,12}$/i;
 const HOST_OF_URL = /^[a-z]{2,10}:\/\/[a-z\d.:*-]+\/?$/i;
 const SCHEME = /^(?:https?|ftp|wss?|file|capacitor|ionic):(?:\/\/)?/i;
 
 function toShown(text: string): string | undefined {
   const item = text.trim();
-  if ([NUMBER_OR_ADDRESS, WORD, HOST_OF_URL].some((pattern) => pattern.test(item))) return item;
+  if ([NUMBER, ADDRESS, WORD, HOST_OF_URL].some((pattern) => pattern.test(item))) return item;
   const [scheme] = SCHEME.exec(item) ?? [];
   return scheme && `${scheme}[not shown]`;
 }

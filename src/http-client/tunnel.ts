@@ -1,6 +1,6 @@
 import { type RequestOptions, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import buildConnector from 'undici/lib/core/connect.js';
 import { hostOf, portOf } from '../lib/url.ts';
 import { HttpClientError } from './errors.ts';
@@ -12,9 +12,12 @@ import { HttpClientError } from './errors.ts';
  */
 export function openTunnel(proxy: URL, authority: string, timeoutMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const options: RequestOptions = {
+    const host = hostOf(proxy);
+    const options: RequestOptions & { servername: string } = {
       method: 'CONNECT',
-      host: hostOf(proxy),
+      host,
+      // Node.js would derive it from the header, which names the target.
+      servername: isIP(host) ? '' : host,
       port: portOf(proxy),
       path: authority,
       headers: { host: authority, 'proxy-connection': 'keep-alive', ...authorizationOf(proxy) },

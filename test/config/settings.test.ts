@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ReadFile } from '../../src/config/files.ts';
 import { type Environment, parseSettings, SettingsError } from '../../src/config/load.ts';
-import { infoOf, VARIABLE_NAMES } from '../../src/config/variables.ts';
+import { infoOf, VARIABLE_NAMES, type VariableName } from '../../src/config/variables.ts';
 
 const ANY_FILE = () => Buffer.from('canary-secret');
 
@@ -329,6 +329,144 @@ test('64: what stands in a faulty URL besides its scheme is not shown when it ma
       /^PARTICIPANT_SERVICE_URL is "(https:\/\/|ftp:)\[not shown\]"; it accepts /,
     );
   }
+});
+
+test('90: production does not run on made-up batches unless it is told to', () => {
+  const production = { NODE_ENV: 'production' };
+  const missing = (why: string) => [
+    `PARTICIPANT_SERVICE_URL is missing, although ${why}; it accepts an https:// URL (http:// on loopback only) without credentials, query and fragment`,
+  ];
+  const inProduction = missing('NODE_ENV is production (SANDBOX=on answers with made-up batches)');
+  expect(faultsOf(production)).toEqual(inProduction);
+  expect(faultsOf({ NODE_ENV: 'production\r' })).toEqual(inProduction);
+  expect(faultsOf({ ...production, SANDBOX: 'off' })).toEqual(missing('SANDBOX is off'));
+  expect(faultsOf({ SANDBOX: 'off' })).toEqual(missing('SANDBOX is off'));
+  expect(faultsOf({ ...production, SANDBOX: 'on' })).toEqual([]);
+  expect(faultsOf({ NODE_ENV: 'development' })).toEqual([]);
+  expect(faultsOf({ ...TENANT, ...production })).toEqual([]);
+  expect(faultsOf({ ...TENANT, SANDBOX: 'on' })).toEqual([
+    'SANDBOX is on together with PARTICIPANT_SERVICE_URL: one of them; it accepts on or off, on without PARTICIPANT_SERVICE_URL',
+  ]);
+  for (const text of ['prod', 'Production', 'PRODUCTION']) {
+    expect(faultsOf({ NODE_ENV: text })).toEqual([
+      'NODE_ENV is something like production: write it so',
+    ]);
+  }
+});
+
+/** Whether a variable is accepted with this text. */
+function isAccepted(name: VariableName, text: string): boolean {
+  return !faultsOf({ [name]: text }).some((fault) => fault.startsWith(`${name} `));
+}
+
+const ACCEPTED: [name: VariableName, accepted: string[], refused: string[]][] = [
+  [
+    'TRUSTED_PROXIES',
+    [
+      '10.0.0.0/8',
+      '192.0.2.1',
+      'fc00::/7',
+      'fd00::/8',
+      '2001:db8::/32',
+      '::1',
+      '::ffff:10.0.0.0/104',
+      '10.0.0.0/8, 127.0.0.1,::1',
+    ],
+    [
+      '0.0.0.0/0',
+      '0.0.0.0',
+      '0.0.0.0/8',
+      '128.0.0.0/1',
+      '8.0.0.0/7',
+      '::/0',
+      '::',
+      '::/8',
+      '::/96',
+      '2000::/3',
+      '::ffff:0:0/96',
+      '::ffff:128.0.0.0/97',
+      '::ffff:0:0/90',
+      '10.0.0.0/8,0.0.0.0/0',
+    ],
+  ],
+  [
+    'CORS_ORIGINS',
+    [
+      'https://app.example.com',
+      'http://localhost:5173',
+      'https://*.example.com',
+      'https://*.app.example.com:8443',
+      'capacitor://localhost',
+      'ionic://localhost,https://app.example.com',
+    ],
+    [
+      '*',
+      'null',
+      'https://*',
+      'https://*.com',
+      'https://*.example.com/',
+      'https://*.*.example.com',
+      'https://app.*.com',
+      'https://app*.example.com',
+      'https://*.192.0.2.1',
+      'http://*.example.com',
+      'https://app.example.com/',
+      'https://app.example.com:443',
+      'https://App.example.com',
+      'capacitor://*',
+      'capacitor://localhost/',
+      'htps://app.example.com',
+    ],
+  ],
+  [
+    'HTTPS_PROXY',
+    [
+      'http://proxy.example:3128',
+      'https://me:p%40ss@proxy.example/',
+      'proxy.example:3128',
+      'http://[::1]:3128',
+    ],
+    [
+      'socks5://proxy.example',
+      'http://proxy.example/path',
+      'http://me:50%@proxy.example',
+      'http://',
+    ],
+  ],
+  [
+    'NO_PROXY',
+    [
+      '*',
+      'localhost,.svc *.cluster.local 10.0.0.0/8',
+      'tenant.example:443',
+      '[::1]:443',
+      'fd00::/8',
+    ],
+    ['https://tenant.example', '10.0.0.0/33', 'a*b', 'tenant.example/path'],
+  ],
+];
+
+for (const [name, accepted, refused] of ACCEPTED) {
+  test(`90: ${name} accepts what works, and refuses what would be accepted in vain`, () => {
+    expect(accepted.filter((text) => !isAccepted(name, text))).toEqual([]);
+    expect(refused.filter((text) => isAccepted(name, text))).toEqual([]);
+  });
+}
+
+test('HTTPS_PROXY and NO_PROXY are read in lower case, too, which counts first; HTTP_PROXY is not', () => {
+  const networkOf = (environment: Environment) => parseSettings(environment, ANY_FILE).network;
+  const upper = { HTTPS_PROXY: 'http://upper.example', NO_PROXY: '.upper' };
+  const lower = { https_proxy: 'http://lower.example', no_proxy: '.lower' };
+  const expected = (name: string) => ({
+    proxy: new URL(`http://${name}.example`),
+    noProxy: [`.${name}`],
+  });
+  expect(networkOf(upper)).toMatchObject(expected('upper'));
+  expect(networkOf(lower)).toMatchObject(expected('lower'));
+  expect(networkOf({ ...upper, ...lower })).toMatchObject(expected('lower'));
+  expect(networkOf({ ...upper, https_proxy: '', no_proxy: ' ' })).toMatchObject(expected('upper'));
+  const others = { HTTP_PROXY: 'http://x.example', http_proxy: 'http://x.example' };
+  expect(networkOf(others)).toMatchObject({ proxy: undefined });
 });
 
 test('plain HTTP is taken on loopback only', () => {

@@ -12,7 +12,6 @@ import {
 } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
 import type { ReadFile } from '../../src/config/files.ts';
 import { type Environment, parseSettings } from '../../src/config/load.ts';
@@ -354,13 +353,6 @@ const YEAR_MS = 365 * 86_400_000;
 const now = 1000 * Math.floor(Date.now() / 1000) + 250;
 const around: Validity = { from: new Date(now - YEAR_MS), until: new Date(now + YEAR_MS) };
 const authority = createCertificateAuthority(around);
-const ownAuthorities = getCACertificates('default');
-
-/** The authority's certificates are trusted, others are not, until this is disposed of. */
-function trustAuthority(): Disposable {
-  setDefaultCACertificates([authority.certificate]);
-  return { [Symbol.dispose]: () => setDefaultCACertificates(ownAuthorities) };
-}
 
 /** A Participant Service that speaks TLS, and its address. */
 async function startTlsService(certificate: ServerCertificate) {
@@ -405,7 +397,7 @@ function endOf({ until }: Validity): string {
 
 test('a certificate that is trusted: the version of TLS, and when it ends', async () => {
   await using service = await startTlsService(authority.issue('127.0.0.1', around));
-  using _ = trustAuthority();
+  using _ = authority.trust();
   const { exitCode, verdict, step } = await examine(service.settings, [], clockOf());
   expect([exitCode, verdict]).toEqual([0, 'ok']);
   expect(step('tls')).toEqual({
@@ -424,7 +416,7 @@ test('a certificate that is trusted: the version of TLS, and when it ends', asyn
 
 test('a certificate that ends in less than three weeks is a warning, exit code 0', async () => {
   await using service = await startTlsService(authority.issue('127.0.0.1', around));
-  using _ = trustAuthority();
+  using _ = authority.trust();
   const clock = clockOf(YEAR_MS - 20.5 * 86_400_000);
   const { exitCode, step } = await examine(service.settings, [], clock);
   expect(exitCode).toBe(0);
@@ -465,7 +457,7 @@ const untrusted: [
 for (const [name, address, validity, code, advice] of untrusted) {
   test(`a certificate that ${name}: exit code 3, and no credentials are sent`, async () => {
     await using service = await startTlsService(authority.issue(address, validity));
-    using _ = name.includes('nobody knows') ? undefined : trustAuthority();
+    using _ = name.includes('nobody knows') ? undefined : authority.trust();
     const { exitCode, steps, step } = await examine(service.settings, [], clockOf());
     expect(exitCode).toBe(3);
     expect(step('tls')).toMatchObject({

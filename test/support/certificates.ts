@@ -1,4 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { isIP } from 'node:net';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import forge from 'node-forge';
 
 /** A server's certificate with its key, as `node:https` takes them. */
@@ -10,8 +12,10 @@ export interface ServerCertificate {
 export interface CertificateAuthority {
   /** Its own certificate, PEM. */
   certificate: string;
-  /** Issues one for an IP address. */
-  issue(address: string, validity: Validity): ServerCertificate;
+  /** Issues one for an IP address or a host name; servers accept it of clients, too. */
+  issue(host: string, validity: Validity): ServerCertificate;
+  /** Its certificates are trusted in this process, others are not, until what it returns is disposed of. */
+  trust(): Disposable;
 }
 
 export interface Validity {
@@ -43,16 +47,19 @@ export function createCertificateAuthority(validity: Validity): CertificateAutho
     return forge.pki.certificateToPem(certificate);
   }
 
+  const certificate = sign(issuer, [{ name: 'basicConstraints', cA: true }], validity);
   return {
-    certificate: sign(issuer, [{ name: 'basicConstraints', cA: true }], validity),
-    issue: (address, dates) => ({
-      key: privateKey,
-      cert: sign(
-        nameOf(address),
-        [{ name: 'subjectAltName', altNames: [{ type: 7, ip: address }] }],
-        dates,
-      ),
-    }),
+    certificate,
+    issue(host, dates) {
+      const altName = isIP(host) ? { type: 7, ip: host } : { type: 2, value: host };
+      const extensions = [{ name: 'subjectAltName', altNames: [altName] }];
+      return { key: privateKey, cert: sign(nameOf(host), extensions, dates) };
+    },
+    trust() {
+      const before = getCACertificates('default');
+      setDefaultCACertificates([certificate]);
+      return { [Symbol.dispose]: () => setDefaultCACertificates(before) };
+    },
   };
 }
 

@@ -1,5 +1,11 @@
 import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 
 /** One request that the upstream got. */
 export interface UpstreamCall {
@@ -39,11 +45,12 @@ export interface ScriptedUpstream extends AsyncDisposable {
 
 export const ECHO = { uri: '/status', method: 'GET', queryString: '', body: {} };
 
-export async function startScriptedUpstream(): Promise<ScriptedUpstream> {
+/** On a loopback port; with `tls`, by TLS. */
+export async function startScriptedUpstream(tls?: ServerOptions): Promise<ScriptedUpstream> {
   let tokensIssued = 0;
   const arrivals = new Set<() => void>();
 
-  const server = createServer(async (request, response) => {
+  const listener: RequestListener = async (request, response) => {
     let body = '';
     for await (const chunk of request.setEncoding('utf8')) body += chunk;
     const call: UpstreamCall = {
@@ -64,7 +71,8 @@ export async function startScriptedUpstream(): Promise<ScriptedUpstream> {
       ...answer.headers,
     });
     response.end(text);
-  });
+  };
+  const server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -83,7 +91,7 @@ export async function startScriptedUpstream(): Promise<ScriptedUpstream> {
   }
 
   const upstream: ScriptedUpstream = {
-    url: new URL(`http://127.0.0.1:${port}`),
+    url: new URL(`${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`),
     statusCalls: [],
     tokenCalls: [],
     onStatus: () => ({ body: { data: { status: 'IN_PROGRESS' }, request: ECHO } }),
