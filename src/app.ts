@@ -223,8 +223,8 @@ async function createPersistedDocuments(
   schema: GraphQLSchema,
 ): Promise<PersistedDocuments> {
   if (trustedDocuments !== undefined) {
-    const json = await readFile(trustedDocuments, 'utf8');
-    return createTrustedDocuments(decodeTrustedDocuments(json, schema, limits));
+    const bytes = await readFile(trustedDocuments);
+    return createTrustedDocuments(decodeTrustedDocuments(bytes, schema, limits));
   }
   return persistedQueries ? createAutomaticPersistedQueries() : createPlainDocuments();
 }

@@ -1,4 +1,5 @@
 import { type GraphQLSchema, parse, validate } from 'graphql';
+import { decodeTextFile, TextFileError } from '../lib/text-file.ts';
 import { exceededLimit, type OperationLimits } from './limits.ts';
 import { bareId, toRecord } from './persisted-documents.ts';
 
@@ -14,12 +15,12 @@ export class TrustedDocumentsError extends Error {
  * user. Throws a {@link TrustedDocumentsError}.
  */
 export function decodeTrustedDocuments(
-  json: string,
+  bytes: Uint8Array,
   schema: GraphQLSchema,
   limits: OperationLimits,
 ): ReadonlyMap<string, string> {
   const texts = new Map<string, string>();
-  for (const [id, text] of entriesOf(json)) {
+  for (const [id, text] of entriesOf(bytes)) {
     if (typeof text !== 'string') {
       throw new TrustedDocumentsError(`The document ${JSON.stringify(id)} is not a text.`);
     }
@@ -33,12 +34,13 @@ export function decodeTrustedDocuments(
   return texts;
 }
 
-function entriesOf(json: string): [id: string, text: unknown][] {
+function entriesOf(bytes: Uint8Array): [id: string, text: unknown][] {
   let file: unknown;
   try {
-    file = JSON.parse(json);
-  } catch {
-    throw new TrustedDocumentsError('It is not JSON.');
+    file = JSON.parse(decodeTextFile(bytes));
+  } catch (error) {
+    const fault = error instanceof TextFileError ? error.message : 'is not JSON';
+    throw new TrustedDocumentsError(`It ${fault}.`);
   }
   if (typeof file !== 'object' || file === null || Array.isArray(file)) {
     throw new TrustedDocumentsError(

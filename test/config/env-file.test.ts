@@ -38,6 +38,14 @@ const refused: [name: string, bytes: Buffer, message: string][] = [
     Buffer.from('TOKEN_SCOPE=ü', 'latin1'),
     'The file .env is not in UTF-8: save it as UTF-8.',
   ],
+  ...['AUTH_MODE: jwt', 'AUTH_MODE', 'export AUTH_MODE', '{"AUTH_MODE":"jwt"}'].flatMap(
+    (line): [string, Buffer, string][] =>
+      ['', '\nHOST=::1', '\n\n# the end\n'].map((rest) => [
+        `with the line ${line}${JSON.stringify(rest)}`,
+        Buffer.from(`# first\nTOKEN_CLIENT_SECRET="a\nb" # =\n${line}${rest}`),
+        'Line 4 of the file .env sets nothing: write NAME=value.',
+      ]),
+  ),
   [
     'with what Node.js reads before it',
     Buffer.from('NODE_EXTRA_CA_CERTS=/etc/ca.pem'),
@@ -50,6 +58,17 @@ for (const [name, bytes, message] of refused) {
     expect(() => parseEnvFile(bytes, {})).toThrow(new SettingsError(message));
   });
 }
+
+test('quoted values of several lines, export and names of others are read as Node.js reads them', () => {
+  const text = `export PORT = 4010 # a port\nKEY="-----BEGIN\nx\n-----END"\nother.name-1='# = "'\nEMPTY=\n# A="b\nTIS='tis\n`;
+  expect(parseEnvFile(Buffer.from(text), {})).toEqual({
+    PORT: '4010',
+    KEY: '-----BEGIN\nx\n-----END',
+    'other.name-1': '# = "',
+    EMPTY: '',
+    TIS: "'tis",
+  });
+});
 
 test('what the environment has, even empty, comes before a .env', () => {
   const bytes = Buffer.from('PORT=1\nHOST=::1\nNODE_EXTRA_CA_CERTS=/etc/ca.pem');

@@ -22,6 +22,7 @@ import {
   type Validity,
 } from '../support/certificates.ts';
 import { runProgram } from '../support/child-process.ts';
+import { startConnectProxy } from '../support/connect-proxy.ts';
 import { PROVIDER_SECRET, startOpenIdProvider } from '../support/openid-provider.ts';
 import { ECHO, startScriptedUpstream } from '../support/scripted-upstream.ts';
 import { TestClock } from '../support/test-clock.ts';
@@ -768,6 +769,132 @@ test('65: neither the secret nor a token is in a report, whatever the servers sa
   expect(reports).toHaveLength(8);
   expect(reports.join('\n')).not.toContain(CLIENT_SECRET);
   expect(reports.join('\n')).not.toContain(token);
+});
+
+test('90: a variable that looks like a setting is a warning; what it holds is not shown', async () => {
+  const { exitCode, verdict, step } = await examine({ AUTH_REALM: 'canary', LOG_FILE: 'canary' });
+  expect([exitCode, verdict]).toEqual([0, 'warning']);
+  expect(step('settings')).toEqual({
+    verdict: 'warning',
+    message: 'no PARTICIPANT_SERVICE_URL: the sandbox stands for it',
+    advice: 'No settings, although they look like it: AUTH_REALM, LOG_FILE. See docs/settings.md.',
+    facts: { sandbox: true, unknownVariables: ['AUTH_REALM', 'LOG_FILE'] },
+  });
+});
+
+test('90: a secret in the place of its file, or in a list, is in no line', async () => {
+  for (const environment of [
+    { ...SERVICE, TOKEN_CLIENT_SECRET: '', TOKEN_CLIENT_SECRET_FILE: 'canary-S3cret' },
+    { CORS_ORIGINS: 'https://me:canary@app.example' },
+    { HTTPS_PROXY: 'http://me:canary@proxy.example/path' },
+  ]) {
+    for (const args of [[], ['--json']]) {
+      const { exitCode, output, complaints } = await doctor(args, environment);
+      expect(exitCode).toBe(1);
+      expect(output + complaints).not.toContain('canary');
+    }
+  }
+});
+
+/** A proxy with a tenant behind it that nobody else finds, and settings for the way there. */
+async function startTenantBehindProxy() {
+  const service = await startTlsService(authority.issue('tenant.test', around));
+  const { port } = new URL(service.settings.PARTICIPANT_SERVICE_URL);
+  const proxy = await startConnectProxy({ 'tenant.test:443': port });
+  return {
+    proxy,
+    settings: {
+      ...SERVICE,
+      PARTICIPANT_SERVICE_URL: 'https://tenant.test',
+      HTTPS_PROXY: `http://me:canary@${proxy.url.host}`,
+    },
+    async [Symbol.asyncDispose]() {
+      await proxy[Symbol.asyncDispose]();
+      await service[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test('through a proxy: which way it goes to whom, and the certificate behind the proxy', async () => {
+  using _ = authority.trust();
+  await using behind = await startTenantBehindProxy();
+  const { host } = behind.proxy.url;
+  const { exitCode, steps, step } = await examine(
+    {
+      ...behind.settings,
+      AUTH_MODE: 'jwt',
+      AUTH_ISSUER: 'http://127.0.0.1:1',
+      AUTH_AUDIENCE: 'participant-gateway',
+      AUTH_LEEWAY_SECONDS: '300',
+    },
+    [],
+    clockOf(),
+  );
+  expect(exitCode).toBe(6);
+  expect(steps).toEqual([...CONNECTED, 'token ok', 'status ok', 'keys failed']);
+  expect(step('settings').message).toBe(
+    `tenant tenant-1 at https://tenant.test, tokens by os1\nthrough the proxy ${host}: tenant.test; straight: 127.0.0.1:1`,
+  );
+  expect(step('dns').message).toBe('127.0.0.1, the proxy to tenant.test, is an address');
+  expect(step('tcp')).toEqual({
+    verdict: 'ok',
+    message: `connected to tenant.test:443 through the proxy ${host}`,
+    advice: undefined,
+    facts: { address: '127.0.0.1', proxy: host },
+  });
+  expect(step('tls')).toMatchObject({ facts: { subject: 'tenant.test' } });
+});
+
+test('a proxy that refuses: exit code 3, and what to set', async () => {
+  await using behind = await startTenantBehindProxy();
+  const { host } = behind.proxy.url;
+  const refusals: unknown[] = [];
+  for (const status of [407, 403]) {
+    behind.proxy.status = status;
+    const { exitCode, steps, step } = await examine(behind.settings);
+    expect([exitCode, ...steps.slice(2)]).toEqual([
+      3,
+      ...['tcp failed', 'tls skipped', 'token skipped', 'status skipped'],
+    ]);
+    refusals.push(step('tcp'));
+    expect((await doctor([], behind.settings)).output).not.toContain('canary');
+  }
+  const refusal = (status: number, advice: RegExp) => ({
+    verdict: 'failed',
+    message: `no connection to tenant.test:443 through the proxy ${host} (the proxy answered ${status} to CONNECT)`,
+    advice: expect.stringMatching(advice),
+    facts: { code: `the proxy answered ${status} to CONNECT`, proxy: host },
+  });
+  expect(refusals).toEqual([
+    refusal(407, /^The proxy wants a name and a password/),
+    refusal(403, /^Check HTTPS_PROXY, and that the proxy lets this host through/),
+  ]);
+});
+
+test('a client certificate is told by its name and its end, and shown to the service', async () => {
+  using _ = authority.trust();
+  const client = authority.issue('gateway.test', around);
+  const server = createServer(
+    {
+      ...authority.issue('127.0.0.1', around),
+      requestCert: true,
+      ca: authority.certificate,
+    },
+    (_request, response) => void response.end(),
+  );
+  await using service = await listening(server, 'https');
+  const environment = {
+    ...service.settings,
+    UPSTREAM_CLIENT_CERT_FILE: 'tls.crt',
+    UPSTREAM_CLIENT_KEY_FILE: 'tls.key',
+  };
+  const { steps, step } = await examine(environment, [], clockOf(), (path) =>
+    Buffer.from(path === 'tls.crt' ? client.cert : client.key),
+  );
+  expect(steps.slice(0, 4)).toEqual(CONNECTED);
+  expect(step('settings').message).toMatch(
+    `\nclient certificate of CN=gateway.test, until ${endOf(around)}`,
+  );
 });
 
 test('participant-gateway doctor is the command, and ends with its exit code', async () => {

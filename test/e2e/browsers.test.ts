@@ -151,6 +151,56 @@ test.each([
   });
 });
 
+test('90: CORS_ORIGINS lists apps in web views, and by * the sites of one domain, a label deep (API8:2023)', async () => {
+  await using gateway = await startTestGateway({
+    environment: {
+      CORS_ORIGINS: 'https://*.example.com,capacitor://localhost,ionic://localhost',
+    },
+  });
+  const allowedFor = async (origin: string) => {
+    const [preflight, post, get] = await Promise.all([
+      fetch(gateway.endpoint, {
+        method: 'OPTIONS',
+        headers: { origin, 'access-control-request-method': 'POST' },
+      }),
+      fetch(gateway.endpoint, {
+        method: 'POST',
+        headers: { ...JSON_TYPE, origin },
+        body: BODY,
+      }),
+      fetch(new URL(QUERY, gateway.endpoint), { headers: { origin } }),
+    ]);
+    const allowed = [preflight, post, get].map(({ headers }) =>
+      headers.get('access-control-allow-origin'),
+    );
+    return [...allowed, preflight.headers.has('access-control-allow-methods'), get.status];
+  };
+  for (const origin of [
+    'https://app.example.com',
+    'https://pr-12.example.com',
+    'capacitor://localhost',
+    'ionic://localhost',
+  ]) {
+    expect(await allowedFor(origin)).toEqual([origin, origin, origin, true, 200]);
+  }
+  for (const origin of [
+    'https://example.com',
+    'https://a.app.example.com',
+    'http://app.example.com',
+    'https://app.example.com:8443',
+    'https://app.example.com.evil.example',
+    'https://evil.example/.example.com',
+    'https://appexample.com',
+    'https://*.example.com',
+    'https://.example.com',
+    'https://-.example.com',
+    'capacitor://other',
+    'null',
+  ]) {
+    expect(await allowedFor(origin)).toEqual([null, null, null, false, 403]);
+  }
+});
+
 test('10: without CORS_ORIGINS no origin gets CORS headers', async () => {
   await using gateway = await startTestGateway();
   expect(await corsHeaders(gateway, APP)).toEqual({ status: 200, vary: 'origin, sec-fetch-site' });

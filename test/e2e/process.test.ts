@@ -1,4 +1,7 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { runProgram } from '../support/child-process.ts';
 import { startScriptedUpstream } from '../support/scripted-upstream.ts';
@@ -143,6 +146,76 @@ test.concurrent('64: with faulty settings the process says so and exits with 1',
       '',
     ].join('\n'),
   );
+});
+
+/** A folder to start the gateway in, with a `.env`. */
+async function folderWith(env: string | Buffer) {
+  const path = await mkdtemp(join(tmpdir(), 'participant-gateway-'));
+  await writeFile(join(path, '.env'), env);
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
+}
+
+test.concurrent('76: the first line of a .env counts behind a byte order mark', async () => {
+  await using folder = await folderWith('\ufeffPARTICIPANT_TYPES=drivers\r\nPORT=0\r\n');
+  await using program = runProgram(GATEWAY, {}, { cwd: folder.path });
+  const [, address = ''] = await program.printed(/"graphql":"([^"]+)"/);
+  const answer = await fetch(address, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      query: STATUS_QUERY,
+      variables: { participantType: 'vehicles' },
+    }),
+  });
+  expect(await answer.json()).toMatchObject({
+    data: { batchStatus: null },
+    errors: [{ extensions: { code: 'BAD_USER_INPUT' } }],
+  });
+});
+
+test.concurrent('76: with a .env in UTF-16 neither the gateway nor the doctor goes on without it', async () => {
+  await using folder = await folderWith(Buffer.from('\ufeffPORT=0\r\n', 'utf16le'));
+  const reason = 'The file .env is in UTF-16: save it as UTF-8.';
+  await using program = runProgram(GATEWAY, {}, { cwd: folder.path });
+  await using doctor = runProgram(GATEWAY, {}, { cwd: folder.path, args: ['doctor', '--json'] });
+  expect([await program.exited, program.output()]).toEqual([1, `${reason}\n`]);
+  expect(await doctor.exited).toBe(1);
+  expect(JSON.parse(doctor.output())).toMatchObject({
+    steps: [{ name: 'settings', verdict: 'failed', message: reason }, {}, {}, {}, {}, {}],
+  });
+});
+
+test.concurrent('90: with NODE_ENV=production, also from a .env, the sandbox needs SANDBOX=on', async () => {
+  await using folder = await folderWith('NODE_ENV=production\nPORT=0\n');
+  await using refused = runProgram(GATEWAY, {}, { cwd: folder.path });
+  await using told = runProgram(GATEWAY, { SANDBOX: 'on' }, { cwd: folder.path });
+  expect(await refused.exited).toBe(1);
+  expect(refused.output()).toContain(
+    'PARTICIPANT_SERVICE_URL is missing, although NODE_ENV is production (SANDBOX=on answers with made-up batches)',
+  );
+  await told.printed(/"msg":"listening"/);
+});
+
+test.concurrent('90: a variable that looks like a setting is one warning at the start, without what it holds', async () => {
+  await using program = runProgram(GATEWAY, {
+    PORT: '0',
+    AUTH_REALM: 'canary',
+    PARTICIPANT_SERVICE_PORT: 'tcp://192.0.2.1:443',
+  });
+  await program.printed(/"msg":"listening"/);
+  const warnings = program
+    .output()
+    .split('\n')
+    .filter((line) => line.includes('"warn"'));
+  expect(warnings.map((line) => JSON.parse(line))).toEqual([
+    {
+      level: 'warn',
+      time: expect.any(String),
+      variables: ['AUTH_REALM'],
+      msg: 'variables look like settings, and are none',
+    },
+  ]);
+  expect(program.output()).not.toContain('canary');
 });
 
 test.concurrent('a port that is taken is said in one line, with exit code 1', async () => {

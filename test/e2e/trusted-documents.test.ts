@@ -324,8 +324,17 @@ const FAULTY: [name: string, json: string, message: string][] = [
 ];
 
 test.each(FAULTY)('64: a file of trusted documents with %s is refused', (_, json, message) => {
-  expect(() => decodeTrustedDocuments(json, createSchema(), limits)).toThrow(
+  expect(() => decodeTrustedDocuments(Buffer.from(json), createSchema(), limits)).toThrow(
     new TrustedDocumentsError(message),
+  );
+});
+
+test('76: a file of trusted documents may have a byte order mark; in UTF-16 it is refused', () => {
+  const json = '\ufeff{"a":"{ __typename }"}';
+  const decode = (bytes: Buffer) => decodeTrustedDocuments(bytes, createSchema(), limits);
+  expect(decode(Buffer.from(json))).toEqual(new Map([['a', '{ __typename }']]));
+  expect(() => decode(Buffer.from(json, 'utf16le'))).toThrow(
+    new TrustedDocumentsError('It is in UTF-16: save it as UTF-8.'),
   );
 });
 
