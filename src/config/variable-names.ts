@@ -33,8 +33,6 @@ export const ALSO_IN_LOWER_CASE: ReadonlySet<string> = new Set(['HTTPS_PROXY', '
 /** Too short to tell a misspelt one from another word. */
 const SHORT_NAMES: ReadonlySet<string> = new Set(['HOST', 'PORT']);
 
-const CAN_BE_MEANT = [...VARIABLE_NAMES, 'NODE_ENV'].filter((name) => !SHORT_NAMES.has(name));
-
 /** Not those of which others are known to begin so: NO_COLOR, HOST_IP. */
 const PREFIXES = new Set(
   VARIABLE_NAMES.filter((name) => !SHORT_NAMES.has(name) && !/^(?:HTTPS|NO)_PROXY/.test(name)).map(
@@ -66,22 +64,44 @@ function isOfSomebody(name: string): boolean {
   );
 }
 
+const UNIT =
+  /_(?:PER_)?(?:FILE|MS|MSEC|MILLIS|MILLISECONDS?|S|SECS?|SECONDS?|MIN|MINUTES?|BYTES?|[KMG]I?B)$/;
+
+const CAN_BE_MEANT = [...VARIABLE_NAMES, 'NODE_ENV']
+  .filter((name) => !SHORT_NAMES.has(name))
+  .map((name) => ({ name, stem: stemOf(name), letters: lettersOf(name) }));
+
 /** The name of ours that is the same but for two letters (one, where it is short), plurals, a unit, or `_FILE`. */
-function nearestTo(name: string): string | undefined {
-  const stem = stemOf(name);
+function nearestTo(text: string): string | undefined {
+  const [stem, letters] = [stemOf(text), lettersOf(text)];
   let nearest: string | undefined;
   let least = 3;
   for (const candidate of CAN_BE_MEANT) {
-    if (candidate === name) return candidate;
-    const most = Math.min(least - 1, candidate.length < 8 ? 1 : 2);
-    const distance = stemOf(candidate) === stem ? 0 : editDistance(name, candidate, most);
-    if (distance <= most) [nearest, least] = [candidate, distance];
+    const { name } = candidate;
+    if (name === text) return name;
+    const most = Math.min(least - 1, name.length < 8 ? 1 : 2);
+    if (least > 0 && candidate.stem === stem) [nearest, least] = [name, 0];
+    else if (countBits(candidate.letters ^ letters) <= 2 * most) {
+      const distance = editDistance(text, name, most);
+      if (distance <= most) [nearest, least] = [name, distance];
+    }
   }
   return nearest;
 }
 
-const UNIT =
-  /_(?:PER_)?(?:FILE|MS|MSEC|MILLIS|MILLISECONDS?|S|SECS?|SECONDS?|MIN|MINUTES?|BYTES?|[KMG]I?B)$/;
+/** Which letters there are, a bit for each: an edit changes two at most, and most names differ by more. */
+function lettersOf(name: string): number {
+  let letters = 0;
+  for (let index = 0; index < name.length; index += 1)
+    letters |= 1 << (name.charCodeAt(index) & 31);
+  return letters;
+}
+
+function countBits(bits: number): number {
+  let count = 0;
+  for (let left = bits; left !== 0; left &= left - 1) count += 1;
+  return count;
+}
 
 /** Without plurals, units and `_FILE`. */
 function stemOf(name: string): string {

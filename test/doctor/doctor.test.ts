@@ -16,6 +16,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { ReadFile } from '../../src/config/files.ts';
 import { type Environment, parseSettings } from '../../src/config/load.ts';
 import { runDoctor } from '../../src/doctor/command.ts';
+import { examineKeys } from '../../src/doctor/keys.ts';
 import {
   createCertificateAuthority,
   type ServerCertificate,
@@ -779,6 +780,15 @@ test('90: a variable that looks like a setting is a warning; what it holds is no
     message: 'no PARTICIPANT_SERVICE_URL: the sandbox stands for it',
     advice: 'No settings, although they look like it: AUTH_REALM, LOG_FILE. See docs/settings.md.',
     facts: { sandbox: true, unknownVariables: ['AUTH_REALM', 'LOG_FILE'] },
+  });
+});
+
+test("90: the query of the address of the issuer's keys is not shown: it can hold a key of its own", async () => {
+  const jwksUrl = new URL('https://issuer.example/keys?code=canary');
+  const noAnswer = () => Promise.reject(new Error('no answer'));
+  expect(await examineKeys({ jwksUrl }, ['RS256'], noAnswer)).toMatchObject({
+    verdict: 'failed',
+    message: "no keys for callers' tokens, of https://issuer.example/keys: no answer",
   });
 });
 

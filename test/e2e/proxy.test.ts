@@ -143,6 +143,8 @@ test('a proxy that refuses, or does not answer, is an upstream out of reach; the
       TOKEN_GRANT: 'oauth2',
       TOKEN_URL: `${tokens.url.origin}/token`,
       UPSTREAM_TIMEOUT_MS: '300',
+      // What hangs must not keep its place.
+      UPSTREAM_MAX_CONNECTIONS: '1',
     },
   });
   tokens.onToken = () => ({ body: { access_token: 't', token_type: 'Bearer', expires_in: 600 } });
@@ -159,7 +161,19 @@ test('a proxy that refuses, or does not answer, is an upstream out of reach; the
     }),
   );
   proxy.status = 200;
-  expect(await ask(gateway)).toEqual(SUCCESS);
+  await expect.poll(() => ask(gateway)).toEqual(SUCCESS);
+});
+
+test('a proxy by TLS whose certificate is for another name gets neither password nor tunnel', async () => {
+  using _ = authority.trust();
+  await using proxy = await startConnectProxy({}, authority.issue('proxy.test', valid));
+  await using gateway = await startTestGateway({
+    environment: environmentThrough(proxy, 'me:canary@'),
+  });
+  expect(await ask(gateway)).toMatchObject({
+    body: { errors: [{ extensions: { code: 'TOKEN_UNAVAILABLE' } }] },
+  });
+  expect(proxy.tunnels).toEqual([]);
 });
 
 test('loopback is reached straight, and HTTP_PROXY means nothing', async () => {
