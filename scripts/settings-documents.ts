@@ -41,7 +41,7 @@ ${messageOf({
 
 A variable whose name is one of these but for two letters, a plural, a unit or \`_FILE\` is a fault, as the last one here. Another one that begins like one of these is a warning, in the log at the start and in the doctor's report. What Kubernetes injects for a Service of any name (\`*_SERVICE_HOST\`, \`*_SERVICE_PORT*\`, \`*_PORT\`, \`*_PORT_*_TCP*\`), and CGI for a request (\`REQUEST_METHOD\` and its like), is neither.
 
-**Files.** Every secret X can come from the file that \`X_FILE\` names. That file, like \`.env\`, is UTF-8, with a byte order mark or without, with line ends of any system; UTF-16 is refused. A secret is one line without control and invisible characters. Files are read at the start; \`TOKEN_CLIENT_SECRET_FILE\` also when the credentials are refused.
+**Files.** Every secret X can come from the file that \`X_FILE\` names. That file, like \`.env\`, is UTF-8, with a byte order mark or without, with line ends of any system; UTF-16 is refused, and so is a line of \`.env\` that sets nothing, such as \`PORT: 4000\`. A secret is one line without control and invisible characters. Files are read at the start; \`TOKEN_CLIENT_SECRET_FILE\` also when the credentials are refused.
 
 **Certificates.** Besides the certificate authorities that come with Node.js, those in the file that \`NODE_EXTRA_CA_CERTS\` names are trusted. Node.js itself reads that variable, before \`.env\`: so it has to be in the environment.
 
