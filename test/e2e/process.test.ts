@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -216,6 +217,21 @@ test.concurrent('90: a variable that looks like a setting is one warning at the 
     },
   ]);
   expect(program.output()).not.toContain('canary');
+});
+
+test.concurrent('on a Node that is too old, a line says which one is needed', async () => {
+  const { engines } = JSON.parse(readFileSync('package.json', 'utf8'));
+  const [, oldest = ''] = /^>=(\d+\.\d+)$/.exec(engines.node) ?? [];
+  const before = `${oldest.split('.')[0]}.${Number(oldest.split('.')[1]) - 1}.9`;
+  for (const version of ['20.20.2', before, '23.5.0']) {
+    const versions = encodeURIComponent(JSON.stringify({ ...process.versions, node: version }));
+    const pretend = `data:text/javascript,Object.defineProperty(process, 'versions', { value: ${versions} })`;
+    await using program = runProgram(GATEWAY, {}, { nodeArgs: ['--import', pretend] });
+    expect(await program.exited).toBe(1);
+    expect(program.output()).toBe(
+      `participant-gateway needs Node.js ${oldest} or newer; this is ${version}.\n`,
+    );
+  }
 });
 
 test.concurrent('a port that is taken is said in one line, with exit code 1', async () => {
