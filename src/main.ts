@@ -2,16 +2,13 @@
 import { lookup } from 'node:dns/promises';
 import { readFileSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { enableCompileCache, flushCompileCache } from 'node:module';
+import { flushCompileCache } from 'node:module';
 import { devNull } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gateway } from './app.ts';
 import type { parseEnvFile as ParseEnvFile } from './config/env-file.ts';
 import type { Environment } from './config/load.ts';
 import type { Settings } from './config/settings.ts';
-
-// Before anything else is loaded: the second start finds its code compiled, and is twice as fast. Where
-// bin/participant-gateway.js was started, this file is compiled already, too.
-enableCompileCache();
 
 function fail(message: string): never {
   process.stderr.write(`${message}\n`);
@@ -84,11 +81,17 @@ function readSettings(): Settings {
 // Before all the rest is loaded: faulty settings are told at once.
 const settings = readSettings();
 
+// Tools send it, to have files opened anew, and it would end the process.
+process.on('SIGUSR2', () => {});
+// Without a listener, Node opens its debugger.
+if (process.env['NODE_ENV'] === 'production') process.on('SIGUSR1', () => {});
+
 const [
   { systemClock },
   { createGateway, GRAPHQL_PATH },
   { monitorProcess },
-  { createBufferedDestination, createLog, createPrettyDestination },
+  { createLog, createPrettyDestination },
+  { createStandardOutput, LogOutput },
   { logEvents },
   { TrustedDocumentsError },
 ] = await Promise.all([
@@ -96,18 +99,26 @@ const [
   import('./app.ts'),
   import('./server/process-monitor.ts'),
   import('./telemetry/log.ts'),
+  import('./telemetry/log-output.ts'),
   import('./telemetry/log-events.ts'),
   import('./graphql/trusted-documents-file.ts'),
 ]);
 
+const output = new LogOutput({
+  sink: createStandardOutput(() => process.stdout),
+  clock: systemClock,
+  resumed: (trouble) => log.warn(trouble, 'the log is written again'),
+});
 const pretty = (settings.logFormat ?? (process.stdout.isTTY ? 'pretty' : 'json')) === 'pretty';
-const destination = pretty
-  ? await createPrettyDestination(process.stdout)
-  : createBufferedDestination((task) => void process.once('exit', task));
+const destination = pretty ? await createPrettyDestination(output) : output;
 const log = createLog(settings.logLevel, destination);
 
 /** A signal that comes so soon after the first is the same one: npm passes on what the terminal sent to all. */
 const SAME_SIGNAL_MS = 500;
+/** Whatever is under way then, the process ends, and within 10 s. The server has cut off its requests before. */
+const END_LIMIT_MS = 9_300;
+/** For the last lines of the log. */
+const LAST_LINES_MS = 300;
 /** By then the first token was asked for, which more is loaded for. */
 const LATE_MODULES_MS = 1_000;
 /** A fault can come again and again while the process ends. */
@@ -119,11 +130,31 @@ let exitCode = 0;
 let faults = 0;
 
 /** Lets what is under way finish, then exits. */
-async function end(noticeMs?: number): Promise<never> {
+async function end(noticeMs?: number): Promise<void> {
   endingSince = systemClock.now();
+  setTimeout(endInTime, END_LIMIT_MS);
   await running?.close(noticeMs).catch((error: unknown) => onFault(error, 'shutdown failed'));
   log.info('stopped');
-  process.exit(exitCode);
+  await output.flushed(LAST_LINES_MS);
+  while (threadsAreBusy()) await sleep(10);
+  exit(exitCode);
+}
+
+async function endInTime(): Promise<void> {
+  log.error('the process did not end by itself in time');
+  await output.flushed(LAST_LINES_MS);
+  exit(1);
+}
+
+/** Node's own exit waits for threads, without end where a name is not resolved, or a file system is gone. */
+function exit(code: number): never {
+  if (threadsAreBusy()) process.kill(process.pid, 'SIGKILL');
+  process.exit(code);
+}
+
+/** With what can hang: files, names, or a terminal that was halted. */
+function threadsAreBusy(): boolean {
+  return process.getActiveResourcesInfo().some((name) => /^(FSReq|GetAddrInfo)/.test(name));
 }
 
 function stop(signal: NodeJS.Signals): void {
@@ -131,9 +162,9 @@ function stop(signal: NodeJS.Signals): void {
     log.info({ signal }, 'shutting down');
     // There is no balancer to wait for where somebody presses Ctrl+C.
     void end(signal === 'SIGINT' ? 0 : undefined);
-  } else if (systemClock.now() - endingSince > SAME_SIGNAL_MS) {
+  } else if (signal === 'SIGINT' && systemClock.now() - endingSince > SAME_SIGNAL_MS) {
     // A person who presses Ctrl+C again does not want to wait.
-    process.exit(signal === 'SIGINT' ? 130 : 143);
+    exit(130);
   }
 }
 
@@ -142,13 +173,11 @@ function onFault(error: unknown, message: string): void {
   faults += 1;
   exitCode = 1;
   if (faults <= MAX_FAULTS_LOGGED) log.fatal({ err: error }, message);
-  if (running === undefined) process.exit(exitCode);
   if (endingSince === undefined) void end();
 }
 process.on('uncaughtException', (error) => onFault(error, 'uncaught exception: shutting down'));
 process.on('unhandledRejection', (error) => onFault(error, 'unhandled rejection: shutting down'));
-process.on('SIGTERM', stop);
-process.on('SIGINT', stop);
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const) process.on(signal, stop);
 
 const telemetry = logEvents(log, destination);
 const monitor = monitorProcess({
@@ -160,7 +189,7 @@ const gateway = await createGateway({
   settings,
   clock: systemClock,
   telemetry,
-  readiness: monitor.checks,
+  readiness: { ...monitor.checks, log: { degraded: () => output.problem() } },
 }).catch((error: unknown) => {
   if (!(error instanceof TrustedDocumentsError)) throw error;
   return fail(`TRUSTED_DOCUMENTS ${settings.trustedDocuments} is faulty. ${error.message}`);
@@ -181,7 +210,7 @@ log.info(
   { graphql: endpoint, upstream: settings.participantService?.url.origin ?? 'sandbox' },
   'listening',
 );
-if (settings.participantService === undefined) process.stdout.write(sandboxGreeting());
+if (settings.participantService === undefined) output.write(sandboxGreeting());
 
 // Not left to the exit, which may be a kill; and once more for what is loaded a little later.
 flushCompileCache();

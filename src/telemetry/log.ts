@@ -98,58 +98,15 @@ function describeError(error: unknown): ErrorDescription {
   return { name, message, stack, ...(cause === undefined ? {} : { cause: describeError(cause) }) };
 }
 
-/** How long a line may wait for others to be written with. */
-const FLUSH_INTERVAL_MS = 100;
-const BLOCK_BYTES = 64 * 1024;
-/** What waits for a reader that does not read; blocks beyond are dropped. */
-const MAX_WAITING_CHARACTERS = 16 * 1024 * 1024;
-/** A character of UTF-16 takes so many bytes at most. */
-const MAX_BYTES_PER_CHARACTER = 3;
-
-/**
- * Lines for machines, on standard output. They are written in blocks, because a write for each would cost more than
- * the request that it tells of, and a block waits for 100 ms at most. What waits when the process exits is written
- * then; a kill loses it. Lines are bytes while they wait, which the garbage collector need not look after.
- */
-export function createBufferedDestination(
-  onceAtExit: (task: () => void) => void,
-): DestinationStream {
-  const block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
-  let filled = 0;
-  let timer: NodeJS.Timeout | undefined;
-  const flush = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    if (filled > 0) output.write(block.toString('utf8', 0, filled));
-    filled = 0;
-  };
-  // Ahead of what pino writes out at the exit.
-  onceAtExit(flush);
-  const output = pino.destination({ dest: 1, sync: false, maxLength: MAX_WAITING_CHARACTERS });
-  return {
-    write(line) {
-      const longest = MAX_BYTES_PER_CHARACTER * line.length;
-      if (filled + longest > BLOCK_BYTES) flush();
-      if (longest > BLOCK_BYTES) {
-        output.write(line);
-        return;
-      }
-      filled += block.write(line, filled);
-      timer ??= setTimeout(flush, FLUSH_INTERVAL_MS).unref();
-    },
-  };
-}
-
-/** Lines for a person at a terminal. Loaded only where one sits. */
+/** Makes lines for a person at a terminal of those for machines. What it takes is loaded only where one sits. */
 export async function createPrettyDestination(
-  output: NodeJS.WritableStream,
+  output: DestinationStream,
 ): Promise<DestinationStream> {
-  const { PinoPretty } = await import('pino-pretty');
-  return PinoPretty({
-    destination: output,
+  const { prettyFactory } = await import('pino-pretty');
+  const toPretty = prettyFactory({
     colorize: true,
-    sync: true,
     translateTime: 'SYS:HH:MM:ss.l',
     singleLine: true,
   });
+  return { write: (line) => output.write(toPretty(line)) };
 }

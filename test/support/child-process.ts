@@ -23,14 +23,19 @@ export interface ProgramOptions {
   preload?: string;
   /** How many files it may have open, connections included. */
   maxFiles?: number;
+  /** How long a file may be that it writes, in blocks of 512 bytes. */
+  maxFileBlocks?: number;
+  /** A file descriptor that it writes to in the place of what `output` returns. */
+  stdout?: number;
 }
 
 /** Runs a program of the project with the variables given and no others. */
 export function runProgram(
   path: string,
   environment: Record<string, string>,
-  { cwd = tmpdir(), args = [], nodeArgs = [], preload, maxFiles }: ProgramOptions = {},
+  options: ProgramOptions = {},
 ): RunningProgram {
+  const { cwd = tmpdir(), args = [], nodeArgs = [], preload, stdout = 'pipe' } = options;
   const pathOf = (file: string) => fileURLToPath(new URL(`../../${file}`, import.meta.url));
   const node = [
     process.execPath,
@@ -39,14 +44,16 @@ export function runProgram(
     pathOf(path),
     ...args,
   ];
+  const limits = [
+    ...(options.maxFiles === undefined ? [] : [`ulimit -n ${options.maxFiles}`]),
+    ...(options.maxFileBlocks === undefined ? [] : [`ulimit -f ${options.maxFileBlocks}`]),
+  ];
   const [command = '', ...rest] =
-    maxFiles === undefined
-      ? node
-      : ['sh', '-c', `ulimit -n ${maxFiles} && exec "$@"`, 'sh', ...node];
+    limits.length === 0 ? node : ['sh', '-c', [...limits, 'exec "$@"'].join(' && '), 'sh', ...node];
   const child = spawn(command, rest, {
     cwd,
     env: { PATH: process.env['PATH'] ?? '', ...environment },
-    stdio: ['ignore', 'pipe', 'pipe', ...(preload === undefined ? [] : ['ipc' as const])],
+    stdio: ['ignore', stdout, 'pipe', ...(preload === undefined ? [] : ['ipc' as const])],
   });
   let output = '';
   const changed = new Set<() => void>();

@@ -1,11 +1,25 @@
 /** Loaded into a program of the project: makes the trouble that the test which runs it asks for. */
 
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, openSync, read, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 const error = new Error('made by the test');
 
 /** How long the event loop is blocked, in milliseconds. */
 const BLOCKED_MS = 1_100;
 
 const TROUBLES = {
+  /** A thread that never comes back, as from a file system that is gone: it reads what nobody writes. */
+  'hanging file': () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hanging-'));
+    execFileSync('mkfifo', [join(folder, 'pipe')]);
+    const pipe = openSync(join(folder, 'pipe'), 'r+');
+    rmSync(folder, { recursive: true });
+    read(pipe, () => {});
+    process.stdout.write('a file hangs\n');
+  },
   'uncaught exception': () => {
     setImmediate(() => {
       throw error;
