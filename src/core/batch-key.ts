@@ -10,13 +10,15 @@ const MAX_PARTICIPANT_TYPE_LENGTH = 128;
 const MAX_BATCH_ID_LENGTH = 256;
 
 /**
- * A key that is safe to put into a URL as one path segment and one query parameter. `allowedTypes`
- * is an allow-list, empty for any type. Throws a {@link FieldError}, BAD_USER_INPUT.
+ * A key that is safe to put into a URL as one path segment and one query parameter. `servedTypes` is an allow-list,
+ * empty for any type; `visibleTypes` are those that the caller may see, undefined for any. Throws a
+ * {@link FieldError}: FORBIDDEN for a type that the caller may not see, served or not, else BAD_USER_INPUT.
  */
 export function parseBatchKey(
   participantType: string,
   batchId: string | null,
-  allowedTypes: ReadonlySet<string>,
+  servedTypes: ReadonlySet<string>,
+  visibleTypes?: ReadonlySet<string>,
 ): BatchKey {
   const wellFormedType =
     isPrintable(participantType, MAX_PARTICIPANT_TYPE_LENGTH) &&
@@ -29,10 +31,16 @@ export function parseBatchKey(
       `participantType accepts 1 to ${MAX_PARTICIPANT_TYPE_LENGTH} characters, no control characters, "/" or "\\", and not "." or ".." alone: the plural name of a participant type, such as "vehicles".`,
     );
   }
-  if (allowedTypes.size > 0 && !allowedTypes.has(participantType)) {
+  if (visibleTypes !== undefined && !visibleTypes.has(participantType)) {
+    throw new FieldError('FORBIDDEN', 'You may not see batches of this participant type.');
+  }
+  if (servedTypes.size > 0 && !servedTypes.has(participantType)) {
+    const shown = [...servedTypes].filter((type) => visibleTypes?.has(type) ?? true);
     throw new FieldError(
       'BAD_USER_INPUT',
-      `participantType accepts one of: ${[...allowedTypes].join(', ')}.`,
+      shown.length === 0
+        ? 'The gateway serves none of the participant types that you may see.'
+        : `participantType accepts one of: ${shown.join(', ')}.`,
     );
   }
   if (batchId !== null && !isPrintable(batchId, MAX_BATCH_ID_LENGTH)) {
@@ -50,8 +58,12 @@ export function toEntityId({ participantType, batchId }: BatchKey): string {
   return batchId === null ? type : `${type}/${encodeURIComponent(batchId)}`;
 }
 
-/** The reverse of {@link toEntityId}. Throws a {@link FieldError}, BAD_USER_INPUT. */
-export function parseEntityId(id: string, allowedTypes: ReadonlySet<string>): BatchKey {
+/** The reverse of {@link toEntityId}. Throws as {@link parseBatchKey} does. */
+export function parseEntityId(
+  id: string,
+  servedTypes: ReadonlySet<string>,
+  visibleTypes?: ReadonlySet<string>,
+): BatchKey {
   const parts = id.split('/', 3).map(decodePart);
   const [participantType, batchId = null] = parts;
   if (participantType === undefined || parts.includes(undefined) || parts.length > 2) {
@@ -60,7 +72,7 @@ export function parseEntityId(id: string, allowedTypes: ReadonlySet<string>): Ba
       'The id of a BatchStatus is its participant type, or its participant type and batch id joined by "/", each percent-encoded.',
     );
   }
-  return parseBatchKey(participantType, batchId, allowedTypes);
+  return parseBatchKey(participantType, batchId, servedTypes, visibleTypes);
 }
 
 function decodePart(part: string): string | undefined {

@@ -228,6 +228,39 @@ test('18: a participant type that the caller may not see is FORBIDDEN at its pat
   ]);
 });
 
+test('18: of the participant types that are served, a caller is told only those that it may see (API1:2023)', async () => {
+  await using guarded = await startGuarded({
+    PARTICIPANT_TYPES: 'vehicles,drivers,operators',
+    AUTH_PARTICIPANT_TYPES_CLAIM: 'types',
+  });
+  const { gateway, upstream } = guarded;
+  const query = `query ($them: [_Any!]!) {
+    batchStatus(participantType: "lorries") { id }
+    _entities(representations: $them) { ... on BatchStatus { id } }
+  }`;
+  const them = [
+    { __typename: 'BatchStatus', id: 'lorries' },
+    { __typename: 'BatchStatus', participantType: 'lorries' },
+  ];
+  const messagesFor = async (types: string[]) => {
+    const token = await guarded.issueToken({ types });
+    const { body } = await send(gateway, { query, variables: { them } }, bearer(token));
+    return JSON.stringify(body).match(/(?<="message":")[^"]*/g);
+  };
+  const thrice = (message: string) => [message, message, message];
+  // Whether it is served is not told either.
+  const hidden = thrice('You may not see batches of this participant type.');
+  expect(await messagesFor(['drivers'])).toEqual(hidden);
+  expect(await messagesFor([])).toEqual(hidden);
+  expect(await messagesFor(['lorries', 'drivers'])).toEqual(
+    thrice('participantType accepts one of: drivers.'),
+  );
+  expect(await messagesFor(['lorries'])).toEqual(
+    thrice('The gateway serves none of the participant types that you may see.'),
+  );
+  expect(upstream.statusCalls).toEqual([]);
+});
+
 test('18: what is kept of one caller is not given to another (API1:2023)', async () => {
   await using guarded = await startGuarded({ AUTH_PARTICIPANT_TYPES_CLAIM: 'types' });
   const { gateway, upstream } = guarded;

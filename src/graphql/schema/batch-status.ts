@@ -107,14 +107,6 @@ const BatchStatus = builder.objectRef<BatchStatusShape>('BatchStatus').implement
   }),
 });
 
-function load(key: BatchKey, { principal, statuses }: GraphQLContext): Promise<BatchStatusShape> {
-  const permitted = principal.participantTypes;
-  if (permitted !== undefined && !permitted.has(key.participantType)) {
-    throw new FieldError('FORBIDDEN', 'You may not see batches of this participant type.');
-  }
-  return statuses.load(key);
-}
-
 builder.queryField('batchStatus', (t) =>
   t.field({
     type: BatchStatus,
@@ -131,21 +123,28 @@ builder.queryField('batchStatus', (t) =>
           'The id that the batch upload was answered with, 1 to 256 characters. Left out, the Participant Service picks the batch.',
       }),
     },
-    resolve: (_root, { participantType, batchId }, context) =>
-      load(parseBatchKey(participantType, batchId ?? null, context.participantTypes), context),
+    resolve: (_root, { participantType, batchId }, { participantTypes, principal, statuses }) =>
+      statuses.load(
+        parseBatchKey(
+          participantType,
+          batchId ?? null,
+          participantTypes,
+          principal.participantTypes,
+        ),
+      ),
   }),
 );
 
 export const batchStatusEntity: Entity = {
   typeName: 'BatchStatus',
   keys: ['id', 'participantType batchId'],
-  resolveReference: (reference, context) => load(toBatchKey(reference, context), context),
+  resolveReference: (reference, context) => context.statuses.load(toBatchKey(reference, context)),
 };
 
 /** A router sends the members of one of the keys, unchecked. */
-function toBatchKey(reference: object, { participantTypes }: GraphQLContext): BatchKey {
+function toBatchKey(reference: object, { participantTypes, principal }: GraphQLContext): BatchKey {
   if ('id' in reference && typeof reference.id === 'string') {
-    return parseEntityId(reference.id, participantTypes);
+    return parseEntityId(reference.id, participantTypes, principal.participantTypes);
   }
   const participantType = 'participantType' in reference ? reference.participantType : undefined;
   const batchId = 'batchId' in reference ? reference.batchId : null;
@@ -155,5 +154,5 @@ function toBatchKey(reference: object, { participantTypes }: GraphQLContext): Ba
       'A reference to a BatchStatus needs an id, or a participantType and a batchId.',
     );
   }
-  return parseBatchKey(participantType, batchId, participantTypes);
+  return parseBatchKey(participantType, batchId, participantTypes, principal.participantTypes);
 }
