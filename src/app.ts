@@ -107,6 +107,10 @@ export async function createGateway({
     maxWaiting: settings.intake.maxRequests,
     turns,
   });
+  const clientIp = createClientIp({
+    trustedProxies: settings.trustedProxies,
+    header: settings.clientAddressHeader,
+  });
   const pipeline = createPipeline({
     cors: createCors({ origins, methods }),
     csrf: createCsrfGuard({ origins, methods }),
@@ -117,10 +121,7 @@ export async function createGateway({
       router: settings.federationAccess,
       forwardUserInfo: settings.auth.forwardUserInfo,
     }),
-    clientIp: createClientIp({
-      trustedProxies: settings.trustedProxies,
-      header: settings.clientAddressHeader,
-    }),
+    clientIp,
     rateLimit:
       settings.rateLimit.perSecond === 0
         ? undefined
@@ -155,6 +156,8 @@ export async function createGateway({
       server: { missing: () => server.unready() },
     },
     loopbackOnly: settings.auth.mode === 'unchecked-loopback',
+    clientIp,
+    telemetry,
   });
   const server: Server = createHttpServer({
     routes,
@@ -164,6 +167,7 @@ export async function createGateway({
       turns,
       othersWait: () => intake.isFull || sendRoom.isFull,
     },
+    clientIp,
     clock,
     telemetry,
   });

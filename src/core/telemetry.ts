@@ -4,6 +4,8 @@ import type { AnswerSummary } from './answer.ts';
 interface RequestEvent {
   readonly requestId: string;
   readonly method: string;
+  /** From where it came, as far as that can be trusted. */
+  readonly address: string;
   /** The HTTP status; undefined: the client was gone before the answer was out. */
   readonly status: number | undefined;
   readonly subject: string | undefined;
@@ -11,6 +13,17 @@ interface RequestEvent {
   readonly refusal: string | undefined;
   readonly durationMs: number;
   readonly answer: AnswerSummary;
+}
+
+/** A request that was refused before it came to the GraphQL endpoint. */
+interface RefusalEvent {
+  readonly address: string;
+  /** Undefined, as `path`: it could not be read. */
+  readonly method: string | undefined;
+  /** Its beginning, without the query string. */
+  readonly path: string | undefined;
+  readonly status: number;
+  readonly reason: string;
 }
 
 /**
@@ -28,6 +41,7 @@ export type CircuitName =
  */
 export interface Telemetry {
   request?(event: RequestEvent): void;
+  requestRefused?(event: RefusalEvent): void;
   /** An error that clients see masked, as INTERNAL_SERVER_ERROR. */
   internalError?(event: {
     requestId: string;

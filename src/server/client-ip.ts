@@ -12,7 +12,7 @@ interface ClientIpOptions {
 }
 
 /** Tells from which address a request comes, as far as that can be trusted. */
-export type ClientIp = (request: IncomingMessage) => string;
+export type ClientIp = (request: Pick<IncomingMessage, 'socket' | 'headers'>) => string;
 
 /**
  * The client is whoever connects; where that is a trusted proxy, the last address in the header that is not one

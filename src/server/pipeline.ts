@@ -83,6 +83,7 @@ class Run {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #context: HttpRequestContext;
+  readonly #address: string;
   #held: HeldRequest | undefined;
   #sending: Permit | undefined;
   #subject: string | undefined;
@@ -94,19 +95,19 @@ class Run {
     this.#request = request;
     this.#response = response;
     this.#context = new HttpRequestContext(request, response, options);
+    this.#address = options.clientIp(request);
     response.on('close', () => this.#end());
   }
 
   async answer(search: string): Promise<void> {
-    const { clientIp, intake, csrf, handler, sendRoom, maxBodyBytes } = this.#options;
+    const { intake, csrf, handler, sendRoom, maxBodyBytes } = this.#options;
     const request = this.#request;
     const { method = '', headers } = request;
     let answer: Answer | undefined;
     try {
-      const address = clientIp(request);
-      this.#held = intake.enter(address);
+      this.#held = intake.enter(this.#address);
       csrf(request);
-      const identified = this.#identify(address);
+      const identified = this.#identify(this.#address);
       const asker = identified instanceof Promise ? await identified : identified;
       this.#subject = asker.principal.subject;
       const body = method === 'POST' ? await readBody(request, maxBodyBytes, this.#held) : '';
@@ -126,8 +127,7 @@ class Run {
   /** The answer to a request that is refused. Throws what is a fault of the gateway. */
   #refuse(error: unknown): Answer {
     if (!(error instanceof RefusedRequest)) throw error;
-    const { refuse, maxBodyBytes } = this.#options;
-    if (!isShort(this.#request, maxBodyBytes)) this.#response.setHeader('connection', 'close');
+    const { refuse } = this.#options;
     this.#subject ??= error.subject;
     this.#refusal = error.detail;
     return refuse(error, this.#request, this.#context.id);
@@ -136,8 +136,8 @@ class Run {
   #write(answer: Answer): void {
     this.#summary = answer.summary;
     const response = this.#response;
-    if (response.closed) {
-      // The client went away meanwhile: nothing is written out for nobody.
+    if (response.closed || response.headersSent) {
+      // The client went away meanwhile, or was told that its request was faulty.
       answer.discard();
       this.#sending?.leave();
       return;
@@ -188,6 +188,7 @@ class Run {
     telemetry.request?.({
       requestId: this.#context.id,
       method: this.#request.method ?? '',
+      address: this.#address,
       status: writableFinished ? statusCode : undefined,
       subject: this.#subject,
       refusal: this.#refusal,
@@ -206,13 +207,4 @@ const UNANSWERED: AnswerSummary = {
 
 function identityOf({ subject }: Principal, address: string): CallerIdentity {
   return subject === undefined ? { address } : { subject };
-}
-
-/** Node reads and drops a body that nobody wants: a short one, for less than a new connection costs. */
-function isShort({ complete, headers }: IncomingMessage, maxBodyBytes: number): boolean {
-  if (complete) return true;
-  return (
-    headers['transfer-encoding'] === undefined &&
-    Number(headers['content-length'] ?? 0) <= maxBodyBytes
-  );
 }

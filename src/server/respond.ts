@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { closeInSteps } from './unread-body.ts';
 
 /** What is longer is written in parts, so that it shows how much of it a client takes. */
 const PART_BYTES = 64 * 1024;
@@ -16,6 +17,7 @@ export function respond(
   length = Buffer.byteLength(body),
 ): void {
   headers.push('content-length', String(length));
+  if (!response.req.complete) closeInSteps(response.req);
   response.writeHead(status, headers);
   if (isHead) response.end();
   // ASCII alone is the same in both, faster as Latin-1, and has a byte for each character.

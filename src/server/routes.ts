@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Telemetry } from '../core/telemetry.ts';
 import { isLoopbackHost } from '../lib/loopback.ts';
 import { negotiate } from '../lib/media-type.ts';
+import type { ClientIp } from './client-ip.ts';
 import { type RequestTarget, readHead } from './guards/head.ts';
 import { type ReadinessChecks, readinessOf } from './health.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -16,7 +18,12 @@ interface RoutesOptions {
   readiness: ReadinessChecks;
   /** Only requests to a loopback name are answered: see {@link isMisdirected}. */
   loopbackOnly: boolean;
+  clientIp: ClientIp;
+  telemetry: Telemetry;
 }
+
+/** So much of the path of a refused request is told. */
+const MAX_PATH_LENGTH = 100;
 
 /**
  * Finds what answers a request, by its path and method. Throws, or rejects, for a fault of the gateway alone; what is
@@ -25,7 +32,7 @@ interface RoutesOptions {
 export type Routes = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
 export function createRoutes(options: RoutesOptions): Routes {
-  const { endpoint, pipeline, graphiql, readiness, loopbackOnly } = options;
+  const { endpoint, pipeline, graphiql, readiness, loopbackOnly, clientIp, telemetry } = options;
   /** The last authority that is this machine's own. */
   let directed: string | undefined;
 
@@ -33,13 +40,14 @@ export function createRoutes(options: RoutesOptions): Routes {
     const head = readHead(request);
     if ('error' in head) {
       response.setHeader('connection', 'close');
-      return respondJson(response, head.status, { error: head.error });
+      return refuse(response, head.status, head.error);
     }
     if (loopbackOnly && head.authority !== directed && isMisdirected(head)) {
-      return respondJson(response, 421, {
-        error:
-          'With AUTH_MODE not set, the gateway answers under the names of its own machine only, such as localhost. Set AUTH_MODE.',
-      });
+      return refuse(
+        response,
+        421,
+        'With AUTH_MODE not set, the gateway answers under the names of its own machine only, such as localhost. Set AUTH_MODE.',
+      );
     }
     directed = head.authority;
     const { path, search } = head;
@@ -72,10 +80,29 @@ export function createRoutes(options: RoutesOptions): Routes {
   }
 
   function respondNothingHere(response: ServerResponse): void {
-    respondJson(response, 404, {
-      error: `There is nothing here. GraphQL is at ${endpoint}, probes are at /livez and /readyz.`,
-    });
+    refuse(
+      response,
+      404,
+      `There is nothing here. GraphQL is at ${endpoint}, probes are at /livez and /readyz.`,
+    );
   }
+
+  function refuse(response: ServerResponse, status: number, reason: string): void {
+    const { req: request } = response;
+    telemetry.requestRefused?.({
+      address: clientIp(request),
+      method: request.method,
+      path: shownPath(request.url),
+      status,
+      reason,
+    });
+    respondJson(response, status, { error: reason });
+  }
+}
+
+/** A target that is no path could hold a password. */
+function shownPath(target = ''): string | undefined {
+  return /^\/[^?]*/.exec(target)?.[0].slice(0, MAX_PATH_LENGTH);
 }
 
 /**

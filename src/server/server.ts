@@ -4,9 +4,11 @@ import type { AddressInfo } from 'node:net';
 import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
 import { SlotSet } from '../lib/slot-set.ts';
+import { answerFaultyRequests, type FaultyRequestsOptions } from './faulty-requests.ts';
 import { respondJson } from './respond.ts';
 import type { Routes } from './routes.ts';
 import { createSlowReaders, type SlowReadersOptions } from './slow-readers.ts';
+import { boundUnreadBody } from './unread-body.ts';
 
 /** Not by import, for which Node reads all that the module exports, and loads fetch and WebSocket for that. */
 const { createServer }: typeof import('node:http') = createRequire(import.meta.url)('node:http');
@@ -15,6 +17,7 @@ export interface ServerOptions {
   routes: Routes;
   sockets: SocketLimits;
   slowReaders: Pick<SlowReadersOptions, 'timeoutMs' | 'turns' | 'othersWait'>;
+  clientIp: FaultyRequestsOptions['clientIp'];
   clock: Clock;
   telemetry: Telemetry;
 }
@@ -65,13 +68,17 @@ export function createHttpServer(options: ServerOptions): Server {
     connectionsCheckingInterval: Math.min(1_000, Math.ceil(sockets.requestTimeoutMs / 8)),
     keepAliveTimeout: sockets.keepAliveMs,
     maxHeaderSize: MAX_HEADER_BYTES,
-    requireHostHeader: true,
+    // Looked at with the rest of the head, where a refusal has its log line.
+    requireHostHeader: false,
     insecureHTTPParser: false,
   };
   const server = createServer(serverOptions, (request, response) => {
     const slot = underWay.add(response);
     slowReaders.watch();
-    response.on('close', () => underWay.delete(slot));
+    response.on('close', () => {
+      underWay.delete(slot);
+      if (!request.complete) boundUnreadBody(request, clock);
+    });
     if (draining) response.setHeader('connection', 'close');
     try {
       const answered = routes(request, response);
@@ -81,6 +88,7 @@ export function createHttpServer(options: ServerOptions): Server {
     }
   });
   server.maxConnections = sockets.maxSockets;
+  answerFaultyRequests(server, { responses: underWay, clientIp: options.clientIp, telemetry });
 
   function fail(response: ServerResponse, error: unknown): void {
     telemetry.handlerFailed?.({ error });

@@ -1,13 +1,29 @@
 import type { DestinationStream } from 'pino';
 import type { Telemetry } from '../core/telemetry.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
 import { isoTime, type Log } from './log.ts';
+import { RefusalLimit } from './refusal-limit.ts';
 
 /**
  * Writes what the gateway tells into the log, whose lines go to `destination`. docs/operations.md has every message.
+ * `clock` is for lines about refused requests, which are bounded by second.
  */
-export function logEvents(log: Log, destination: DestinationStream): Telemetry {
+export function logEvents(
+  log: Log,
+  destination: DestinationStream,
+  clock: Clock = systemClock,
+): Telemetry {
+  const refusals = new RefusalLimit({
+    clock,
+    leftOut: (event) => log.warn(event, 'lines about refused requests were left out'),
+  });
   return {
-    ...(log.isLevelEnabled('info') ? { request: logRequests(log, destination) } : {}),
+    ...(log.isLevelEnabled('info') && {
+      request: logRequests(log, destination, refusals),
+      requestRefused: (event) => {
+        if (refusals.admits(event.address)) log.info(event, 'request refused');
+      },
+    }),
     internalError: ({ requestId, path, error }) =>
       log.error({ requestId, path, err: error }, 'masked error'),
     handlerFailed: ({ error }) => log.error({ err: error }, 'request handler failed'),
@@ -35,16 +51,28 @@ export function logEvents(log: Log, destination: DestinationStream): Telemetry {
 
 type RequestEvent = Parameters<Required<Telemetry>['request']>[0];
 
-function logRequests(log: Log, destination: DestinationStream): Required<Telemetry>['request'] {
+function logRequests(
+  log: Log,
+  destination: DestinationStream,
+  refusals: RefusalLimit,
+): Required<Telemetry>['request'] {
   return (event) => {
     if (isCommon(event)) destination.write(requestLine(event));
-    else log.info(requestFields(event), 'request');
+    else if (!isRefused(event) || refusals.admits(event.address)) {
+      log.info(requestFields(event), 'request');
+    }
   };
 }
 
+function isRefused({ status }: Pick<RequestEvent, 'status'>): boolean {
+  return status !== undefined && status >= 400;
+}
+
 /** Whether an event has none but those members whose texts need no escapes: names, codes and ids. */
-function isCommon({ subject, refusal, answer }: RequestEvent): boolean {
+function isCommon(event: RequestEvent): boolean {
+  const { subject, refusal, answer } = event;
   return (
+    !isRefused(event) &&
     subject === undefined &&
     refusal === undefined &&
     answer.staleStatuses === 0 &&
@@ -72,6 +100,7 @@ function requestFields({ subject, refusal, answer, ...event }: RequestEvent): ob
     requestId: event.requestId,
     ...(subject === undefined ? {} : { sub: subject }),
     method: event.method,
+    ...(isRefused(event) ? { address: event.address } : {}),
     ...(answer.cached ? { cached: true } : {}),
     operationName: answer.operationName,
     status: event.status ?? 'client gone',

@@ -42,7 +42,12 @@ const MALFORMED: [name: string, text: string, status: number][] = [
     head(HOST, TYPE, LENGTH, 'Transfer-Encoding: chunked') + BODY,
     400,
   ],
-  ['an unknown transfer-encoding', head(HOST, TYPE, 'Transfer-Encoding: xchunked') + BODY, 400],
+  ['an unknown transfer-encoding', head(HOST, TYPE, 'Transfer-Encoding: xchunked') + BODY, 501],
+  [
+    'an encoding below chunked',
+    `${head(HOST, TYPE, 'Transfer-Encoding: gzip, chunked')}${BODY.length.toString(16)}\r\n${BODY}\r\n0\r\n\r\n`,
+    501,
+  ],
   [
     'chunked that is not last',
     head(HOST, TYPE, 'Transfer-Encoding: chunked, identity') + BODY,

@@ -59,7 +59,11 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   );
   const destination = { write: (line: string) => void logLines.push(line) };
   const log = createLog(settings.logLevel, destination);
-  const gateway = await createGateway({ settings, clock, telemetry: logEvents(log, destination) });
+  const gateway = await createGateway({
+    settings,
+    clock,
+    telemetry: logEvents(log, destination, clock),
+  });
   const url = await gateway.listen();
   const endpoint = new URL('/graphql', url);
 

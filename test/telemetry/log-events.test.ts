@@ -9,6 +9,7 @@ const ANSWER = { ...NOTHING_LOADED, operationName: 'Status', errorCodes: [], cac
 const EVENT: RequestEvent = {
   requestId: 'a-request-1',
   method: 'POST',
+  address: '192.0.2.1',
   status: 200,
   subject: undefined,
   refusal: undefined,

@@ -31,7 +31,7 @@ export interface RequestTarget {
 
 /** What is wrong with the head of a request. */
 interface HeadFault {
-  readonly status: 400 | 431;
+  readonly status: 400 | 431 | 501;
   readonly error: string;
 }
 
@@ -52,6 +52,11 @@ export function readHead(request: IncomingMessage): RequestTarget | HeadFault {
       return { status: 400, error: `The header ${name} is there twice.` };
     }
     seen |= bit;
+  }
+  const coding = headers['transfer-encoding'];
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+    // RFC 9112, section 6.1. Node would read the body as it is, encoded.
+    return { status: 501, error: 'The only transfer coding of a request can be chunked.' };
   }
   const { host } = headers;
   if (host === undefined ? httpVersion !== '1.0' : !isAuthority(host)) {
