@@ -3,6 +3,7 @@ import type { GraphQLSchema } from 'graphql';
 import type { AccessTokenVerifier } from './auth/access-token.ts';
 import { createAuthenticate } from './auth/authenticate.ts';
 import type { KeySet } from './auth/jwks.ts';
+import { SettingsError } from './config/load.ts';
 import type { Settings } from './config/settings.ts';
 import type { Handler } from './core/answer.ts';
 import type { Telemetry } from './core/telemetry.ts';
@@ -18,7 +19,7 @@ import {
 import { createResponseCache } from './graphql/response-cache.ts';
 import { toCountingSchema } from './graphql/response-size.ts';
 import { createSchema, createSubgraphSchema } from './graphql/schema/index.ts';
-import { decodeTrustedDocuments } from './graphql/trusted-documents-file.ts';
+import { decodeTrustedDocuments, TrustedDocumentsError } from './graphql/trusted-documents-file.ts';
 import type { Send } from './http-client/client.ts';
 import type { Clock } from './lib/clock.ts';
 import { Deadlines } from './lib/deadlines.ts';
@@ -80,7 +81,7 @@ export interface Gateway {
 
 /**
  * The composition root: builds the parts and hands each what it needs. Starts the sandbox when no Participant
- * Service is set. Rejects with a {@link TrustedDocumentsError} when that file cannot be used.
+ * Service is set. Rejects with a {@link SettingsError} when the file of trusted documents cannot be used.
  */
 export async function createGateway({
   settings,
@@ -190,7 +191,7 @@ export async function createGateway({
   };
 }
 
-/** Rejects with a {@link TrustedDocumentsError}. */
+/** Rejects with a {@link SettingsError}. */
 async function createGraphQLHandler(
   settings: Settings,
   { statuses }: TenantServices,
@@ -221,14 +222,19 @@ async function createGraphQLHandler(
   });
 }
 
-/** Rejects with a {@link TrustedDocumentsError}. */
+/** Rejects with a {@link SettingsError}. */
 async function createPersistedDocuments(
   { trustedDocuments, persistedQueries, limits }: Settings,
   schema: GraphQLSchema,
 ): Promise<PersistedDocuments> {
   if (trustedDocuments !== undefined) {
     const bytes = await readFile(trustedDocuments);
-    return createTrustedDocuments(decodeTrustedDocuments(bytes, schema, limits));
+    try {
+      return createTrustedDocuments(decodeTrustedDocuments(bytes, schema, limits));
+    } catch (error) {
+      if (!(error instanceof TrustedDocumentsError)) throw error;
+      throw new SettingsError(`TRUSTED_DOCUMENTS is faulty. ${error.message}`);
+    }
   }
   return persistedQueries ? createAutomaticPersistedQueries() : createPlainDocuments();
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { lookup } from 'node:dns/promises';
-import { readFileSync, statSync } from 'node:fs';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { flushCompileCache } from 'node:module';
 import { devNull } from 'node:os';
@@ -13,12 +14,6 @@ import type { Settings } from './config/settings.ts';
 function fail(message: string): never {
   process.stderr.write(`${message}\n`);
   process.exit(1);
-}
-
-/** Not what is no file: a device may have no end. */
-function readFile(path: string): Uint8Array {
-  if (!statSync(path).isFile()) throw new Error('not a file');
-  return readFileSync(path);
 }
 
 /** With what `.env` adds to it: in `process.env`, where packages look for NODE_ENV. */
@@ -36,19 +31,28 @@ function readEnvironment(parse: typeof ParseEnvFile): Environment {
 /** As sysexits.h has it: a bug. The doctor's others tell of what it examined. */
 const EXIT_SOFTWARE = 70;
 
-const [command, ...args] = process.argv.slice(2);
-if (command === 'doctor') {
-  const [{ runDoctor }, { systemClock }, { parseSettings }, { parseEnvFile }] = await Promise.all([
-    import('./doctor/command.ts'),
+const args = process.argv.slice(2);
+if (args.length > 1 || (args[0] ?? 'serve') !== 'serve') {
+  const [
+    { runCommand },
+    { systemClock },
+    { parseSettings },
+    { parseEnvFile },
+    { readRegularFile },
+  ] = await Promise.all([
+    import('./commands/run-command.ts'),
     import('./lib/clock.ts'),
     import('./config/load.ts'),
     import('./config/env-file.ts'),
+    import('./config/files.ts'),
   ]);
-  const exitCode = await runDoctor({
-    args,
-    readSettings: () => parseSettings(readEnvironment(parseEnvFile), readFile),
+  const exitCode = await runCommand(args, {
+    readSettings: () => parseSettings(readEnvironment(parseEnvFile), readRegularFile),
+    port: process.env['PORT'],
     clock: systemClock,
     lookUp: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
+    stopped: async () =>
+      void (await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])),
     write: (text) => void process.stdout.write(text),
     writeError: (text) => void process.stderr.write(text),
   }).catch((error: unknown) => {
@@ -57,21 +61,14 @@ if (command === 'doctor') {
   });
   process.exit(exitCode);
 }
-if (command !== undefined) {
-  process.stderr.write(
-    'participant-gateway accepts no arguments: its settings come from the environment and .env. See also: participant-gateway doctor --help\n',
-  );
-  process.exit(2);
-}
 
-const [{ parseSettings, SettingsError }, { parseEnvFile }] = await Promise.all([
-  import('./config/load.ts'),
-  import('./config/env-file.ts'),
-]);
+const [{ parseSettings, SettingsError }, { parseEnvFile }, { readRegularFile }] = await Promise.all(
+  [import('./config/load.ts'), import('./config/env-file.ts'), import('./config/files.ts')],
+);
 
 function readSettings(): Settings {
   try {
-    return parseSettings(readEnvironment(parseEnvFile), readFile);
+    return parseSettings(readEnvironment(parseEnvFile), readRegularFile);
   } catch (error) {
     if (error instanceof SettingsError) fail(error.message);
     throw error;
@@ -93,7 +90,6 @@ const [
   { createLog, createPrettyDestination },
   { createStandardOutput, LogOutput },
   { logEvents },
-  { TrustedDocumentsError },
 ] = await Promise.all([
   import('./lib/clock.ts'),
   import('./app.ts'),
@@ -101,7 +97,6 @@ const [
   import('./telemetry/log.ts'),
   import('./telemetry/log-output.ts'),
   import('./telemetry/log-events.ts'),
-  import('./graphql/trusted-documents-file.ts'),
 ]);
 
 const output = new LogOutput({
@@ -191,8 +186,8 @@ const gateway = await createGateway({
   telemetry,
   readiness: { ...monitor.checks, log: { degraded: () => output.problem() } },
 }).catch((error: unknown) => {
-  if (!(error instanceof TrustedDocumentsError)) throw error;
-  return fail(`TRUSTED_DOCUMENTS ${settings.trustedDocuments} is faulty. ${error.message}`);
+  if (!(error instanceof SettingsError)) throw error;
+  return fail(error.message);
 });
 running = gateway;
 

@@ -1,10 +1,17 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
 import { decodeSecretFile, decodeTextFile, TextFileError } from '../lib/text-file.ts';
 import type { ClientCertificate } from './settings.ts';
 import { type Fault, type Given, SECRET_NAMES, type VariableName } from './variables.ts';
 
 /** Reads a file whole. Throws the system's error where that cannot be done, or it is no file. */
 export type ReadFile = (path: string) => Uint8Array;
+
+/** Not what is no file: a device may have no end. */
+export const readRegularFile: ReadFile = (path) => {
+  if (!statSync(path).isFile()) throw new Error('not a file');
+  return readFileSync(path);
+};
 
 /** What was read from the files that variables name, and what is wrong with them. Paths are not told: they may be secrets. */
 interface FromFiles<T> {
