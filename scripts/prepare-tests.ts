@@ -1,6 +1,6 @@
 /**
  * Brings what the tests need besides the root's packages, all at once: the packages of the bench and the
- * examples, and Chromium for the tests in a browser. Chromium is taken from Debian's packages where it is
+ * examples, the oldest Node.js that is supported, and Chromium for the tests in a browser. Chromium is taken from Debian's packages where it is
  * missing and this may be done (root, apt-get); where it may not, the browser tests say that they were
  * left out.
  */
@@ -44,5 +44,7 @@ async function installChromium(): Promise<void> {
 const examples = readdirSync(new URL('../examples/', import.meta.url));
 await Promise.all([
   installChromium(),
-  ...['bench', ...examples.map((name) => `examples/${name}`)].map(installPackages),
+  ...['bench', 'test/oldest-node', ...examples.map((name) => `examples/${name}`)].map(
+    installPackages,
+  ),
 ]);

@@ -915,9 +915,3 @@ test('participant-gateway doctor is the command, and ends with its exit code', a
   expect(await faulty.exited).toBe(1);
   expect(JSON.parse(faulty.output())).toMatchObject({ verdict: 'failed', exitCode: 1 });
 });
-
-test('another command is refused, exit code 2', async () => {
-  await using program = runProgram('src/main.ts', {}, { args: ['doktor'] });
-  expect(await program.exited).toBe(2);
-  expect(program.output()).toMatch(/^participant-gateway accepts no arguments/);
-});

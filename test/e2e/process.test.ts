@@ -35,8 +35,8 @@ test.concurrent('61: npm start prints the address of GraphiQL, and a curl line t
   expect(await program.exited).toBe(0);
 });
 
-test.concurrent('a gateway can be pointed at npm run sandbox by what that prints; no request ends that', async () => {
-  await using sandbox = runProgram('scripts/sandbox.ts', { PORT: '0' });
+test.concurrent('a gateway can be pointed at the sandbox that runs alone by what that prints; no request ends that', async () => {
+  await using sandbox = runProgram(GATEWAY, { PORT: '0' }, { args: ['sandbox'] });
   const [, settings = ''] = await sandbox.printed(/((?:[A-Z_]+=.+\n){4})/);
   const environment = Object.fromEntries(
     settings

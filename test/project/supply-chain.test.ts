@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 
 interface LockedPackage {
+  dev?: boolean;
+  devOptional?: boolean;
   version?: string;
   hasInstallScript?: boolean;
   resolved?: string;
@@ -10,7 +12,24 @@ interface LockedPackage {
 }
 
 /** The gateway, and what comes with it as packages of their own. */
-const FOLDERS = ['../../', '../../examples/clients/', '../../examples/supergraph/', '../../bench/'];
+const WITH_GRAPHQL = [
+  '../../',
+  '../../examples/clients/',
+  '../../examples/supergraph/',
+  '../../bench/',
+];
+const FOLDERS = [...WITH_GRAPHQL, '../oldest-node/'];
+
+/** The licences, by their SPDX names, that ask for no more than to be named. */
+const LICENCES = new Set([
+  '0BSD',
+  'Apache-2.0',
+  'BlueOak-1.0.0',
+  'BSD-2-Clause',
+  'BSD-3-Clause',
+  'ISC',
+  'MIT',
+]);
 
 async function lockedPackages(folder: string): Promise<[path: string, locked: LockedPackage][]> {
   const text = await readFile(new URL(`${folder}package-lock.json`, import.meta.url), 'utf8');
@@ -18,7 +37,7 @@ async function lockedPackages(folder: string): Promise<[path: string, locked: Lo
   return Object.entries(packages).filter(([path]) => path !== '');
 }
 
-test.each(FOLDERS)(
+test.each(WITH_GRAPHQL)(
   '66: %s has one copy of graphql, of at least 16.15 and not 17',
   async (folder) => {
     const copies = (await lockedPackages(folder)).filter(([path]) =>
@@ -52,3 +71,16 @@ test.each(FOLDERS)(
     }
   },
 );
+
+test('66: what runs in production is under MIT, ISC, BSD, Apache-2.0 or a licence like them', async () => {
+  const installed = (await lockedPackages('../../'))
+    .filter(([, { dev, devOptional }]) => !dev && !devOptional)
+    .map(async ([path]) => {
+      const file = new URL(`../../${path}/package.json`, import.meta.url);
+      const { name, version, license } = JSON.parse(await readFile(file, 'utf8'));
+      return { name, version, license };
+    });
+  const packages = await Promise.all(installed);
+  expect(packages.length).toBeGreaterThan(50);
+  expect(packages.filter(({ license }) => !LICENCES.has(license))).toEqual([]);
+});

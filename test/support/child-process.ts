@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -55,6 +55,27 @@ export function runProgram(
     env: { PATH: process.env['PATH'] ?? '', ...environment },
     stdio: ['ignore', stdout, 'pipe', ...(preload === undefined ? [] : ['ipc' as const])],
   });
+  return watch(child);
+}
+
+/** A command in whatever folder, as whatever user, with the variables given and no others. */
+export function runCommand(
+  [command = '', ...args]: readonly string[],
+  options: Required<Pick<SpawnOptions, 'cwd' | 'env'>> & Pick<SpawnOptions, 'uid' | 'gid'>,
+): RunningProgram {
+  // In a group of its own: what it starts ends with it.
+  return watch(
+    spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'], detached: true }),
+    (child) => {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+    },
+  );
+}
+
+function watch(
+  child: ChildProcess,
+  kill: (child: ChildProcess) => void = () => child.kill('SIGKILL'),
+): RunningProgram {
   let output = '';
   const changed = new Set<() => void>();
   const append = (chunk: Buffer) => {
@@ -63,7 +84,8 @@ export function runProgram(
   };
   child.stdout?.on('data', append);
   child.stderr?.on('data', append);
-  const exited = once(child, 'exit').then(([code]: unknown[]) =>
+  // Not at its exit, when the last of its output may not have come yet.
+  const exited = once(child, 'close').then(([code]: unknown[]) =>
     typeof code === 'number' ? code : null,
   );
 
@@ -84,7 +106,7 @@ export function runProgram(
         void exited.then(() => reject(new Error(`the program ended; it printed: ${output}`)));
       }),
     async [Symbol.asyncDispose]() {
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+      if (child.exitCode === null && child.signalCode === null) kill(child);
       await exited;
     },
   };
