@@ -17,36 +17,36 @@ const NODES = [
   { name: 'the pinned Node.js', executable: process.execPath },
 ];
 const { version, engines } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
+const SDL = await readFile(join(ROOT, 'schema.graphql'), 'utf8');
 
 /** Nobody, where the tests are run by root; else who runs them. */
 const USER = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
 /** To pack takes a build; to install, 7,000 files. */
 const INSTALL_MS = 600_000;
 
+interface Manifest {
+  name: string;
+  version: string;
+}
+
 let folder: string;
+let released: string;
 let packed: string[];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'package-'));
   await chmod(folder, 0o755);
-  const PATH = process.env['PATH'] ?? '';
-  const npm = async (cwd: string, ...args: string[]) => {
-    const HOME = process.env['HOME'] ?? folder;
-    await using program = runCommand(['npm', ...args], { cwd, env: { PATH, HOME } });
+  released = join(folder, 'release');
+  const env = { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? folder };
+  const run = async (cwd: string, ...command: string[]) => {
+    await using program = runCommand(command, { cwd, env });
     expect([await program.exited, program.output()]).toEqual([0, expect.anything()]);
-    return program.output();
   };
-  await npm(ROOT, 'pack', '--pack-destination', folder);
+  await run(ROOT, process.execPath, 'scripts/release.ts', released);
   // With it npm takes this folder for the package's, and looks no further up.
   await writeFile(join(folder, 'package.json'), '{"private":true}');
-  await npm(
-    folder,
-    'install',
-    '--offline',
-    '--omit=dev',
-    '--no-audit',
-    `./participant-gateway-${version}.tgz`,
-  );
+  const offline = ['--offline', '--omit=dev', '--no-audit'];
+  await run(folder, 'npm', 'install', ...offline, `./release/participant-gateway-${version}.tgz`);
   packed = await readdir(join(folder, 'node_modules/participant-gateway'), { recursive: true });
 }, INSTALL_MS);
 
@@ -75,6 +75,44 @@ test('the package has what was built, documents, and its dependencies, and nothi
     'schema.graphql',
   ]);
   expect(own.filter((path) => /(?<!\.d)\.ts$|\.test\./.test(path))).toEqual([]);
+});
+
+test('a release is the package, its bill of materials, notes, and their checksums', async () => {
+  const files = [
+    'NOTES.md',
+    `participant-gateway-${version}.cdx.json`,
+    `participant-gateway-${version}.tgz`,
+  ];
+  expect((await readdir(released)).toSorted()).toEqual([...files, 'SHA256SUMS'].toSorted());
+  await using check = runCommand(['sha256sum', '--check', 'SHA256SUMS'], {
+    cwd: released,
+    env: { PATH: process.env['PATH'] },
+  });
+  expect(await check.exited).toBe(0);
+  expect(check.output().split('\n').toSorted()).toEqual([
+    '',
+    ...files.map((file) => `${file}: OK`),
+  ]);
+  expect(await readFile(join(released, 'NOTES.md'), 'utf8')).toMatch(
+    new RegExp(`^# participant-gateway ${version}\n\n### Added\n\n- `),
+  );
+});
+
+test('the bill of materials names what is in the package, and no more', async () => {
+  const bill = JSON.parse(
+    await readFile(join(released, `participant-gateway-${version}.cdx.json`), 'utf8'),
+  );
+  expect(bill.metadata.component).toMatchObject({ name: 'participant-gateway', version });
+  const named = bill.components.map(({ name, version }: Manifest) => `${name}@${version}`);
+  const manifests = packed.filter((path) =>
+    /(^|\/)node_modules\/(@[^/]+\/)?[^/@]+\/package\.json$/.test(path),
+  );
+  const bundled = manifests.map(async (path) => {
+    const file = join(folder, 'node_modules/participant-gateway', path);
+    const { name, version }: Manifest = JSON.parse(await readFile(file, 'utf8'));
+    return `${name}@${version}`;
+  });
+  expect(named.toSorted()).toEqual([...new Set(await Promise.all(bundled))].toSorted());
 });
 
 test('a program that is typed finds the types of createGateway', async () => {
@@ -114,10 +152,6 @@ describe.each(NODES)('on $name, by a user who has no home', ({ executable }) => 
   }
   const npx = (args: readonly string[], environment?: Record<string, string>) =>
     run(['npx', 'participant-gateway', ...args], environment);
-  async function outcome(args: readonly string[], environment?: Record<string, string>) {
-    await using program = npx(args, environment);
-    return { exitCode: await program.exited, output: program.output() };
-  }
 
   test.concurrent('npx participant-gateway answers on its sandbox, without a warning', async () => {
     await using program = npx([], { PORT: '0' });
@@ -138,31 +172,28 @@ describe.each(NODES)('on $name, by a user who has no home', ({ executable }) => 
     expect(await program.exited).toBe(0);
   });
 
-  test.concurrent('--version, --help, schema, check and doctor do what they say', async () => {
-    expect(await outcome(['--version'])).toEqual({ exitCode: 0, output: `${version}\n` });
-    expect(await outcome(['--help'])).toEqual({
-      exitCode: 0,
-      output: expect.stringMatching(/^participant-gateway \[serve\]/),
-    });
-    expect(await outcome(['schema'])).toEqual({
-      exitCode: 0,
-      output: await readFile(join(ROOT, 'schema.graphql'), 'utf8'),
-    });
-    expect(await outcome(['check'])).toEqual({
-      exitCode: 0,
-      output:
-        'The settings are good: the sandbox, as no PARTICIPANT_SERVICE_URL is set; HOST 127.0.0.1, PORT 4000.\n',
-    });
-    expect(await outcome(['check'], { PORT: 'http' })).toEqual({
+  test.concurrent.each([
+    { args: ['--version'], output: `${version}\n` },
+    { args: ['--help'], output: expect.stringMatching(/^participant-gateway \[serve\]/) },
+    { args: ['schema'], output: SDL },
+    { args: ['check'], output: expect.stringMatching(/^The settings are good: .+\n$/) },
+    { args: ['doctor'], output: expect.stringContaining('All is well.') },
+    {
+      args: ['check'],
+      environment: { PORT: 'http' },
       exitCode: 1,
       output:
         'The settings are faulty:\n  PORT is "http"; it accepts a whole number from 0 to 65535\n',
-    });
-    expect(await outcome(['doctor'])).toEqual({
-      exitCode: 0,
-      output: expect.stringContaining('All is well.'),
-    });
-    expect((await outcome(['no-command'])).exitCode).toBe(2);
+    },
+    {
+      args: ['no-command'],
+      exitCode: 2,
+      output: 'participant-gateway does not know "no-command". See participant-gateway --help.\n',
+    },
+  ])('npx participant-gateway $args $environment', async (expected) => {
+    const { args, environment, exitCode = 0, output } = expected;
+    await using program = npx(args, environment);
+    expect([await program.exited, program.output()]).toEqual([exitCode, output]);
   });
 
   test.concurrent('sandbox runs until SIGTERM', async () => {
@@ -184,7 +215,7 @@ console.log(status);`;
   });
 });
 
-test('64: an older Node.js is told in one line which one it takes', async () => {
+test('an older Node.js is told in one line which one it takes', async () => {
   const [, oldest] = /^>=(\d+\.\d+)$/.exec(engines.node) ?? [];
   const pretended =
     "data:text/javascript,Object.defineProperty(process,'versions',{value:{node:'20.20.2'}})";

@@ -19,6 +19,7 @@ const DOCUMENTS = [
   'docs/federation.md',
   'docs/operations.md',
   'docs/performance.md',
+  'docs/releasing.md',
   'docs/security.md',
   'docs/settings.md',
   'SECURITY.md',
