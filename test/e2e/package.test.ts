@@ -173,11 +173,19 @@ describe.each(NODES)('on $name, by a user who has no home', ({ executable }) => 
   });
 
   test.concurrent.each([
-    { args: ['--version'], output: `${version}\n` },
-    { args: ['--help'], output: expect.stringMatching(/^participant-gateway \[serve\]/) },
-    { args: ['schema'], output: SDL },
-    { args: ['check'], output: expect.stringMatching(/^The settings are good: .+\n$/) },
-    { args: ['doctor'], output: expect.stringContaining('All is well.') },
+    { args: ['--version'], exitCode: 0, output: `${version}\n` },
+    {
+      args: ['--help'],
+      exitCode: 0,
+      output: expect.stringMatching(/^participant-gateway \[serve\]/),
+    },
+    { args: ['schema'], exitCode: 0, output: SDL },
+    {
+      args: ['check'],
+      exitCode: 0,
+      output: expect.stringMatching(/^The settings are good: .+\n$/),
+    },
+    { args: ['doctor'], exitCode: 0, output: expect.stringContaining('All is well.') },
     {
       args: ['check'],
       environment: { PORT: 'http' },
@@ -190,8 +198,8 @@ describe.each(NODES)('on $name, by a user who has no home', ({ executable }) => 
       exitCode: 2,
       output: 'participant-gateway does not know "no-command". See participant-gateway --help.\n',
     },
-  ])('npx participant-gateway $args $environment', async (expected) => {
-    const { args, environment, exitCode = 0, output } = expected;
+  ])('npx participant-gateway $args ends with exit code $exitCode', async (expected) => {
+    const { args, environment, exitCode, output } = expected;
     await using program = npx(args, environment);
     expect([await program.exited, program.output()]).toEqual([exitCode, output]);
   });
