@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runCommand } from '../../src/commands/run-command.ts';
-import { canReadFile, type Environment, parseSettings } from '../../src/config/load.ts';
+import { readRegularFile } from '../../src/config/files.ts';
+import { type Environment, parseSettings } from '../../src/config/load.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { runProgram } from '../support/child-process.ts';
 import { startScriptedUpstream } from '../support/scripted-upstream.ts';
@@ -23,7 +24,7 @@ async function run(args: readonly string[], environment: Environment = {}) {
   let output = '';
   let errors = '';
   const exitCode = await runCommand(args, {
-    readSettings: () => parseSettings(environment, canReadFile),
+    readSettings: () => parseSettings(environment, readRegularFile),
     port: environment['PORT'],
     clock: systemClock,
     lookUp: async () => [],
