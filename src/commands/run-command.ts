@@ -12,6 +12,7 @@ const USAGE = `participant-gateway [serve]   starts the gateway
 participant-gateway doctor    goes the way from the settings to a batch's status, and says what is wrong:
                               see doctor --help
 participant-gateway check     judges the settings as a start would, and calls nobody
+participant-gateway health    asks the gateway of the same settings whether it lives: see health --help
 participant-gateway sandbox   starts a made-up Participant Service alone, on PORT (4001)
 participant-gateway schema    prints the subgraph's schema (SDL), for registries
 
@@ -49,6 +50,10 @@ export async function runCommand(
   if (name === 'doctor') {
     const { runDoctor } = await import('../doctor/command.ts');
     return runDoctor({ ...context, args });
+  }
+  if (name === 'health') {
+    const { runHealth } = await import('./health.ts');
+    return runHealth({ ...context, args });
   }
   const command = COMMANDS.get(name);
   const [unknown] = command === undefined ? [name] : args;
