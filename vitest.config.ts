@@ -1,7 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
-import { findChromium } from './scripts/find-chromium.ts';
-import { BROWSER_TESTS, ClosingLines } from './test/support/closing-lines.ts';
+import { ClosingLines, LEFT_OUT } from './test/support/closing-lines.ts';
 
 export default defineConfig({
   resolve: {
@@ -11,7 +10,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: findChromium() === undefined ? [BROWSER_TESTS] : [],
+    exclude: LEFT_OUT,
     reporters: ['default', new ClosingLines()],
     setupFiles: ['test/support/no-outside-calls.ts'],
     // Against what hangs: a machine may be as slow as it likes.

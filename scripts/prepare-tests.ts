@@ -1,17 +1,19 @@
 /**
  * Brings what the tests need besides the root's packages, all at once: the packages of the bench and the
- * examples, the oldest Node.js that is supported, and Chromium for the tests in a browser. Chromium is taken from Debian's packages where it is
- * missing and this may be done (root, apt-get); where it may not, the browser tests say that they were
- * left out.
+ * examples, the oldest Node.js that is supported, Chromium for the tests in a browser, and nginx for those of
+ * `deploy/nginx`. The last two are taken
+ * from Debian's packages where they are missing and this may be done (root, apt-get); where it may not, their
+ * tests are left out, and the test run says so.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { findChromium } from './find-chromium.ts';
+import { findNginx, NGINX_FOLDER } from './find-nginx.ts';
 
-async function run(command: string, args: string[]): Promise<boolean> {
-  const [code] = await once(spawn(command, args, { stdio: 'inherit' }), 'close');
+async function run(command: string, args: string[], cwd?: string): Promise<boolean> {
+  const [code] = await once(spawn(command, args, { stdio: 'inherit', cwd }), 'close');
   return code === 0;
 }
 
@@ -29,21 +31,39 @@ async function installPackages(name: string): Promise<void> {
   if (!(await run('npm', ['ci', '--no-audit', '--prefix', fileURLToPath(folder)]))) process.exit(1);
 }
 
-async function installChromium(): Promise<void> {
-  if (findChromium() !== undefined) return;
+const QUIETLY = ['-qq', '-o', 'Dpkg::Use-Pty=0'];
+
+async function installDebianPackages(): Promise<void> {
+  const wanted = [
+    { find: findChromium, install: installChromium },
+    { find: findNginx, install: unpackNginx },
+  ].filter(({ find }) => find() === undefined);
+  if (wanted.length === 0) return;
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
+  await run('apt-get', ['update', ...QUIETLY]);
+  for (const { install } of wanted) await install();
+}
+
+async function installChromium(): Promise<void> {
   process.stdout.write('Installing Chromium for the browser tests.\n');
-  const quietly = ['-qq', '-o', 'Dpkg::Use-Pty=0'];
-  await run('apt-get', ['update', ...quietly]);
-  const install = ['install', '-y', '--no-install-recommends', ...quietly];
+  const install = ['install', '-y', '--no-install-recommends', ...QUIETLY];
   // Chromium with its windows is much larger, and all that older releases have.
   if (await run('apt-get', [...install, 'chromium-headless-shell'])) return;
   await run('apt-get', [...install, 'chromium']);
 }
 
+/** Not installed: that would start it, on port 80, and again with the machine. */
+async function unpackNginx(): Promise<void> {
+  process.stdout.write('Unpacking nginx for the tests of deploy/nginx.\n');
+  mkdirSync(NGINX_FOLDER, { recursive: true });
+  if (!(await run('apt-get', ['download', 'nginx', ...QUIETLY], NGINX_FOLDER))) return;
+  const packages = readdirSync(NGINX_FOLDER).filter((name) => name.endsWith('.deb'));
+  for (const name of packages) await run('dpkg-deb', ['--extract', name, '.'], NGINX_FOLDER);
+}
+
 const examples = readdirSync(new URL('../examples/', import.meta.url));
 await Promise.all([
-  installChromium(),
+  installDebianPackages(),
   ...['bench', 'test/oldest-node', ...examples.map((name) => `examples/${name}`)].map(
     installPackages,
   ),

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-/** A program of the project, run as its users run it. */
+/** A program, run as its users run it. */
 export interface RunningProgram extends AsyncDisposable {
   process: ChildProcess;
   output(): string;
@@ -55,7 +55,7 @@ export function runProgram(
     env: { PATH: process.env['PATH'] ?? '', ...environment },
     stdio: ['ignore', stdout, 'pipe', ...(preload === undefined ? [] : ['ipc' as const])],
   });
-  return watch(child);
+  return watchProgram(child);
 }
 
 /** A command in whatever folder, as whatever user, with the variables given and no others. */
@@ -64,7 +64,7 @@ export function runCommand(
   options: Required<Pick<SpawnOptions, 'cwd' | 'env'>> & Pick<SpawnOptions, 'uid' | 'gid'>,
 ): RunningProgram {
   // In a group of its own: what it starts ends with it.
-  return watch(
+  return watchProgram(
     spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'], detached: true }),
     (child) => {
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
@@ -72,7 +72,8 @@ export function runCommand(
   );
 }
 
-function watch(
+/** Any program, from when it was spawned. It is killed on disposal, unless it has ended. */
+export function watchProgram(
   child: ChildProcess,
   kill: (child: ChildProcess) => void = () => child.kill('SIGKILL'),
 ): RunningProgram {

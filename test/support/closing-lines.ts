@@ -1,20 +1,46 @@
 import type { Reporter, TestModule } from 'vitest/node';
 import { findChromium } from '../../scripts/find-chromium.ts';
+import { findNginx } from '../../scripts/find-nginx.ts';
+import { findProgram } from '../../scripts/find-program.ts';
 
-/** Files whose tests need Chromium. */
-export const BROWSER_TESTS = 'test/**/*.browser.test.ts';
+const AS_ROOT = '`npm run test:prepare` installs it only as root, with apt-get.';
 
-/** Says at the end whether the tests in a browser were run, and where not, why. */
+/** Programs that are no packages of npm, and the files whose tests need them, by the end of their names. */
+const PROGRAMS = [
+  { tests: 'Browser tests', end: '.browser.test.ts', program: 'chromium', path: findChromium() },
+  { tests: 'Tests of deploy/nginx', end: '.nginx.test.ts', program: 'nginx', path: findNginx() },
+  {
+    tests: "kubectl's tests",
+    end: '.kubectl.test.ts',
+    program: 'kubectl',
+    path: findProgram('kubectl'),
+    advice: 'The manifests are checked without it, too.',
+  },
+  {
+    tests: "systemd's tests",
+    end: '.systemd.test.ts',
+    program: 'systemd-analyze',
+    path: findProgram('systemd-analyze'),
+    advice: 'The unit is checked without it, too.',
+  },
+];
+
+/** The files whose tests cannot be run here. */
+export const LEFT_OUT = PROGRAMS.filter(({ path }) => path === undefined).map(
+  ({ end }) => `test/**/*${end}`,
+);
+
+/** Says at the end which tests were run with what is no package of npm, and which were left out, and why. */
 export class ClosingLines implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
-    const ran = modules.some(({ moduleId }) => moduleId.endsWith('.browser.test.ts'));
-    const chromium = findChromium();
-    if (chromium === undefined) {
-      process.stdout.write(
-        ' Browser tests were LEFT OUT: there is no chromium on the PATH. `npm run test:prepare` installs it only as root, with apt-get.\n\n',
-      );
-    } else if (ran) {
-      process.stdout.write(` Browser tests were run in ${chromium}.\n\n`);
+    for (const { tests, end, program, path, advice = AS_ROOT } of PROGRAMS) {
+      if (path === undefined) {
+        process.stdout.write(
+          ` ${tests} were LEFT OUT: there is no ${program} on the PATH. ${advice}\n\n`,
+        );
+      } else if (modules.some(({ moduleId }) => moduleId.endsWith(end))) {
+        process.stdout.write(` ${tests} were run with ${path}.\n\n`);
+      }
     }
   }
 }
