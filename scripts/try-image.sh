@@ -64,6 +64,7 @@ buildah bud --isolation chroot --pull-never --format docker --secret "id=npmrc,s
 buildah inspect --type image --format \
   'user {{.Docker.Config.User}}, entrypoint {{.Docker.Config.Entrypoint}}, health {{.Docker.Config.Healthcheck.Test}}' \
   "$image"
+echo
 
 root=$(buildah mount "$(buildah from "$image")")
 echo "size: $(du -sm "$root/app" | cut -f1) MiB of the gateway, $(du -sm "$root" | cut -f1) MiB with its base"

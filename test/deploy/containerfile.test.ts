@@ -43,7 +43,8 @@ test('the image has what was built alone, and the build what it names: no folder
   expect(sources).toContain('src');
   expect(sources).not.toContain('.');
   for (const path of sources) {
-    const found = await Array.fromAsync(glob(path, { cwd: fileURLToPath(ROOT) }));
+    const found: string[] = [];
+    for await (const name of glob(path, { cwd: fileURLToPath(ROOT) })) found.push(name);
     expect([path, found.length > 0]).toEqual([path, true]);
   }
 });

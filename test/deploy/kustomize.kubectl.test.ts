@@ -1,36 +1,43 @@
 import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { z } from 'zod';
 import { decodeManifest, findManifestFaults } from '../support/kubernetes.ts';
 
-test('kubectl puts the manifests together, with the settings as a ConfigMap, and Kubernetes accepts them', async () => {
-  const folder = fileURLToPath(new URL('../../deploy/kubernetes/', import.meta.url));
-  const { stdout } = await promisify(execFile)('kubectl', ['kustomize', folder]);
-  const manifests = parseAllDocuments(stdout).map((document) => decodeManifest(document.toJS()));
+const ROOT = new URL('../../', import.meta.url);
 
-  expect(manifests.map(({ kind }) => kind).toSorted()).toEqual([
-    'ConfigMap',
-    'Deployment',
-    'PodDisruptionBudget',
-    'Service',
-  ]);
-  const settings = /name: (participant-gateway-\w+)\n/.exec(stdout)?.[1];
-  const deployment = manifests.find(({ kind }) => kind === 'Deployment');
+test('the overlay of docs/deploy.md sets image and settings, and Kubernetes accepts what kubectl makes of it', async () => {
+  const text = await readFile(new URL('docs/deploy.md', ROOT), 'utf8');
+  const [, overlay = ''] = /```yaml\n(.*?)```/s.exec(text) ?? [];
+  const folder = await mkdtemp(join(tmpdir(), 'overlay-'));
+  const base = relative(folder, fileURLToPath(new URL('deploy/kubernetes', ROOT)));
+  await writeFile(
+    join(folder, 'kustomization.yaml'),
+    overlay.replace('../deploy/kubernetes', base),
+  );
+  await writeFile(join(folder, 'acme.env'), 'PARTICIPANT_TYPES=trailers\n');
+  const { stdout } = await promisify(execFile)('kubectl', ['kustomize', folder]);
+  await rm(folder, { recursive: true });
+
+  const manifests = parseAllDocuments(stdout).map((document) => decodeManifest(document.toJS()));
+  const [settings, service, deployment, budget] = manifests;
+  expect([service?.kind, budget?.kind]).toEqual(['Service', 'PodDisruptionBudget']);
+  expect(settings).toMatchObject({
+    kind: 'ConfigMap',
+    metadata: { name: expect.stringMatching(/^participant-gateway-\w+$/) },
+    data: { AUTH_MODE: 'jwt', PARTICIPANT_TYPES: 'trailers' },
+  });
+  const image = 'registry.acme.example/participant-gateway:0.2.0';
+  const { name } = z.looseObject({ name: z.string() }).parse(settings?.['metadata']);
+  const containers = [{ image, envFrom: [{ configMapRef: { name } }] }];
   expect(deployment).toMatchObject({
-    spec: {
-      template: {
-        spec: {
-          containers: [
-            {
-              image: 'registry.example.com/participant-gateway:0.2.0',
-              envFrom: [{ configMapRef: { name: settings } }],
-            },
-          ],
-        },
-      },
-    },
+    kind: 'Deployment',
+    spec: { template: { spec: { containers } } },
   });
   expect(await findManifestFaults(manifests)).toEqual([]);
 });

@@ -16,7 +16,7 @@ const settings = parseSettings(
     ...(await readUnitEnvironment(4001, '/run/credentials/participant-gateway@4001.service')),
     ...parseEnv(await readFile(new URL('participant-gateway.env', UNIT), 'utf8')),
   },
-  () => true,
+  () => Buffer.from('a-secret-of-a-test'),
 );
 
 test("the unit's settings are good, those of production, and lead to the secret that systemd provides", () => {

@@ -14,6 +14,7 @@ const DOCUMENTS = [
   'CONTRIBUTING.md',
   'CHANGELOG.md',
   'docs/architecture.md',
+  'docs/deploy.md',
   'docs/errors.md',
   'docs/faults.md',
   'docs/federation.md',
