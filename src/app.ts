@@ -7,7 +7,7 @@ import { SettingsError } from './config/load.ts';
 import type { Settings } from './config/settings.ts';
 import type { Handler } from './core/answer.ts';
 import type { Telemetry } from './core/telemetry.ts';
-import { createDocuments } from './graphql/documents.ts';
+import { createDocuments, type Documents } from './graphql/documents.ts';
 import { EXAMPLE_OPERATIONS } from './graphql/example-operations.ts';
 import { createHandler, refuse } from './graphql/handler.ts';
 import {
@@ -16,7 +16,7 @@ import {
   createTrustedDocuments,
   type PersistedDocuments,
 } from './graphql/persisted-documents.ts';
-import { createResponseCache } from './graphql/response-cache.ts';
+import { createResponseCache, type ResponseCache } from './graphql/response-cache.ts';
 import { toCountingSchema } from './graphql/response-size.ts';
 import { createSchema, createSubgraphSchema } from './graphql/schema/index.ts';
 import { decodeTrustedDocuments, TrustedDocumentsError } from './graphql/trusted-documents-file.ts';
@@ -30,14 +30,18 @@ import { createClientIp } from './server/client-ip.ts';
 import { AllowedOrigins } from './server/guards/allowed-origins.ts';
 import { createCors } from './server/guards/cors.ts';
 import { createCsrfGuard } from './server/guards/csrf.ts';
-import { createIntake } from './server/guards/intake.ts';
+import { createIntake, type Intake } from './server/guards/intake.ts';
 import { createRateLimit } from './server/guards/rate-limit.ts';
 import type { ReadinessCheck, ReadinessChecks } from './server/health.ts';
+import { METRICS_PATH } from './server/metrics.ts';
 import { createPipeline } from './server/pipeline.ts';
-import { createRoutes } from './server/routes.ts';
-import { createSendRoom } from './server/send-room.ts';
-import { createHttpServer, type Server } from './server/server.ts';
+import { createMetricsRoutes, createRoutes } from './server/routes.ts';
+import { createSendRoom, type SendRoom } from './server/send-room.ts';
+import { createHttpServer, type Server, type ServerOptions } from './server/server.ts';
 import { createGraphiQL } from './server/static.ts';
+import type { GatewayState } from './telemetry/gateway-metrics.ts';
+import type { Metrics } from './telemetry/metrics.ts';
+import type { MeasuredProcess } from './telemetry/process-metrics.ts';
 import {
   createIssuerClient,
   createTenantServices,
@@ -58,18 +62,30 @@ const MAX_HELD_BYTES = 64 * 1024 * 1024;
 /** Everything under way is ended by then. */
 const SHUTDOWN_LIMIT_MS = 9_000;
 
+/** Metrics are shown to the end, and not waited for. */
+const METRICS_SHUTDOWN_LIMIT_MS = 200;
+
 interface GatewayDependencies {
   settings: Settings;
   clock: Clock;
   telemetry: Telemetry;
+  /** For metrics; undefined: nothing is told of the process. */
+  process?: MeasuredProcess;
   /** What else `/readyz` looks at. */
   readiness?: ReadinessChecks;
 }
 
+/** An address that cannot be had. The message is for the operator. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+}
+
 /** The whole gateway, not yet listening. */
 export interface Gateway {
-  /** Resolves to the origin that it listens on. Rejects when the address cannot be had. */
+  /** Resolves to the origin that it listens on. Rejects with a {@link ListenError}. */
   listen(): Promise<URL>;
+  /** Where metrics are shown, from when it listens; undefined: nowhere. */
+  metricsUrl(): URL | undefined;
   /**
    * Ends without dropping a request, within 10 s: see `Server.drain`. `noticeMs` is for how long
    * requests are still accepted, by default SHUTDOWN_DELAY_MS.
@@ -83,12 +99,10 @@ export interface Gateway {
  * The composition root: builds the parts and hands each what it needs. Starts the sandbox when no Participant
  * Service is set. Rejects with a {@link SettingsError} when the file of trusted documents cannot be used.
  */
-export async function createGateway({
-  settings,
-  clock,
-  telemetry,
-  readiness = {},
-}: GatewayDependencies): Promise<Gateway> {
+export async function createGateway(dependencies: GatewayDependencies): Promise<Gateway> {
+  const { settings, clock, readiness = {} } = dependencies;
+  const metrics = await loadMetrics(dependencies);
+  const telemetry = metrics?.telemetry ?? dependencies.telemetry;
   const configured = await openService(settings, clock);
   const { service } = configured;
   const { tenantId } = service;
@@ -100,6 +114,7 @@ export async function createGateway({
     telemetry,
     send: issuerClient.send,
   });
+  const loopbackOnly = settings.auth.mode === 'unchecked-loopback';
   const methods = settings.getQueries ? ['GET', 'HEAD', 'POST'] : ['POST'];
   const origins = new AllowedOrigins(settings.corsOrigins);
   const intake = createIntake(settings.intake);
@@ -112,6 +127,7 @@ export async function createGateway({
     trustedProxies: settings.trustedProxies,
     header: settings.clientAddressHeader,
   });
+  const graphql = await createGraphQL(settings, tenant, { clock, telemetry, turns });
   const pipeline = createPipeline({
     cors: createCors({ origins, methods }),
     csrf: createCsrfGuard({ origins, methods }),
@@ -129,7 +145,7 @@ export async function createGateway({
         : await createRateLimit({ ...settings.rateLimit, tenantId, clock, random: Math.random }),
     intake,
     sendRoom,
-    handler: await createGraphQLHandler(settings, tenant, { clock, telemetry, turns }),
+    handler: graphql.handler,
     refuse,
     telemetry,
     clock,
@@ -156,12 +172,12 @@ export async function createGateway({
       ...(callers && { keys: keysReadiness(callers.keys) }),
       server: { missing: () => server.unready() },
     },
-    loopbackOnly: settings.auth.mode === 'unchecked-loopback',
+    metrics: settings.metrics?.port === undefined ? metrics : undefined,
+    loopbackOnly,
     clientIp,
     telemetry,
   });
-  const server: Server = createHttpServer({
-    routes,
+  const serverOptions: Omit<ServerOptions, 'routes'> = {
     sockets: settings.sockets,
     slowReaders: {
       timeoutMs: settings.responseTimeoutMs,
@@ -171,11 +187,25 @@ export async function createGateway({
     clientIp,
     clock,
     telemetry,
-  });
+  };
+  const server: Server = createHttpServer({ ...serverOptions, routes });
+  const ownPort = settings.metrics?.port === undefined ? undefined : settings.metrics;
+  const metricsServer =
+    metrics &&
+    ownPort &&
+    createHttpServer({
+      ...serverOptions,
+      routes: createMetricsRoutes({ metrics, loopbackOnly, clientIp, telemetry }),
+    });
+  metrics?.measure(stateOf({ settings, tenant, graphql, intake, sendRoom, server }));
+  let metricsUrl: URL | undefined;
 
   return {
     async listen() {
-      const origin = await server.listen(settings.host, settings.port);
+      const metricsOrigin =
+        metricsServer && ownPort && (await listenOn(metricsServer, 'METRICS_', ownPort));
+      const origin = await listenOn(server, '', settings);
+      metricsUrl = metrics && new URL(METRICS_PATH, metricsOrigin ?? origin);
       // A turn later, when it is told that it listens: what is loaded for these takes as long as Node to start.
       setImmediate(() => {
         tenant.tokens.prime();
@@ -183,35 +213,127 @@ export async function createGateway({
       });
       return origin;
     },
+    metricsUrl: () => metricsUrl,
     async close(noticeMs = settings.shutdownDelayMs) {
       await server.drain(noticeMs, SHUTDOWN_LIMIT_MS);
-      await Promise.all([tenant.close(), issuerClient.close(), configured.close()]);
+      metrics?.close();
+      await Promise.all([
+        metricsServer?.drain(0, METRICS_SHUTDOWN_LIMIT_MS),
+        tenant.close(),
+        issuerClient.close(),
+        configured.close(),
+      ]);
     },
     sandboxToken: callers?.sandboxToken,
   };
 }
 
+async function listenOn(
+  server: Server,
+  prefix: '' | 'METRICS_',
+  { host, port = 0 }: { host: string; port: number | undefined },
+): Promise<URL> {
+  try {
+    return await server.listen(host, port);
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
+    throw new ListenError(
+      `Cannot listen on ${prefix}HOST ${host}, ${prefix}PORT ${port} (${code}): take another.`,
+      { cause },
+    );
+  }
+}
+
+/** Undefined where there are none, and nothing of that is loaded then. */
+async function loadMetrics({
+  settings,
+  telemetry,
+  process,
+}: GatewayDependencies): Promise<Metrics | undefined> {
+  if (settings.metrics === undefined) return undefined;
+  const { createMetrics } = await import('./telemetry/metrics.ts');
+  return createMetrics({
+    participantTypes: settings.participantTypes,
+    hasTrustedDocuments: settings.trustedDocuments !== undefined,
+    telemetry,
+    process,
+  });
+}
+
+interface MeasuredParts {
+  settings: Settings;
+  tenant: TenantServices;
+  graphql: GraphQL;
+  intake: Intake;
+  sendRoom: SendRoom;
+  server: Server;
+}
+
+/** What the parts know of themselves, for metrics. */
+function stateOf({
+  settings: { intake: ofIntake, upstreamMaxConnections, sockets },
+  tenant: { statuses, callSlots, client, participantService, tokens },
+  graphql: { documents, responseCache, heldMemory },
+  intake,
+  sendRoom,
+  server,
+}: MeasuredParts): GatewayState {
+  return {
+    requests: () => intake.requests,
+    connections: () => server.connections(),
+    saturation: async () => ({
+      intake_requests: intake.requests / ofIntake.maxRequests,
+      intake_bytes: intake.bytes / ofIntake.maxBytes,
+      connections: (await server.connections()) / sockets.maxSockets,
+      upstream_calls: callSlots.used / upstreamMaxConnections,
+      held_statuses: heldMemory.share,
+      unsent_answers: sendRoom.share,
+    }),
+    statuses: () => statuses.served,
+    caches: () => ({
+      statuses: statuses.cacheUse(),
+      responses: responseCache.use(),
+      documents: documents.cacheUse(),
+    }),
+    upstreamCalls: () => ({ active: callSlots.used, waiting: callSlots.waiting }),
+    upstreamConnections: () => client.connections(),
+    circuits: () => participantService.circuits(),
+    tokenRemainingMs: () => tokens.remainingMs(),
+  };
+}
+
+/** What answers GraphQL, and what of it is measured. */
+interface GraphQL {
+  handler: Handler;
+  documents: Documents;
+  responseCache: ResponseCache;
+  heldMemory: HeldMemory;
+}
+
 /** Rejects with a {@link SettingsError}. */
-async function createGraphQLHandler(
+async function createGraphQL(
   settings: Settings,
   { statuses }: TenantServices,
   { clock, telemetry, turns }: { clock: Clock; telemetry: Telemetry; turns: Turns },
-): Promise<Handler> {
+): Promise<GraphQL> {
   const { limits, introspection } = settings;
   const createOwnSchema = () =>
     settings.federation ? createSubgraphSchema(limits.maxReferences) : createSchema();
   const schema = createOwnSchema();
-  return createHandler({
-    documents: createDocuments({
-      schema,
-      createCountingSchema: () => toCountingSchema(createOwnSchema()),
-      limits,
-      introspection,
-    }),
+  const documents = createDocuments({
+    schema,
+    createCountingSchema: () => toCountingSchema(createOwnSchema()),
+    limits,
+    introspection,
+  });
+  const responseCache = createResponseCache(clock);
+  const heldMemory = new HeldMemory(MAX_HELD_BYTES);
+  const handler = createHandler({
+    documents,
     persistedDocuments: await createPersistedDocuments(settings, schema),
-    responseCache: createResponseCache(clock),
+    responseCache,
     statuses,
-    heldMemory: new HeldMemory(MAX_HELD_BYTES),
+    heldMemory,
     participantTypes: settings.participantTypes,
     maxBatches: limits.maxBatches,
     maxResponseBytes: settings.responseMaxBytes,
@@ -220,6 +342,7 @@ async function createGraphQLHandler(
     errorDetail: settings.errorDetail,
     telemetry,
   });
+  return { handler, documents, responseCache, heldMemory };
 }
 
 /** Rejects with a {@link SettingsError}. */

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { createGateway as createApp, GRAPHQL_PATH } from './app.ts';
 import { readRegularFile } from './config/files.ts';
 import { parseSettings, SettingsError } from './config/load.ts';
@@ -47,7 +48,12 @@ export async function createGateway(
   const output = writeLog === undefined ? standardOutput() : undefined;
   const destination = output ?? { write: writeLog ?? (() => {}) };
   const telemetry = logEvents(createLog(parsed.logLevel, destination), destination);
-  const gateway = await createApp({ settings: parsed, clock: systemClock, telemetry });
+  const gateway = await createApp({
+    settings: parsed,
+    clock: systemClock,
+    telemetry,
+    process: { node: process, version, droppedLogLines: () => output?.droppedLines ?? 0 },
+  });
   return {
     start: async () => new URL(GRAPHQL_PATH, await gateway.listen()),
     async stop(noticeMs) {
@@ -56,6 +62,8 @@ export async function createGateway(
     },
   };
 }
+
+const { version }: { version: string } = createRequire(import.meta.url)('../package.json');
 
 /** For the last lines of the log. */
 const LAST_LINES_MS = 300;

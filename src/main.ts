@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { flushCompileCache } from 'node:module';
+import { createRequire, flushCompileCache } from 'node:module';
 import { devNull } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gateway } from './app.ts';
@@ -85,7 +85,7 @@ if (process.env['NODE_ENV'] === 'production') process.on('SIGUSR1', () => {});
 
 const [
   { systemClock },
-  { createGateway, GRAPHQL_PATH },
+  { createGateway, GRAPHQL_PATH, ListenError },
   { monitorProcess },
   { createLog, createPrettyDestination },
   { createStandardOutput, LogOutput },
@@ -180,10 +180,12 @@ const monitor = monitorProcess({
   telemetry,
   openFile: async () => (await open(devNull)).close(),
 });
+const { version }: { version: string } = createRequire(import.meta.url)('../package.json');
 const gateway = await createGateway({
   settings,
   clock: systemClock,
   telemetry,
+  process: { node: process, version, droppedLogLines: () => output.droppedLines },
   readiness: { ...monitor.checks, log: { degraded: () => output.problem() } },
 }).catch((error: unknown) => {
   if (!(error instanceof SettingsError)) throw error;
@@ -192,17 +194,20 @@ const gateway = await createGateway({
 running = gateway;
 
 const origin = await gateway.listen().catch((error: unknown) => {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-  return fail(
-    `Cannot listen on HOST ${settings.host}, PORT ${settings.port} (${code}): take another.`,
-  );
+  if (!(error instanceof ListenError)) throw error;
+  return fail(error.message);
 });
 monitor.begin();
 const { unknownVariables: variables } = settings;
 if (variables.length > 0) log.warn({ variables }, 'variables look like settings, and are none');
 const endpoint = new URL(GRAPHQL_PATH, origin).href;
+const metrics = gateway.metricsUrl();
 log.info(
-  { graphql: endpoint, upstream: settings.participantService?.url.origin ?? 'sandbox' },
+  {
+    graphql: endpoint,
+    upstream: settings.participantService?.url.origin ?? 'sandbox',
+    ...(metrics && { metrics: metrics.href }),
+  },
   'listening',
 );
 if (settings.participantService === undefined) output.write(sandboxGreeting());

@@ -13,7 +13,7 @@ import type { Clock } from './lib/clock.ts';
 import type { Turns } from './lib/turns.ts';
 import { urlBelow } from './lib/url.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
-import { createCallSlots } from './status/call-slots.ts';
+import { type CallSlots, createCallSlots } from './status/call-slots.ts';
 import { createStatusService, type StatusService } from './status/service.ts';
 import type { Grant, TokenSource } from './tokens/client-credentials.ts';
 import { fixedSecret, secretFromFile } from './tokens/client-secret.ts';
@@ -179,6 +179,9 @@ export interface TenantServices {
   readonly statuses: StatusService;
   readonly participantService: ParticipantService;
   readonly tokens: TokenCache;
+  readonly callSlots: CallSlots;
+  /** For status calls. */
+  readonly client: HttpClient;
   /** Ends all connections; calls under way fail. */
   close(): Promise<void>;
 }
@@ -207,10 +210,12 @@ export function createTenantServices(
     tokens,
     circuits: createCircuits({ clock, telemetry, random }),
     clock,
+    telemetry,
   });
+  const callSlots = createCallSlots({ slots: settings.upstreamMaxConnections, clock });
   const statuses = createStatusService({
     participantService,
-    callSlots: createCallSlots({ slots: settings.upstreamMaxConnections, clock }),
+    callSlots,
     clock,
     turns,
     tenantId: service.tenantId,
@@ -223,6 +228,8 @@ export function createTenantServices(
     statuses,
     participantService,
     tokens,
+    callSlots,
+    client: statusClient,
     close: async () => {
       await Promise.all([statusClient.close(), tokenClient.close()]);
     },

@@ -22,7 +22,7 @@ export interface CheckOptions {
 export async function runCheck(options: CheckOptions): Promise<number> {
   const { readSettings, clock, write, writeError } = options;
   try {
-    const settings = readSettings();
+    const settings = { ...readSettings(), metrics: undefined };
     const gateway = await createGateway({ settings, clock, telemetry: {} });
     await gateway.close(0);
     const { participantService: service, host, port } = settings;

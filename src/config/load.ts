@@ -177,9 +177,17 @@ function toSettings(
     introspection: values.INTROSPECTION ?? !production,
     logLevel: values.LOG_LEVEL,
     logFormat: values.LOG_FORMAT,
+    metrics: toMetricsSettings(values),
     shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
     unknownVariables,
   };
+}
+
+/** On the sandbox there are metrics to look at; for a tenant, somebody has to say where. */
+function toMetricsSettings(values: VariableValues): Settings['metrics'] {
+  const { HOST, METRICS_HOST: host = HOST, METRICS_PORT: port } = values;
+  const isSandbox = values.PARTICIPANT_SERVICE_URL === undefined;
+  return port !== undefined || isSandbox ? { host, port } : undefined;
 }
 
 function toAuthSettings(values: VariableValues): AuthSettings {

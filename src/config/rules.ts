@@ -20,6 +20,7 @@ export function faultyCombinations(given: Given, { nodeEnv, readFile }: Surround
     ...faultyAuth(given),
     ...faultyTenant(given, nodeEnv),
     ...faultyIntake(given),
+    ...faultyMetrics(given),
   ];
 }
 
@@ -28,6 +29,15 @@ function faultyIntake(given: Given): Fault[] {
   return numberOf('INTAKE_MAX_BYTES') < numberOf('REQUEST_MAX_BYTES')
     ? [['INTAKE_MAX_BYTES', 'is less than REQUEST_MAX_BYTES']]
     : [];
+}
+
+function faultyMetrics(given: Given): Fault[] {
+  const { METRICS_PORT: port, METRICS_HOST: host } = given;
+  if (port === undefined) {
+    return host === undefined ? [] : [['METRICS_HOST', 'is set without METRICS_PORT']];
+  }
+  const isTaken = port !== '0' && Number(port) === Number(given.PORT ?? infoOf('PORT').fallback);
+  return isTaken ? [['METRICS_PORT', 'is the same as PORT']] : [];
 }
 
 function faultyToken(given: Given): Fault[] {
@@ -62,6 +72,11 @@ function faultyAuth(given: Given): Fault[] {
     faults.push([
       'AUTH_MODE',
       "is missing, although others than this machine can connect to HOST: whoever does could read the tenant's batches",
+    ]);
+  } else if (mode === undefined && !isLoopbackHost(given.METRICS_HOST ?? '127.0.0.1')) {
+    faults.push([
+      'AUTH_MODE',
+      'is missing, although others than this machine can connect to METRICS_HOST',
     ]);
   }
   if (mode === 'jwt') {

@@ -40,6 +40,8 @@ export interface Settings {
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   /** Undefined: pretty on a terminal, else json. */
   logFormat: 'pretty' | 'json' | undefined;
+  /** Undefined: there are none. */
+  metrics: MetricsSettings | undefined;
   shutdownDelayMs: number;
   /** Names of variables that look like settings, but are none. */
   unknownVariables: readonly string[];
@@ -85,6 +87,13 @@ export interface AuthSettings {
 interface FederationAccess {
   secret: string | undefined;
   scope: string | undefined;
+}
+
+/** Where metrics are shown. */
+interface MetricsSettings {
+  host: string;
+  /** Undefined: where the gateway itself listens. */
+  port: number | undefined;
 }
 
 /** How much one GraphQL request may ask for. */

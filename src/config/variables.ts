@@ -24,14 +24,11 @@ import { optional, type VariableInfo, variableInfos, withDefault } from './varia
 export const RATE_PER_SECOND_WITH_JWT = 100;
 
 const timeLimit = integer(1, 600_000, 'milliseconds');
+const hostName = matching(/^[\w.:-]{1,253}$/, 'an IP address or a host name of this machine');
 const cacheLifetime = integer(0, 86_400_000, 'milliseconds');
 
 const server = {
-  HOST: withDefault(
-    '127.0.0.1',
-    matching(/^[\w.:-]{1,253}$/, 'an IP address or a host name of this machine'),
-    'Address to listen on.',
-  ),
+  HOST: withDefault('127.0.0.1', hostName, 'Address to listen on.'),
   PORT: withDefault('4000', integer(0, 65_535), 'Port to listen on; 0 picks a free one.'),
   TRUSTED_PROXIES: optional(
     listOf(
@@ -365,6 +362,11 @@ const logAndProcess = {
     oneOf('pretty', 'json'),
     'How log entries are written; empty: pretty on a terminal, else json.',
   ),
+  METRICS_PORT: optional(
+    integer(0, 65_535),
+    'Port that shows metrics for Prometheus at /metrics, and nothing else; 0 picks a free one; empty: there are no metrics, on the sandbox they are at PORT.',
+  ),
+  METRICS_HOST: optional(hostName, 'Address to listen on for that; empty: HOST.'),
   SHUTDOWN_DELAY_MS: withDefault(
     '1000',
     integer(0, 8_000, 'milliseconds'),
@@ -423,7 +425,7 @@ export const VARIABLE_GROUPS: readonly { heading: string; names: readonly Variab
   { heading: 'Browsers and GET', names: namesOf(browsers) },
   { heading: 'Limits', names: namesOf(limits) },
   { heading: 'GraphQL', names: namesOf(graphql) },
-  { heading: 'Log and process', names: namesOf(logAndProcess) },
+  { heading: 'Log, metrics and process', names: namesOf(logAndProcess) },
 ];
 
 /** The secrets, each with the variable of the file that can hold it. */

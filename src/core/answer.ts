@@ -26,6 +26,8 @@ export interface StaleReason {
 /** What an answer tells of how it came about, for the request's log line and metrics. */
 export interface AnswerSummary {
   readonly operationName: string | null;
+  /** Of the operation that was executed; undefined: none was. */
+  readonly operationType: 'query' | undefined;
   /** `extensions.code` of each error. */
   readonly errorCodes: readonly string[];
   /** The X-COREOS-REQUEST-ID of each upstream call that led to one of them. */

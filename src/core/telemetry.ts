@@ -34,6 +34,33 @@ export type CircuitName =
   | { readonly circuit: 'service' | 'new participant types'; readonly participantType?: undefined }
   | { readonly circuit: 'participant type'; readonly participantType: string };
 
+/** A call that went out to the Participant Service, at its end. */
+interface UpstreamCallEvent {
+  readonly participantType: string;
+  /** What it came to (docs/architecture.md has the kinds); `aborted`: nobody waited for it any more. */
+  readonly outcome: UpstreamCallOutcome;
+  /** Whether it was made once more for the same status: a retry, or with a new token. */
+  readonly isRetry: boolean;
+  readonly durationMs: number;
+}
+
+export type UpstreamCallOutcome =
+  | 'ok'
+  | 'refused'
+  | 'foreign'
+  | 'transient'
+  | 'fault'
+  | 'inconclusive'
+  | 'aborted';
+
+/** What a cache tells of itself: its lookups since the start, what it holds, and what that takes, by its own estimate. */
+export interface CacheUse {
+  readonly hits: number;
+  readonly misses: number;
+  readonly entries: number;
+  readonly bytes: number;
+}
+
 /**
  * What the gateway tells whoever watches it: logs, metrics, traces. Each method returns at once and never
  * throws. One that is missing costs nothing: it is called as `telemetry.request?.(…)`, whose arguments are not
@@ -50,6 +77,7 @@ export interface Telemetry {
   }): void;
   /** A fault outside GraphQL, answered with 500. */
   handlerFailed?(event: { error: unknown }): void;
+  upstreamCall?(event: UpstreamCallEvent): void;
   circuitOpened?(event: CircuitName & { fault: string }): void;
   circuitClosed?(event: CircuitName & { openMs: number }): void;
   /** The upstream answered a request with the answer to another, and its connections are renewed. */
@@ -64,6 +92,8 @@ export interface Telemetry {
   keysFailed?(event: { error: unknown; failures: number; retryAfterMs: number }): void;
   /** Keys of callers' tokens that cannot be used are left out. Each list of reasons is told once. */
   keysLeftOut?(event: { reasons: readonly string[] }): void;
+  /** A connection of a client was closed at once, because there are too many. */
+  connectionRefused?(): void;
   /** Connections of clients that did not take their answers were ended. */
   slowReadersCutOff?(event: { connections: number }): void;
   eventLoopBlocked?(event: { blockedMs: number }): void;

@@ -11,6 +11,7 @@ import {
 } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
+import type { CacheUse } from '../core/telemetry.ts';
 import { textBytes } from '../lib/json-size.ts';
 import { type CompiledOperation, compileOperation } from './compiled-operation.ts';
 import { MeasuredOperation, type OperationLimits, useLimits } from './limits.ts';
@@ -81,6 +82,7 @@ export interface Documents {
   known(text: string): PreparedDocument | undefined;
   /** Throws a `RefusedRequest` for a document that exceeds a limit. */
   prepare(text: string): PreparedDocument;
+  cacheUse(): CacheUse;
 }
 
 /**
@@ -116,6 +118,8 @@ export function createDocuments(options: DocumentsOptions): Documents {
 
   /** The one that was found last: many requests in a row have the same. */
   let last: { text: string; document: PreparedDocument } | undefined;
+  let hits = 0;
+  let misses = 0;
   let countingSchema: GraphQLSchema | undefined;
   const countedBy = () => (countingSchema ??= options.createCountingSchema());
 
@@ -135,14 +139,18 @@ export function createDocuments(options: DocumentsOptions): Documents {
 
   return {
     known(text) {
-      if (last?.text === text) return last.document;
-      const document = byText.get(text);
-      if (document !== undefined) last = { text, document };
-      return document;
+      if (last?.text !== text) {
+        const document = byText.get(text);
+        if (document === undefined) return undefined;
+        last = { text, document };
+      }
+      hits += 1;
+      return last.document;
     },
     prepare(text) {
       const known = byText.get(text);
       if (known !== undefined) return known;
+      misses += 1;
       const comesAgain = cameOnce.delete(text);
       const prepared = prepare(text, comesAgain);
       if (text.length > MAX_TEXT_LENGTH) return prepared;
@@ -151,6 +159,7 @@ export function createDocuments(options: DocumentsOptions): Documents {
       else cameOnce.set(text, true);
       return prepared;
     },
+    cacheUse: () => ({ hits, misses, entries: byText.size, bytes: byText.calculatedSize }),
   };
 }
 

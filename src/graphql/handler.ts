@@ -35,7 +35,7 @@ interface HandlerOptions extends PublicErrorOptions {
   documents: Documents;
   persistedDocuments: PersistedDocuments;
   responseCache: ResponseCache;
-  statuses: StatusService;
+  statuses: Pick<StatusService, 'get'>;
   /** What the requests under way were answered by the upstream: statuses, and what errors say. */
   heldMemory: HeldMemory;
   participantTypes: ReadonlySet<string>;
@@ -176,7 +176,13 @@ export function createHandler(options: HandlerOptions): Handler {
     return textAnswer(JSON.stringify({ errors: shown.errors }), {
       status: isFault ? 500 : refusal,
       headers: contentType(mediaType),
-      summary: { ...NOTHING_LOADED, operationName, errorCodes: shown.errorCodes, cached: false },
+      summary: {
+        ...NOTHING_LOADED,
+        operationName,
+        operationType: undefined,
+        errorCodes: shown.errorCodes,
+        cached: false,
+      },
     });
   }
 
@@ -316,6 +322,7 @@ export function refuse(
     summary: {
       ...NOTHING_LOADED,
       operationName: null,
+      operationType: undefined,
       errorCodes: [refusal.code],
       cached: false,
     },
@@ -406,6 +413,7 @@ function toSummary(
 ): AnswerSummary {
   return {
     operationName,
+    operationType: 'query',
     errorCodes: shown?.errorCodes ?? NONE,
     upstreamRequestIds: shown?.upstreamRequestIds ?? NONE,
     cached: false,

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { type Answer, type AnswerSummary, NOTHING_LOADED, textAnswer } from '../core/answer.ts';
 import type { Principal } from '../core/principal.ts';
+import type { CacheUse } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
 import { textBytes } from '../lib/json-size.ts';
 
@@ -32,6 +33,7 @@ export interface ResponseCache {
    * past or unknown.
    */
   set(question: Question, answer: Answer, body: string, freshUntil: number): void;
+  use(): CacheUse;
 }
 
 /** Under which an answer is kept: for no two questions that may be answered differently the same. */
@@ -54,11 +56,17 @@ export function createResponseCache(clock: Clock): ResponseCache {
     maxEntrySize: MAX_BYTES,
     sizeCalculation: ({ bodyBytes }, key) => ENTRY_BYTES + textBytes(key) + bodyBytes,
   });
+  let hits = 0;
+  let misses = 0;
   return {
     get(question) {
-      if (entries.size === 0) return undefined;
-      const entry = entries.get(responseKey(question));
-      return entry !== undefined && clock.now() < entry.freshUntil ? entry.answer : undefined;
+      const entry = entries.size === 0 ? undefined : entries.get(responseKey(question));
+      if (entry === undefined || clock.now() >= entry.freshUntil) {
+        misses += 1;
+        return undefined;
+      }
+      hits += 1;
+      return entry.answer;
     },
     set(question, answer, body, freshUntil) {
       if (freshUntil <= clock.now() || freshUntil === Number.POSITIVE_INFINITY) return;
@@ -66,9 +74,10 @@ export function createResponseCache(clock: Clock): ResponseCache {
       const entry = { answer: kept, freshUntil, bodyBytes: textBytes(body) };
       entries.set(responseKey(question), entry);
     },
+    use: () => ({ hits, misses, entries: entries.size, bytes: entries.calculatedSize }),
   };
 }
 
-function toCached({ operationName, errorCodes }: AnswerSummary): AnswerSummary {
-  return { ...NOTHING_LOADED, operationName, errorCodes, cached: true };
+function toCached({ operationName, operationType, errorCodes }: AnswerSummary): AnswerSummary {
+  return { ...NOTHING_LOADED, operationName, operationType, errorCodes, cached: true };
 }

@@ -59,6 +59,8 @@ export interface HttpClient {
    * each answer must not cost a pool of connections each time.
    */
   renewConnections(via: unknown): boolean;
+  /** Connections that are open now: with a request under way, and without. */
+  connections(): { readonly active: number; readonly idle: number };
   /** Ends all connections; calls under way fail. */
   close(): Promise<void>;
 }
@@ -118,6 +120,12 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       connections = new Connections(createPool);
       return true;
     },
+    connections() {
+      const stats = [connections, ...retired].flatMap((each) => each.stats());
+      const open = stats.reduce((sum, { connected }) => sum + connected, 0);
+      const idle = stats.reduce((sum, { free }) => sum + free, 0);
+      return { active: open - idle, idle };
+    },
     async close() {
       bounds.closing.abort(undefined);
       await Promise.all([connections, ...retired].map((each) => each.destroy()));
@@ -158,6 +166,10 @@ class Connections {
       this.#pools.set(origin, pool);
     }
     return pool;
+  }
+
+  stats(): Pool['stats'][] {
+    return [...this.#pools.values()].map((pool) => pool.stats);
   }
 
   /** Lets the calls under way end. */

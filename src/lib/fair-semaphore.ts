@@ -66,6 +66,16 @@ export class FairSemaphore {
     return this.#waiting > 0;
   }
 
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** How much of the capacity is held. */
+  get used(): number {
+    return this.#used;
+  }
+
   /**
    * What {@link enter} does, as a value: the permit, or a promise where it has to wait. That rejects with `refused()`
    * when too many wait, and with `aborted()` when the signal aborts before.

@@ -17,6 +17,11 @@ export class HeldMemory {
     this.#maxBytes = maxBytes;
   }
 
+  /** The part of its bound that is held, 0 to 1. */
+  get share(): number {
+    return this.#bytes / this.#maxBytes;
+  }
+
   /**
    * Counts something as long as somebody holds it, once however many do. False where that would be too much: then it
    * is not held, and must be let go.

@@ -201,6 +201,7 @@ class Run {
 const UNANSWERED: AnswerSummary = {
   ...NOTHING_LOADED,
   operationName: null,
+  operationType: undefined,
   errorCodes: [],
   cached: false,
 };

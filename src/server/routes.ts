@@ -1,25 +1,25 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Telemetry } from '../core/telemetry.ts';
-import { isLoopbackHost } from '../lib/loopback.ts';
 import { negotiate } from '../lib/media-type.ts';
 import type { ClientIp } from './client-ip.ts';
-import { type RequestTarget, readHead } from './guards/head.ts';
+import { createHeadGuard, type HeadGuard, type RequestTarget } from './guards/head.ts';
 import { type ReadinessChecks, readinessOf } from './health.ts';
+import { METRICS_PATH, type Metrics, respondMetrics } from './metrics.ts';
 import type { Pipeline } from './pipeline.ts';
 import { respondJson } from './respond.ts';
 import { GRAPHIQL_ASSETS_PATH, type GraphiQL } from './static.ts';
 
-interface RoutesOptions {
+interface RoutesOptions extends RefuseOptions {
   /** The path of the GraphQL endpoint. */
   endpoint: string;
   pipeline: Pipeline;
   /** Undefined: GraphiQL is off. */
   graphiql: GraphiQL | undefined;
   readiness: ReadinessChecks;
-  /** Only requests to a loopback name are answered: see {@link isMisdirected}. */
+  /** Undefined: they are not shown here. */
+  metrics: Metrics | undefined;
+  /** See {@link createHeadGuard}. */
   loopbackOnly: boolean;
-  clientIp: ClientIp;
-  telemetry: Telemetry;
 }
 
 /** So much of the path of a refused request is told. */
@@ -32,26 +32,16 @@ const MAX_PATH_LENGTH = 100;
 export type Routes = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
 export function createRoutes(options: RoutesOptions): Routes {
-  const { endpoint, pipeline, graphiql, readiness, loopbackOnly, clientIp, telemetry } = options;
-  /** The last authority that is this machine's own. */
-  let directed: string | undefined;
+  const { endpoint, pipeline, graphiql, readiness, metrics, loopbackOnly } = options;
+  const refuse = createRefuse(options);
+  const guardHead = createHeadGuard(loopbackOnly);
+  const nothingHere = `There is nothing here. GraphQL is at ${endpoint}, probes are at /livez and /readyz.`;
 
   return (request, response) => {
-    const head = readHead(request);
-    if ('error' in head) {
-      response.setHeader('connection', 'close');
-      return refuse(response, head.status, head.error);
-    }
-    if (loopbackOnly && head.authority !== directed && isMisdirected(head)) {
-      return refuse(
-        response,
-        421,
-        'With AUTH_MODE not set, the gateway answers under the names of its own machine only, such as localhost. Set AUTH_MODE.',
-      );
-    }
-    directed = head.authority;
-    const { path, search } = head;
-    const reads = request.method === 'GET' || request.method === 'HEAD';
+    const target = admit(guardHead, request, response, refuse);
+    if (target === undefined) return;
+    const { path, search } = target;
+    const reads = isRead(request);
     if (path === endpoint) {
       if (graphiql && reads && prefersHtml(request)) return graphiql.servePage(request, response);
       return pipeline(request, response, search);
@@ -61,13 +51,15 @@ export function createRoutes(options: RoutesOptions): Routes {
       const state = readinessOf(readiness);
       return respondJson(response, state.status === 'not ready' ? 503 : 200, state);
     }
+    if (path === METRICS_PATH && reads && metrics)
+      return respondMetrics(metrics, request, response);
     if (path === '/' && reads && graphiql) {
       response.writeHead(302, { location: endpoint }).end();
       return;
     }
     const mayBeAsset = path.startsWith(GRAPHIQL_ASSETS_PATH) && reads;
     if (graphiql && mayBeAsset) return respondAsset(graphiql, path, request, response);
-    respondNothingHere(response);
+    refuse(response, 404, nothingHere);
   };
 
   async function respondAsset(
@@ -76,18 +68,25 @@ export function createRoutes(options: RoutesOptions): Routes {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    if (!(await serveAsset(path, request, response))) respondNothingHere(response);
+    if (!(await serveAsset(path, request, response))) refuse(response, 404, nothingHere);
   }
+}
 
-  function respondNothingHere(response: ServerResponse): void {
-    refuse(
-      response,
-      404,
-      `There is nothing here. GraphQL is at ${endpoint}, probes are at /livez and /readyz.`,
-    );
-  }
+/** A target that is no path could hold a password. */
+function shownPath(target = ''): string | undefined {
+  return /^\/[^?]*/.exec(target)?.[0].slice(0, MAX_PATH_LENGTH);
+}
 
-  function refuse(response: ServerResponse, status: number, reason: string): void {
+interface RefuseOptions {
+  clientIp: ClientIp;
+  telemetry: Telemetry;
+}
+
+type Refuse = (response: ServerResponse, status: number, reason: string) => void;
+
+/** Answers a request that is refused, and tells so. */
+function createRefuse({ clientIp, telemetry }: RefuseOptions): Refuse {
+  return (response, status, reason) => {
     const { req: request } = response;
     telemetry.requestRefused?.({
       address: clientIp(request),
@@ -97,21 +96,48 @@ export function createRoutes(options: RoutesOptions): Routes {
       reason,
     });
     respondJson(response, status, { error: reason });
-  }
+  };
 }
 
-/** A target that is no path could hold a password. */
-function shownPath(target = ''): string | undefined {
-  return /^\/[^?]*/.exec(target)?.[0].slice(0, MAX_PATH_LENGTH);
+interface MetricsRoutesOptions extends RefuseOptions {
+  metrics: Metrics;
+  /** See {@link createHeadGuard}. */
+  loopbackOnly: boolean;
 }
 
-/**
- * A name that is not this machine's own, on a server that only this machine can reach: a foreign page
- * whose name was made to lead here (DNS rebinding), and which the browser then believes to be the gateway's. A request
- * that names no host is not from a browser.
- */
-function isMisdirected({ authority }: RequestTarget): boolean {
-  return authority !== undefined && !isLoopbackHost(new URL(`http://${authority}`).hostname);
+/** Of a port that shows nothing but metrics. */
+export function createMetricsRoutes({
+  metrics,
+  loopbackOnly,
+  ...rest
+}: MetricsRoutesOptions): Routes {
+  const refuse = createRefuse(rest);
+  const guardHead = createHeadGuard(loopbackOnly);
+  return (request, response) => {
+    const target = admit(guardHead, request, response, refuse);
+    if (target === undefined) return;
+    return target.path === METRICS_PATH && isRead(request)
+      ? respondMetrics(metrics, request, response)
+      : refuse(response, 404, `There is nothing here. Metrics are at ${METRICS_PATH}.`);
+  };
+}
+
+/** Undefined: it is refused already. */
+function admit(
+  guardHead: HeadGuard,
+  request: IncomingMessage,
+  response: ServerResponse,
+  refuse: Refuse,
+): RequestTarget | undefined {
+  const head = guardHead(request);
+  if (!('error' in head)) return head;
+  if (head.closes) response.setHeader('connection', 'close');
+  refuse(response, head.status, head.error);
+  return undefined;
+}
+
+function isRead({ method }: IncomingMessage): boolean {
+  return method === 'GET' || method === 'HEAD';
 }
 
 /** A browser that opens a page, and no client that accepts anything. */

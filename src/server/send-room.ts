@@ -8,6 +8,8 @@ import type { Turns } from '../lib/turns.ts';
 export interface SendRoom {
   /** Whether answers wait for room. */
   readonly isFull: boolean;
+  /** The part of the room that is taken, from 0; a single answer can be longer than all of it. */
+  readonly share: number;
   /**
    * Waits for room for an answer that is `maxBytes` long at the most; undefined: it needs none. Rejects with a
    * {@link RefusedRequest} (503) when there is none before the request's time is up. Those that wait are served
@@ -52,6 +54,9 @@ export function createSendRoom({ maxBytes, maxWaiting, turns }: SendRoomOptions)
   return {
     get isFull() {
       return semaphore.hasWaiting;
+    },
+    get share() {
+      return semaphore.used / maxBytes;
     },
     enter(longest, caller, context) {
       if (longest <= SHORT_ANSWER_BYTES) return undefined;

@@ -50,6 +50,8 @@ export interface Server {
   drain(noticeMs: number, limitMs: number): Promise<void>;
   /** Why it cannot serve; undefined: it can. */
   unready(): string | undefined;
+  /** Connections of clients that are open now. */
+  connections(): Promise<number>;
 }
 
 export function createHttpServer(options: ServerOptions): Server {
@@ -89,6 +91,7 @@ export function createHttpServer(options: ServerOptions): Server {
   });
   server.maxConnections = sockets.maxSockets;
   answerFaultyRequests(server, { responses: underWay, clientIp: options.clientIp, telemetry });
+  server.on('drop', () => telemetry.connectionRefused?.());
 
   function fail(response: ServerResponse, error: unknown): void {
     telemetry.handlerFailed?.({ error });
@@ -120,6 +123,10 @@ export function createHttpServer(options: ServerOptions): Server {
       cancelLimit();
     },
     unready: () => (draining ? 'shutting down' : undefined),
+    connections: () =>
+      new Promise((resolve, reject) =>
+        server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+      ),
   };
 }
 

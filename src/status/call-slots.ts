@@ -16,6 +16,10 @@ interface CallSlotsOptions {
  * minute: so who comes next does not wait for calls that hang. Who waits is served fairly by caller.
  */
 export interface CallSlots {
+  /** Calls that are made now. */
+  readonly used: number;
+  /** Calls that wait for a slot. */
+  readonly waiting: number;
   /**
    * A slot for one call; a promise where it has to wait, that rejects with the reason of `signal`, or with an
    * `UpstreamError` when too many wait.
@@ -42,6 +46,12 @@ export function createCallSlots({ slots, clock }: CallSlotsOptions): CallSlots {
   }
 
   return {
+    get used() {
+      return semaphore.used;
+    },
+    get waiting() {
+      return semaphore.waiting;
+    },
     enter(participantType, caller, signal) {
       const now = clock.now();
       if (participantType !== type.name) {

@@ -20,7 +20,7 @@ const LOADER_OPTIONS = {
  * fails is an Error in its place and leaves the others alone.
  */
 export class StatusLoader {
-  readonly #service: StatusService;
+  readonly #service: Pick<StatusService, 'get'>;
   readonly #requester: Requester;
   readonly #maxKeys: number;
   readonly #heldMemory: HeldMemory;
@@ -43,7 +43,7 @@ export class StatusLoader {
   longestJson = 0;
 
   constructor(
-    service: StatusService,
+    service: Pick<StatusService, 'get'>,
     requester: Requester,
     maxKeys: number,
     heldMemory: HeldMemory,

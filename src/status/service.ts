@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { BatchKey } from '../core/batch-key.ts';
 import type { Caller } from '../core/caller.ts';
 import { DeadlineExceeded } from '../core/errors.ts';
+import type { CacheUse } from '../core/telemetry.ts';
 import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { textBytes } from '../lib/json-size.ts';
@@ -80,7 +81,13 @@ export interface StatusService {
    * drop the entry; where the gateway's own credentials are refused, it is kept, but not served.
    */
   get(key: BatchKey, requester: Requester): StatusResult | Promise<StatusResult>;
+  /** Statuses that requesters got since the start, by where they came from. */
+  readonly served: Readonly<Record<StatusSource, number>>;
+  cacheUse(): CacheUse;
 }
+
+/** The cache, another requester's call, a call of one's own, or the cache because the upstream fails. */
+export type StatusSource = 'cached' | 'joined' | 'fetched' | 'stale';
 
 /** Bounds of the cache: in number, and in bytes as they are held. */
 const MAX_ENTRIES = 10_000;
@@ -120,6 +127,8 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
   const { participantService, callSlots, clock, turns, tenantId, finishedStatuses } = options;
   const { ttlMs, finishedTtlMs, staleMs } = options;
   const flights = new SlotMap<Flight>();
+  const served: Record<StatusSource, number> = { cached: 0, joined: 0, fetched: 0, stale: 0 };
+  let misses = 0;
   const entries = new LRUCache<string, CacheEntry>({
     max: MAX_ENTRIES,
     maxSize: MAX_ENTRIES_SIZE,
@@ -175,10 +184,11 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     id: string,
     key: BatchKey,
     entry: CacheEntry,
-    served: Pick<ServedStatus, 'staleBecause' | 'upstreamCalls'>,
+    cause: Pick<ServedStatus, 'staleBecause' | 'upstreamCalls'>,
   ): Promise<StatusResult> {
+    served.stale += 1;
     const status = await statusOf(id, key, entry);
-    return { status: { ...status, stale: true }, freshUntil: 0, ...served };
+    return { status: { ...status, stale: true }, freshUntil: 0, ...cause };
   }
 
   /** `mayWait`: there is nothing else to answer. */
@@ -222,7 +232,10 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     const flight = underWay ?? begin(id, key, requester, stale === undefined);
     const callsMade = () => (underWay === undefined ? flight.upstreamCalls : 0);
     return flight.join(requester).then(
-      (status) => ({ status, freshUntil: 0, staleBecause: undefined, upstreamCalls: callsMade() }),
+      (status) => {
+        served[underWay === undefined ? 'fetched' : 'joined'] += 1;
+        return { status, freshUntil: 0, staleBecause: undefined, upstreamCalls: callsMade() };
+      },
       (error: unknown) => {
         const staleBecause = toOutage(error);
         const last = staleBecause && staleEntry(id);
@@ -239,6 +252,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
       const entry = entries.get(id);
       const now = clock.now();
       if (entry !== undefined && now < entry.freshUntil) {
+        served.cached += 1;
         const { freshUntil } = entry;
         const serve = (status: BatchStatus) => ({
           status,
@@ -249,6 +263,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
         const status = statusOf(id, key, entry);
         return status instanceof Promise ? status.then(serve) : serve(status);
       }
+      misses += 1;
       const stale = entry !== undefined && now < entry.staleUntil ? entry : undefined;
       const availability = participantService.availability(key.participantType);
       if (availability.kind === 'available') return fetch(id, key, requester, stale);
@@ -266,6 +281,13 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
       if (mayJoin) return fetch(id, key, requester);
       return { error: availability.error, upstreamCalls: 0 };
     },
+    served,
+    cacheUse: () => ({
+      hits: served.cached,
+      misses,
+      entries: entries.size,
+      bytes: entries.calculatedSize,
+    }),
   };
 }
 

@@ -80,6 +80,7 @@ export class LogOutput implements DestinationStream {
   #writingSince: number | undefined;
   #trouble: { since: number; reason: string; droppedLines: number } | undefined;
   #emptied: (() => void) | undefined;
+  #droppedLines = 0;
 
   constructor(options: LogOutputOptions) {
     this.#options = options;
@@ -95,6 +96,11 @@ export class LogOutput implements DestinationStream {
     }
     this.#filled += this.#block.write(text, this.#filled);
     if (!this.#flushIsDue) this.#flushSoon();
+  }
+
+  /** Lines that were dropped, ever. */
+  get droppedLines(): number {
+    return this.#droppedLines;
   }
 
   /** What is wrong with it, for `/readyz`; undefined: nothing. */
@@ -131,7 +137,9 @@ export class LogOutput implements DestinationStream {
 
   #add(bytes: Buffer): void {
     if (this.#waitingBytes + bytes.length > MAX_WAITING_BYTES) {
-      this.#troubleBecause(UNREAD).droppedLines += countLines(bytes);
+      const lines = countLines(bytes);
+      this.#troubleBecause(UNREAD).droppedLines += lines;
+      this.#droppedLines += lines;
       return;
     }
     this.#waitingBytes += bytes.length;

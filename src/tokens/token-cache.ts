@@ -43,6 +43,8 @@ export interface TokenCache {
   /** Asks for a token if there is none and none may not be asked for yet; does not wait for it. */
   prime(): void;
   state(): TokenState;
+  /** Milliseconds for which the token is still used; 0: there is none. */
+  remainingMs(): number;
 }
 
 interface TokenCacheOptions {
@@ -121,6 +123,10 @@ export function createTokenCache(options: TokenCacheOptions): TokenCache {
     state() {
       if (tokens.usable() !== undefined) return 'valid';
       return tokens.hasFetched() ? 'expired' : 'none yet';
+    },
+    remainingMs() {
+      const token = tokens.usable();
+      return token === undefined ? 0 : token.usableUntil - clock.now();
     },
   };
 }

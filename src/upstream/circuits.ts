@@ -48,6 +48,14 @@ export interface Circuits {
   ): number | undefined;
   /** What fails, in a few words for the operator, and 3 names at most; undefined: no circuit is open. */
   problem(): string | undefined;
+  /** Of each circuit that there is. */
+  states(): readonly CircuitState[];
+}
+
+/** A circuit, and whether it lets calls through. */
+export interface CircuitState {
+  readonly name: CircuitName;
+  readonly state: CircuitBreakerState;
 }
 
 /** A call that is judged by its outcome. */
@@ -123,9 +131,8 @@ export function createCircuits({ clock, telemetry, random }: CircuitsOptions): C
     proven.set(participantType, group);
   }
 
-  function openGroups(): readonly Group[] {
-    const groups = [service, newTypes, ...proven.values()];
-    return groups.filter((group) => !isClosed(group));
+  function allGroups(): readonly Group[] {
+    return [service, newTypes, ...proven.values()];
   }
 
   return {
@@ -168,7 +175,7 @@ export function createCircuits({ clock, telemetry, random }: CircuitsOptions): C
       return delayMs;
     },
     problem() {
-      const groups = openGroups();
+      const groups = allGroups().filter((group) => !isClosed(group));
       const [first] = groups;
       if (first === undefined) return undefined;
       const state = `the circuit is ${first.breaker.state()}`;
@@ -179,6 +186,7 @@ export function createCircuits({ clock, telemetry, random }: CircuitsOptions): C
       const more = names.length > MAX_SHOWN ? ', …' : '';
       return `the Participant Service fails for ${names.length} participant types (${shown}${more}); their circuits are open`;
     },
+    states: () => allGroups().map(({ name, breaker }) => ({ name, state: breaker.state() })),
   };
 }
 

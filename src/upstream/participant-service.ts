@@ -1,12 +1,13 @@
 import { LRUCache } from 'lru-cache';
 import type { BatchKey } from '../core/batch-key.ts';
+import type { Telemetry } from '../core/telemetry.ts';
 import { pause } from '../lib/abort.ts';
 import { type CancelSignal, neverAborted } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { TokenError } from '../tokens/errors.ts';
 import type { AccessToken, TokenCache } from '../tokens/token-cache.ts';
 import type { CircuitBreakerState } from './circuit-breaker.ts';
-import type { Availability, Circuits } from './circuits.ts';
+import type { Availability, CircuitState, Circuits } from './circuits.ts';
 import { noConnectionInTime, rateLimitHeld, UpstreamError } from './errors.ts';
 import type { CallOutcome, StatusAnswer } from './outcome.ts';
 import type { EndUser, StatusCall } from './request.ts';
@@ -16,6 +17,7 @@ interface ParticipantServiceOptions {
   tokens: TokenCache;
   circuits: Circuits;
   clock: Clock;
+  telemetry: Telemetry;
 }
 
 /** One of the calls that may be made at a time. */
@@ -54,6 +56,8 @@ export interface ParticipantService {
   availability(participantType: string): Availability;
   /** `closed` where both the circuit of the type and the one over all are. */
   circuit(participantType: string): CircuitBreakerState;
+  /** Every circuit that there is. */
+  circuits(): readonly CircuitState[];
   /** What fails, in a few words for the operator; undefined: no circuit is open. */
   problem(): string | undefined;
 }
@@ -78,6 +82,7 @@ export function createParticipantService(options: ParticipantServiceOptions): Pa
   return {
     availability,
     circuit: (participantType) => circuits.state(participantType),
+    circuits: () => circuits.states(),
     problem: () => circuits.problem(),
     getStatus: (key, request) => new Inquiry(ofInquiries, key, request).answer(),
   };
@@ -204,9 +209,10 @@ class Inquiry {
   }
 
   #call(token: AccessToken, slot: CallSlot): Promise<CallOutcome> {
-    const { call, circuits, clock } = this.#options;
+    const { call, circuits, clock, telemetry } = this.#options;
     const { user, signal } = this.#request;
-    if (this.#calls === 0) circuits.countCall(this.#key.participantType);
+    const isRetry = this.#calls > 0;
+    if (!isRetry) circuits.countCall(this.#key.participantType);
     this.#calls += 1;
     this.#request.onCall();
     const begunAt = clock.now();
@@ -215,6 +221,12 @@ class Inquiry {
       judged.end(outcome);
       slot.leave();
       this.#tookMs = clock.now() - begunAt;
+      telemetry.upstreamCall?.({
+        participantType: this.#key.participantType,
+        outcome: outcome?.kind ?? 'aborted',
+        isRetry,
+        durationMs: this.#tookMs,
+      });
     };
     return call(this.#key, token, user, judged.decides ? neverAborted : signal).then(
       (outcome) => {

@@ -18,6 +18,8 @@ export interface GraphQLAnswer {
 export interface TestGateway extends AsyncDisposable {
   url: URL;
   endpoint: URL;
+  /** Undefined: there are no metrics. */
+  metricsUrl: URL | undefined;
   /** Sends a query as a frontend does. */
   query(query: string, variables?: object, signal?: AbortSignal): Promise<GraphQLAnswer>;
   /** Every log entry so far, as it was written. */
@@ -63,6 +65,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     settings,
     clock,
     telemetry: logEvents(log, destination, clock),
+    process: { node: process, version: '0.0.0-test', droppedLogLines: () => 0 },
   });
   const url = await gateway.listen();
   const endpoint = new URL('/graphql', url);
@@ -70,6 +73,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   return {
     url,
     endpoint,
+    metricsUrl: gateway.metricsUrl(),
     logLines,
     async query(query, variables, signal) {
       const response = await fetch(endpoint, {

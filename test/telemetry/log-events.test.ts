@@ -5,7 +5,13 @@ import { logEvents } from '../../src/telemetry/log-events.ts';
 
 type RequestEvent = Parameters<NonNullable<ReturnType<typeof logEvents>['request']>>[0];
 
-const ANSWER = { ...NOTHING_LOADED, operationName: 'Status', errorCodes: [], cached: false };
+const ANSWER = {
+  ...NOTHING_LOADED,
+  operationName: 'Status',
+  operationType: 'query',
+  errorCodes: [],
+  cached: false,
+} as const;
 const EVENT: RequestEvent = {
   requestId: 'a-request-1',
   method: 'POST',

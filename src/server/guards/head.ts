@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isLoopbackHost } from '../../lib/loopback.ts';
 
 /** The most headers of a request. Node would leave out those beyond its own limit, without a word. */
 const MAX_HEADERS = 100;
@@ -31,49 +32,91 @@ export interface RequestTarget {
 
 /** What is wrong with the head of a request. */
 interface HeadFault {
-  readonly status: 400 | 431 | 501;
+  readonly status: 400 | 421 | 431 | 501;
   readonly error: string;
+  /** Whether the connection is not to be used again. */
+  readonly closes: boolean;
+}
+
+/** Reads where a request goes, or finds why it is not answered. */
+export type HeadGuard = (request: IncomingMessage) => RequestTarget | HeadFault;
+
+/** `loopbackOnly`: only requests to a loopback name are answered, see {@link isMisdirected}. */
+export function createHeadGuard(loopbackOnly: boolean): HeadGuard {
+  /** The last authority that is this machine's own. */
+  let directed: string | undefined;
+  return (request) => {
+    const head = readHead(request);
+    if ('error' in head || !loopbackOnly) return head;
+    if (head.authority !== directed && isMisdirected(head)) return MISDIRECTED;
+    directed = head.authority;
+    return head;
+  };
+}
+
+const MISDIRECTED: HeadFault = {
+  status: 421,
+  error:
+    'With AUTH_MODE not set, the gateway answers under the names of its own machine only, such as localhost. Set AUTH_MODE.',
+  closes: false,
+};
+
+/**
+ * A name that is not this machine's own, on a server that only this machine can reach: a foreign page
+ * whose name was made to lead here (DNS rebinding), and which the browser then believes to be the gateway's. A request
+ * that names no host is not from a browser.
+ */
+function isMisdirected({ authority }: RequestTarget): boolean {
+  return authority !== undefined && !isLoopbackHost(new URL(`http://${authority}`).hostname);
 }
 
 /**
  * Reads where a request goes, and finds what is wrong with its head besides what Node's parser refuses. The target
  * may have the absolute form (RFC 9112, section 3.2.2); its authority then has to be that of the Host header.
  */
-export function readHead(request: IncomingMessage): RequestTarget | HeadFault {
+function readHead(request: IncomingMessage): RequestTarget | HeadFault {
   const { rawHeaders, headers, httpVersion } = request;
   if (rawHeaders.length > 2 * MAX_HEADERS) {
-    return { status: 431, error: `A request may have up to ${MAX_HEADERS} headers.` };
+    return malformed(`A request may have up to ${MAX_HEADERS} headers.`, 431);
   }
   let seen = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]?.toLowerCase() ?? '';
     const bit = SINGLE.get(name) ?? 0;
     if ((seen & bit) !== 0) {
-      return { status: 400, error: `The header ${name} is there twice.` };
+      return malformed(`The header ${name} is there twice.`);
     }
     seen |= bit;
   }
   const coding = headers['transfer-encoding'];
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
     // RFC 9112, section 6.1. Node would read the body as it is, encoded.
-    return { status: 501, error: 'The only transfer coding of a request can be chunked.' };
+    return {
+      status: 501,
+      error: 'The only transfer coding of a request can be chunked.',
+      closes: true,
+    };
   }
   const { host } = headers;
   if (host === undefined ? httpVersion !== '1.0' : !isAuthority(host)) {
-    return { status: 400, error: 'The Host header is missing or malformed.' };
+    return malformed('The Host header is missing or malformed.');
   }
   const target = request.url ?? '/';
   if (target.startsWith('/')) return toTarget(target, host);
   const [, scheme, authority = '', rest = ''] = ABSOLUTE_FORM.exec(target) ?? [];
   if (scheme === undefined || !isAuthority(authority)) {
-    return { status: 400, error: 'The request target is neither a path nor an http URL.' };
+    return malformed('The request target is neither a path nor an http URL.');
   }
   // A port that is the scheme's own may be left out.
   const hostOf = (text: string) => new URL(`${scheme}://${text}`).host;
   if (host !== undefined && hostOf(host) !== hostOf(authority)) {
-    return { status: 400, error: 'The request target names another host than the Host header.' };
+    return malformed('The request target names another host than the Host header.');
   }
   return toTarget(rest.startsWith('/') ? rest : `/${rest}`, authority);
+}
+
+function malformed(error: string, status: 400 | 431 = 400): HeadFault {
+  return { status, error, closes: true };
 }
 
 /** What comes behind the authority stays as it is, as it does in a target that is a path. */

@@ -11,6 +11,10 @@ interface IntakeOptions {
 export interface Intake {
   /** Whether so many are held that not every address is admitted. */
   readonly isFull: boolean;
+  /** Requests that are held. */
+  readonly requests: number;
+  /** Bytes of their bodies. */
+  readonly bytes: number;
   /**
    * Admits a request from an address. Throws a {@link RefusedRequest} (503) when there are too many: at once, while
    * there is time to ask elsewhere. One address cannot have the last quarter.
@@ -66,6 +70,12 @@ export function createIntake({ maxRequests, maxBytes }: IntakeOptions): Intake {
   }
 
   return {
+    get requests() {
+      return all.requests;
+    },
+    get bytes() {
+      return all.bytes;
+    },
     get isFull() {
       const greedy = Number.POSITIVE_INFINITY;
       return all.requests >= limitFor('requests', greedy) || all.bytes >= limitFor('bytes', greedy);

@@ -1,0 +1,142 @@
+import type { CacheUse, CircuitName } from '../core/telemetry.ts';
+import type { Instruments, Sample } from './instruments.ts';
+import { type KnownNames, OTHER } from './known-names.ts';
+
+/** What the parts of the gateway know of themselves; each is asked when somebody looks. */
+export interface GatewayState {
+  /** Requests to the GraphQL endpoint that are held. */
+  requests(): number;
+  /** Connections of clients. */
+  connections(): Promise<number>;
+  /** How much is taken of what is bounded, by name; 1 is all of it. */
+  saturation(): Promise<Readonly<Record<string, number>>>;
+  /** Since the start, by source. */
+  statuses(): Readonly<Record<string, number>>;
+  /** By name. */
+  caches(): Readonly<Record<string, CacheUse>>;
+  upstreamCalls(): { readonly active: number; readonly waiting: number };
+  /** To the Participant Service. */
+  upstreamConnections(): { readonly active: number; readonly idle: number };
+  circuits(): readonly { name: CircuitName; state: keyof typeof CIRCUIT_STATES }[];
+  /** Of the gateway's own access token, in milliseconds; 0: there is none. */
+  tokenRemainingMs(): number;
+}
+
+const CIRCUIT_STATES = { closed: 0, 'half-open': 1, open: 2 } as const;
+
+/** Measures the gateway by what it knows of itself. */
+export function measureGateway(
+  instruments: Instruments,
+  state: GatewayState,
+  participantTypes: KnownNames,
+): void {
+  instruments.observeGauge({
+    name: 'http_server_active_requests',
+    help: 'Requests to the GraphQL endpoint that are held: from before their bodies are read until their answers are out.',
+    read: () => state.requests(),
+  });
+  instruments.observeGauge({
+    name: 'participant_gateway_connections',
+    help: 'Open connections of clients.',
+    read: () => state.connections(),
+  });
+  instruments.observeGauge({
+    name: 'participant_gateway_saturation_ratio',
+    help: 'How much is taken of what is bounded; 1 is all of it, and more is refused or waits.',
+    labelNames: ['resource'],
+    read: async () => samplesOf('resource', await state.saturation()),
+  });
+  instruments.observeCounter({
+    name: 'participant_gateway_statuses_total',
+    help: 'Statuses that were served, by source: the cache, a call that was under way, a call of its own, or the last status because the upstream fails. Those in answers of the response cache are not counted.',
+    labelNames: ['source'],
+    read: () => samplesOf('source', state.statuses()),
+  });
+  measureCaches(instruments, state);
+  measureUpstream(instruments, state, participantTypes);
+  instruments.observeGauge({
+    name: 'participant_gateway_token_remaining_seconds',
+    help: "How long the gateway's own access token is still used; 0: there is none.",
+    read: () => state.tokenRemainingMs() / 1_000,
+  });
+}
+
+function measureCaches(instruments: Instruments, state: GatewayState): void {
+  instruments.observeCounter({
+    name: 'participant_gateway_cache_lookups_total',
+    help: 'Lookups in a cache, by whether what was found could be served.',
+    labelNames: ['cache', 'result'],
+    read: () =>
+      Object.entries(state.caches()).flatMap(([cache, { hits, misses }]): Sample[] => [
+        [{ cache, result: 'hit' }, hits],
+        [{ cache, result: 'miss' }, misses],
+      ]),
+  });
+  const ofCaches = (what: 'entries' | 'bytes') =>
+    Object.entries(state.caches()).map(([cache, use]): Sample => [{ cache }, use[what]]);
+  instruments.observeGauge({
+    name: 'participant_gateway_cache_entries',
+    help: 'What a cache holds.',
+    labelNames: ['cache'],
+    read: () => ofCaches('entries'),
+  });
+  instruments.observeGauge({
+    name: 'participant_gateway_cache_size_bytes',
+    help: 'What that takes in memory, by an estimate on the safe side.',
+    labelNames: ['cache'],
+    read: () => ofCaches('bytes'),
+  });
+}
+
+function measureUpstream(
+  instruments: Instruments,
+  state: GatewayState,
+  participantTypes: KnownNames,
+): void {
+  instruments.observeGauge({
+    name: 'http_client_active_requests',
+    help: 'Calls to the Participant Service that are under way.',
+    read: () => state.upstreamCalls().active,
+  });
+  instruments.observeGauge({
+    name: 'participant_gateway_upstream_queue_calls',
+    help: 'Calls that wait because UPSTREAM_MAX_CONNECTIONS are under way.',
+    read: () => state.upstreamCalls().waiting,
+  });
+  instruments.observeGauge({
+    name: 'http_client_open_connections',
+    help: 'Open connections to the Participant Service.',
+    labelNames: ['http_connection_state'],
+    read: () => samplesOf('http_connection_state', state.upstreamConnections()),
+  });
+  instruments.observeGauge({
+    name: 'participant_gateway_circuit_state',
+    help: 'Circuits, by what for: 0 closed, 1 half-open, 2 open. service has no participant type; new stands for all types that have not answered; other for the worst of those that have no label.',
+    labelNames: ['circuit', 'participant_type'],
+    read: () => circuitSamples(state, participantTypes),
+  });
+}
+
+function circuitSamples(state: GatewayState, participantTypes: KnownNames): Sample[] {
+  const samples: Sample[] = [];
+  let others: number | undefined;
+  for (const { name, state: now } of state.circuits()) {
+    const value = CIRCUIT_STATES[now];
+    if (name.circuit === 'participant type') {
+      const type = participantTypes.labelOf(name.participantType);
+      if (type === OTHER) others = Math.max(others ?? 0, value);
+      else samples.push([{ circuit: 'participant_type', participant_type: type }, value]);
+    } else {
+      const circuit = name.circuit === 'service' ? 'service' : 'new';
+      samples.push([{ circuit, participant_type: '' }, value]);
+    }
+  }
+  if (others !== undefined) {
+    samples.push([{ circuit: 'participant_type', participant_type: OTHER }, others]);
+  }
+  return samples;
+}
+
+function samplesOf(label: string, values: Readonly<Record<string, number>>): Sample[] {
+  return Object.entries(values).map(([name, value]) => [{ [label]: name }, value]);
+}
