@@ -1,9 +1,8 @@
 /**
  * Brings what the tests need besides the root's packages, all at once: the packages of the bench and the
- * examples, the oldest Node.js that is supported, Chromium for the tests in a browser, and nginx for those of
- * `deploy/nginx`. The last two are taken
- * from Debian's packages where they are missing and this may be done (root, apt-get); where it may not, their
- * tests are left out, and the test run says so.
+ * examples, the oldest Node.js that is supported, Chromium for the tests in a browser, nginx for those of
+ * `deploy/nginx`, and promtool for those of the alerts. The programs are taken from Debian's packages where they are
+ * missing and this may be done (root, apt-get); where it may not, their tests are left out, and the test run says so.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,6 +10,7 @@ import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { findChromium } from './find-chromium.ts';
 import { findNginx, NGINX_FOLDER } from './find-nginx.ts';
+import { findPromtool, unpackPromtool } from './promtool.ts';
 
 async function run(command: string, args: string[], cwd?: string): Promise<boolean> {
   const [code] = await once(spawn(command, args, { stdio: 'inherit', cwd }), 'close');
@@ -37,6 +37,7 @@ async function installDebianPackages(): Promise<void> {
   const wanted = [
     { find: findChromium, install: installChromium },
     { find: findNginx, install: unpackNginx },
+    { find: findPromtool, install: unpackPromtool },
   ].filter(({ find }) => find() === undefined);
   if (wanted.length === 0) return;
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;

@@ -83,6 +83,7 @@ test('with nothing set, the gateway runs on the sandbox with the documented defa
     introspection: true,
     logLevel: 'info',
     logFormat: undefined,
+    metrics: { host: '127.0.0.1', port: undefined },
     shutdownDelayMs: 1_000,
     unknownVariables: [],
   });
@@ -124,6 +125,21 @@ test('with NODE_ENV=production, GraphiQL and introspection are off unless they a
       ANY_FILE,
     ),
   ).toMatchObject({ graphiql: true, introspection: true });
+});
+
+test('metrics are where METRICS_PORT and METRICS_HOST say, on the sandbox at the port of the gateway, else nowhere', () => {
+  const metricsOf = (environment: Environment) => parseSettings(environment, ANY_FILE).metrics;
+  const open = { HOST: '10.0.0.1', AUTH_MODE: 'none' };
+  expect(metricsOf(TENANT)).toBeUndefined();
+  expect(metricsOf({})).toEqual({ host: '127.0.0.1', port: undefined });
+  expect(metricsOf({ METRICS_PORT: '9464' })).toEqual({ host: '127.0.0.1', port: 9_464 });
+  expect(metricsOf({ ...TENANT, ...open, METRICS_PORT: '0' })).toEqual({
+    host: '10.0.0.1',
+    port: 0,
+  });
+  expect(
+    metricsOf({ ...TENANT, ...open, METRICS_PORT: '9464', METRICS_HOST: '127.0.0.1' }),
+  ).toEqual({ host: '127.0.0.1', port: 9_464 });
 });
 
 test('an empty variable counts as not set', () => {
@@ -205,6 +221,8 @@ test('64: every setting faulty at once: one message names each, what it got and 
     INTROSPECTION: '1',
     LOG_LEVEL: 'loud',
     LOG_FORMAT: 'xml',
+    METRICS_PORT: 'tcp://10.0.0.1:80',
+    METRICS_HOST: 'a b',
     SHUTDOWN_DELAY_MS: '9000',
   };
   expect(Object.keys(faulty)).toEqual(VARIABLE_NAMES);
@@ -279,6 +297,25 @@ const combinations: [name: string, environment: Environment, faults: string[]][]
     'room for bodies that is less than one body',
     { INTAKE_MAX_BYTES: '65536', REQUEST_MAX_BYTES: '65537' },
     ['INTAKE_MAX_BYTES is less than REQUEST_MAX_BYTES; it accepts bytes, 65536 to 1073741824'],
+  ],
+  [
+    'a host for metrics without a port',
+    { METRICS_HOST: '127.0.0.1' },
+    [
+      'METRICS_HOST is set without METRICS_PORT; it accepts an IP address or a host name of this machine',
+    ],
+  ],
+  [
+    "metrics at the gateway's own port",
+    { METRICS_PORT: '4000' },
+    ['METRICS_PORT is the same as PORT; it accepts a whole number from 0 to 65535'],
+  ],
+  [
+    'metrics that others can reach, while nobody says who checks callers',
+    { METRICS_PORT: '9464', METRICS_HOST: '0.0.0.0' },
+    [
+      'AUTH_MODE is missing, although others than this machine can connect to METRICS_HOST; it accepts jwt, or none where something in front of the gateway checks who calls',
+    ],
   ],
   [
     'a setting that is retired',

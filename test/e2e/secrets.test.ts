@@ -3,11 +3,26 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { startScriptedUpstream } from '../support/scripted-upstream.ts';
-import { CLIENT_SECRET, STATUS_QUERY, startTestGateway, UUID } from '../support/test-gateway.ts';
+import {
+  CLIENT_SECRET,
+  STATUS_QUERY,
+  startTestGateway,
+  type TestGateway,
+  UUID,
+} from '../support/test-gateway.ts';
 
 const TOKEN = 'canary/access+token=0123456789';
 
-test('65: neither the secret nor a token is in any answer or log entry, whatever the upstream says', async () => {
+/** As Prometheus gets them, in both formats. */
+async function readMetrics({ metricsUrl }: TestGateway): Promise<string[]> {
+  if (metricsUrl === undefined) throw new Error('there are no metrics');
+  const formats = ['text/plain', 'application/openmetrics-text'];
+  return Promise.all(
+    formats.map(async (accept) => (await fetch(metricsUrl, { headers: { accept } })).text()),
+  );
+}
+
+test('65: neither the secret nor a token is in any answer, log entry or metric, whatever the upstream says', async () => {
   await using upstream = await startScriptedUpstream();
   const { promise, resolve } = Promise.withResolvers<void>();
   upstream.onToken = async () => {
@@ -16,7 +31,12 @@ test('65: neither the secret nor a token is in any answer or log entry, whatever
   };
   await using gateway = await startTestGateway({
     upstream,
-    environment: { ERROR_DETAIL: 'full', STATUS_TTL_MS: '0', LOG_LEVEL: 'trace' },
+    environment: {
+      ERROR_DETAIL: 'full',
+      STATUS_TTL_MS: '0',
+      LOG_LEVEL: 'trace',
+      METRICS_PORT: '0',
+    },
   });
   resolve();
 
@@ -59,7 +79,9 @@ test('65: neither the secret nor a token is in any answer or log entry, whatever
   expect(upstream.tokenCalls[0]?.body).toContain(CLIENT_SECRET);
   expect(answers).toHaveLength(18);
   expect(gateway.logLines.length).toBeGreaterThanOrEqual(18);
-  expect(JSON.stringify([answers, gateway.logLines])).not.toContain('canary');
+  const metrics = await readMetrics(gateway);
+  expect(metrics.join('')).toContain('participant_gateway_token_failures_total 1\n');
+  expect(JSON.stringify([answers, gateway.logLines, metrics])).not.toContain('canary');
 });
 
 test('89: a token that the upstream quotes is in no error, however it is written, nor in data as it is or percent-encoded', async () => {
@@ -110,7 +132,7 @@ test('89: a token that the upstream quotes is in no error, however it is written
   expect(gateway.logLines.join('')).not.toContain(secret.slice(3, 19));
 });
 
-test('65: no token of a caller, good or bad, and no secret of a router is in any answer or log entry', async () => {
+test('65: no token of a caller, good or bad, and no secret of a router is in any answer, log entry or metric', async () => {
   const sandbox = await startSandbox({ clock: systemClock, port: 0 });
   const routerSecret = 'canary-router-secret';
   await using gateway = await startTestGateway({
@@ -144,13 +166,15 @@ test('65: no token of a caller, good or bad, and no secret of a router is in any
     }
   }
   await sandbox.close();
+  const metrics = await readMetrics(gateway);
+  expect(metrics.join('')).toContain('_requests_refused_total{reason="UNAUTHENTICATED"}');
   expect(answers).toHaveLength(24);
   expect(gateway.logLines.filter((line) => line.includes('"refusal"'))).toHaveLength(
     2 * bad.length,
   );
   const parts = [good, scope].flatMap((token) => token.split('.').slice(1));
   for (const secret of [...parts, 'canary']) {
-    expect(JSON.stringify([answers, gateway.logLines])).not.toContain(secret);
+    expect(JSON.stringify([answers, gateway.logLines, metrics])).not.toContain(secret);
   }
 });
 

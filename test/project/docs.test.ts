@@ -18,6 +18,7 @@ const DOCUMENTS = [
   'docs/errors.md',
   'docs/faults.md',
   'docs/federation.md',
+  'docs/metrics.md',
   'docs/operations.md',
   'docs/performance.md',
   'docs/releasing.md',

@@ -2,6 +2,7 @@ import type { Reporter, TestModule } from 'vitest/node';
 import { findChromium } from '../../scripts/find-chromium.ts';
 import { findNginx } from '../../scripts/find-nginx.ts';
 import { findProgram } from '../../scripts/find-program.ts';
+import { findPromtool } from '../../scripts/promtool.ts';
 
 const AS_ROOT = '`npm run test:prepare` installs it only as root, with apt-get.';
 
@@ -9,6 +10,12 @@ const AS_ROOT = '`npm run test:prepare` installs it only as root, with apt-get.'
 const PROGRAMS = [
   { tests: 'Browser tests', end: '.browser.test.ts', program: 'chromium', path: findChromium() },
   { tests: 'Tests of deploy/nginx', end: '.nginx.test.ts', program: 'nginx', path: findNginx() },
+  {
+    tests: 'Tests by promtool',
+    end: '.promtool.test.ts',
+    program: 'promtool',
+    path: findPromtool(),
+  },
   {
     tests: "kubectl's tests",
     end: '.kubectl.test.ts',
