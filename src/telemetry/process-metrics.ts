@@ -13,7 +13,7 @@ export interface MeasuredProcess {
 }
 
 /** How often the event loop's delay is looked at. */
-const RESOLUTION_MS = 10;
+const RESOLUTION_MS = 20;
 const NS_PER_SECOND = 1e9;
 const US_PER_SECOND = 1e6;
 

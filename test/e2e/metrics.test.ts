@@ -1,5 +1,6 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -265,6 +266,19 @@ test('what is under way is told while it is', async () => {
   await expect
     .poll(() => samplesOf(gateway, 'participant_gateway_request_outcomes_total', ...names))
     .toEqual({ 'participant_gateway_request_outcomes_total{code="CLIENT_GONE"}': 3 });
+});
+
+test('connections beyond MAX_SOCKETS are counted', async () => {
+  await using gateway = await startTestGateway({
+    environment: { METRICS_PORT: '0', MAX_SOCKETS: '2' },
+  });
+  const sockets = [1, 2, 3].map(() => connect(Number(gateway.url.port), '127.0.0.1'));
+  const name = 'participant_gateway_connections_refused_total';
+  await expect.poll(() => samplesOf(gateway, name)).toEqual({ [name]: 1 });
+  expect(await samplesOf(gateway, 'participant_gateway_connections')).toEqual({
+    participant_gateway_connections: 2,
+  });
+  for (const socket of sockets) socket.destroy();
 });
 
 test('whatever clients make up, there are no more series, and nothing of it is in a label', async () => {

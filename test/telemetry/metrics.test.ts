@@ -55,7 +55,7 @@ test('participant types of the list have series before anybody asks, the first 1
   expect(labelsIn(body, 'participant_gateway_operations_total')).toEqual([]);
 });
 
-test('what is told is handed on as it is', () => {
+test('what is told is handed on as it is, and counted', async () => {
   const told: string[] = [];
   const note = (name: string) => (event?: object) =>
     void told.push(`${name} ${JSON.stringify(event)}`);
@@ -70,10 +70,9 @@ test('what is told is handed on as it is', () => {
       handlerFailed: note('handlerFailed'),
       keysFailed: note('keysFailed'),
     },
-    process: { node: process, version: '1.2.3', droppedLogLines: () => 0 },
+    process: { node: process, version: '1.2.3', droppedLogLines: () => 8 },
   });
   const { telemetry } = metrics;
-  metrics.close();
   telemetry.tokenRenewed?.({ lifetimeMs: 1 });
   telemetry.circuitClosed?.({ circuit: 'service', openMs: 2 });
   telemetry.connectionRefused?.();
@@ -91,4 +90,23 @@ test('what is told is handed on as it is', () => {
     'handlerFailed {"error":4}',
     'keysFailed {"error":5,"failures":6,"retryAfterMs":7}',
   ]);
+
+  const shown = parseExposition((await metrics.scrape(undefined)).body);
+  metrics.close();
+  const samplesOf = (name: string) => shown.get(`participant_gateway_${name}_total`)?.samples;
+  const counted = {
+    token_renewals: 1,
+    token_failures: 1,
+    key_failures: 1,
+    connections_refused: 1,
+    slow_readers: 3,
+    faults: 2,
+    log_lines_dropped: 8,
+  };
+  for (const [name, count] of Object.entries(counted)) {
+    expect([name, ...(samplesOf(name) ?? [])]).toEqual([
+      name,
+      [`participant_gateway_${name}_total`, count],
+    ]);
+  }
 });
