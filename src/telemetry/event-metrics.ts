@@ -1,6 +1,7 @@
 import { isErrorCode } from '../core/error-codes.ts';
 import type { Telemetry, UpstreamCallOutcome } from '../core/telemetry.ts';
-import type { Instruments } from './instruments.ts';
+import { Durations } from './durations.ts';
+import type { Instruments, Sample } from './instruments.ts';
 import { KnownNames, OTHER } from './known-names.ts';
 
 interface EventMetricsOptions {
@@ -87,37 +88,59 @@ export function measureEvents(
 }
 
 function measureRequests(instruments: Instruments): (event: RequestEvent) => void {
-  const durations = instruments.durations<'graphql_operation_type' | 'request_id'>({
+  const ofQueries = new Durations();
+  const ofOthers = new Durations();
+  instruments.observeDurations({
     name: 'http_server_request_duration_seconds',
     help: 'How long requests to the GraphQL endpoint took; none: no operation was executed. Exemplars have the request id.',
     labelNames: ['graphql_operation_type'],
+    series: [
+      [{ graphql_operation_type: 'query' }, ofQueries],
+      [{ graphql_operation_type: 'none' }, ofOthers],
+    ],
   });
-  const outcomes = instruments.counter({
+  const outcomes = new Tally(['OK', 'CLIENT_GONE', 'INTERNAL_SERVER_ERROR']);
+  instruments.observeCounter({
     name: 'participant_gateway_request_outcomes_total',
     help: 'Requests by what came of them: OK, CLIENT_GONE, or each different code of their errors.',
     labelNames: ['code'],
+    read: () => outcomes.samples('code'),
   });
-  const refused = instruments.counter({
+  const refused = new Tally(['OVERLOADED', 'RATE_LIMITED']);
+  instruments.observeCounter({
     name: 'participant_gateway_requests_refused_total',
     help: 'Requests for which no operation was executed, by the code of their first error.',
     labelNames: ['reason'],
+    read: () => refused.samples('reason'),
   });
-  for (const type of ['query', 'none']) durations.zero({ graphql_operation_type: type });
-  for (const code of ['OK', 'CLIENT_GONE', 'INTERNAL_SERVER_ERROR']) outcomes.inc({ code }, 0);
-  for (const reason of ['OVERLOADED', 'RATE_LIMITED']) refused.inc({ reason }, 0);
 
   return ({ requestId, status, durationMs, answer: { operationType, errorCodes } }) => {
-    durations.observe({
-      labels: { graphql_operation_type: operationType ?? 'none' },
-      value: durationMs / 1_000,
-      exemplarLabels: { request_id: requestId },
-    });
-    if (status === undefined) outcomes.inc({ code: 'CLIENT_GONE' });
-    else if (errorCodes.length === 0) outcomes.inc({ code: 'OK' });
-    else for (const code of new Set(errorCodes.map(toCode))) outcomes.inc({ code });
+    const durations = operationType === undefined ? ofOthers : ofQueries;
+    durations.observe(durationMs / 1_000, requestId);
+    if (status === undefined) outcomes.add('CLIENT_GONE');
+    else if (errorCodes.length === 0) outcomes.add('OK');
+    else for (const code of new Set(errorCodes.map(toCode))) outcomes.add(code);
     const [reason] = operationType === undefined ? errorCodes : [];
-    if (reason !== undefined) refused.inc({ reason: toCode(reason) });
+    if (reason !== undefined) refused.add(toCode(reason));
   };
+}
+
+/** How often names came: of a closed set, or few. */
+class Tally {
+  readonly #counts = new Map<string, number>();
+
+  /** `names` are there from the beginning. */
+  constructor(names: readonly string[]) {
+    for (const name of names) this.#counts.set(name, 0);
+  }
+
+  add(name: string): void {
+    this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
+  }
+
+  samples(label: string): Sample[] {
+    return [...this.#counts].map(([name, count]) => [{ [label]: name }, count]);
+  }
 }
 
 function toCode(code: string): string {
@@ -140,48 +163,69 @@ function countOperations(instruments: Instruments): (event: RequestEvent) => voi
   };
 }
 
-const OUTCOMES: readonly UpstreamCallOutcome[] = [
-  'ok',
-  'refused',
-  'foreign',
-  'transient',
-  'fault',
-  'inconclusive',
-  'aborted',
-];
+/** Calls for one participant type. */
+class TypeTally {
+  retries = 0;
+  readonly outcomes: Record<UpstreamCallOutcome, number> = {
+    ok: 0,
+    refused: 0,
+    foreign: 0,
+    transient: 0,
+    fault: 0,
+    inconclusive: 0,
+    aborted: 0,
+  };
+}
 
 function measureUpstreamCalls(
   instruments: Instruments,
   next: Telemetry,
   participantTypes: KnownNames,
 ): Required<Telemetry>['upstreamCall'] {
-  const durations = instruments.durations({
+  const durations = new Durations();
+  const byLabel = new Map(participantTypes.labels().map((label) => [label, new TypeTally()]));
+  instruments.observeDurations({
     name: 'http_client_request_duration_seconds',
     help: 'How long calls to the Participant Service took.',
+    series: [[{}, durations]],
   });
-  const calls = instruments.counter({
+  instruments.observeCounter({
     name: 'participant_gateway_upstream_calls_total',
     help: 'Calls to the Participant Service, by what they came to.',
     // In this order no two pairs are one key of the client's, whatever a type is called.
     labelNames: ['outcome', 'participant_type'],
+    read: () =>
+      [...byLabel].flatMap(([participant_type, { outcomes }]) =>
+        Object.entries(outcomes).map(
+          ([outcome, count]): Sample => [{ outcome, participant_type }, count],
+        ),
+      ),
   });
-  const retries = instruments.counter({
+  instruments.observeCounter({
     name: 'participant_gateway_upstream_retries_total',
     help: 'Those of them that were made once more for the same status.',
     labelNames: ['participant_type'],
+    read: () =>
+      [...byLabel].map(([participant_type, { retries }]) => [{ participant_type }, retries]),
   });
-  for (const type of participantTypes.labels()) {
-    for (const outcome of OUTCOMES) calls.inc({ outcome, participant_type: type }, 0);
-    retries.inc({ participant_type: type }, 0);
+
+  function tallyOf(participantType: string): TypeTally {
+    const label = participantTypes.labelOf(participantType);
+    let tally = byLabel.get(label);
+    if (tally === undefined) {
+      tally = new TypeTally();
+      byLabel.set(label, tally);
+    }
+    return tally;
   }
 
   return (event) => {
     next.upstreamCall?.(event);
     const { participantType, outcome, isRetry, durationMs } = event;
     if (outcome === 'ok') participantTypes.add(participantType);
-    const type = participantTypes.labelOf(participantType);
-    calls.inc({ outcome, participant_type: type });
-    if (isRetry) retries.inc({ participant_type: type });
-    durations.observe({ value: durationMs / 1_000 });
+    const tally = tallyOf(participantType);
+    tally.outcomes[outcome] += 1;
+    if (isRetry) tally.retries += 1;
+    durations.observe(durationMs / 1_000);
   };
 }

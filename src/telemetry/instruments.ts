@@ -1,8 +1,8 @@
 import Counter from '@prometheus-io/client/lib/counter.js';
 import Gauge from '@prometheus-io/client/lib/gauge.js';
-import Histogram from '@prometheus-io/client/lib/histogram.js';
 import Registry from '@prometheus-io/client/lib/registry.js';
 import { negotiate } from '../lib/media-type.ts';
+import type { Durations } from './durations.ts';
 
 /** A value, with its labels where there are any. */
 export type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
@@ -19,10 +19,9 @@ interface Observed extends Description<string> {
   read(): Samples | Promise<Samples>;
 }
 
-/** For durations, in seconds, as the semantic conventions of OpenTelemetry advise for HTTP. */
-const DURATION_BUCKETS = [
-  0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
-];
+interface ObservedDurations extends Description<string> {
+  series: readonly (readonly [labels: Readonly<Record<string, string>>, durations: Durations])[];
+}
 
 /** What is measured in one process, as text for Prometheus or as OpenMetrics. A second instrument of a name throws. */
 export class Instruments {
@@ -36,12 +35,13 @@ export class Instruments {
     return counter;
   }
 
-  /** Of seconds. An observation can have an exemplar, which OpenMetrics shows. */
-  durations<Label extends string = never>(description: Description<Label>): Histogram<Label> {
-    const options = { buckets: DURATION_BUCKETS, enableExemplars: true };
-    const histogram = new Histogram({ ...description, ...options, registers: this.#registers });
-    this.#showAsText(histogram, description.name);
-    return histogram;
+  observeDurations({ series, ...description }: ObservedDurations): void {
+    const shown = { ...description, type: 'histogram' };
+    const values = () =>
+      series.flatMap(([labels, durations]) => toValues(shown, labels, durations));
+    const histogram = { name: shown.name, get: async () => ({ ...shown, values: values() }) };
+    this.#openMetrics.registerMetric(histogram);
+    this.#text.registerMetric(histogram);
   }
 
   observeGauge({ read, ...description }: Observed): void {
@@ -78,6 +78,34 @@ export class Instruments {
   #showAsText(instrument: object, name: string): void {
     this.#text.registerMetric(Object.create(instrument, { name: { value: name } }));
   }
+}
+
+/** A histogram's samples, as the client writes them. */
+function toValues(
+  { name }: Description<string>,
+  labels: Readonly<Record<string, string>>,
+  { buckets, sum }: Durations,
+): object[] {
+  let count = 0;
+  const values: object[] = buckets.map(({ bound, count: own, exemplar }) => {
+    count += own;
+    const le = bound === Number.POSITIVE_INFINITY ? '+Inf' : String(bound);
+    return {
+      metricName: `${name}_bucket`,
+      labels: { le, ...labels },
+      value: count,
+      exemplar: exemplar && {
+        labelSet: { request_id: exemplar.requestId },
+        value: exemplar.seconds,
+        timestamp: exemplar.at / 1_000,
+      },
+    };
+  });
+  values.push(
+    { metricName: `${name}_sum`, labels, value: sum },
+    { metricName: `${name}_count`, labels, value: count },
+  );
+  return values;
 }
 
 /** What is there is used at once, so that a scrape shows one moment. */

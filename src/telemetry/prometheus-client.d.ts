@@ -4,7 +4,16 @@
  */
 
 declare module '@prometheus-io/client/lib/registry.js' {
-  import { Registry } from '@prometheus-io/client';
+  import { Registry as Client, type Metric, type RegistryContentType } from '@prometheus-io/client';
+
+  /** A metric that is counted elsewhere: the registry takes whatever says what it shows. */
+  interface ShownMetric {
+    name: string;
+    get(): Promise<object>;
+  }
+  class Registry<Type extends RegistryContentType = RegistryContentType> extends Client<Type> {
+    override registerMetric<T extends string>(metric: Metric<T> | ShownMetric): void;
+  }
   export = Registry;
 }
 
@@ -16,9 +25,4 @@ declare module '@prometheus-io/client/lib/counter.js' {
 declare module '@prometheus-io/client/lib/gauge.js' {
   import { Gauge } from '@prometheus-io/client';
   export = Gauge;
-}
-
-declare module '@prometheus-io/client/lib/histogram.js' {
-  import { Histogram } from '@prometheus-io/client';
-  export = Histogram;
 }
