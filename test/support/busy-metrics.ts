@@ -35,6 +35,7 @@ export function createBusyMetrics({ participantTypes, operationNames }: Busy): M
     errorCodes: readonly string[],
   ) =>
     telemetry.request?.({
+      address: '192.0.2.1',
       requestId: 'r-1',
       method: 'POST',
       status: 200,
