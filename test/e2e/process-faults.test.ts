@@ -28,7 +28,7 @@ async function startGateway(
 ): Promise<RunningGateway> {
   const variables = Object.entries({ PORT: '0', SHUTDOWN_DELAY_MS: '100', ...environment });
   const program = runProgram(
-    'src/main.ts',
+    'bin/participant-gateway.js',
     Object.fromEntries(variables.map(([name, value]) => [name, String(value)])),
     { preload: 'test/support/trouble.ts', ...(maxFiles === undefined ? {} : { maxFiles }) },
   );
