@@ -10,6 +10,7 @@ import type { Telemetry } from './core/telemetry.ts';
 import { createDocuments, type Documents } from './graphql/documents.ts';
 import { EXAMPLE_OPERATIONS } from './graphql/example-operations.ts';
 import { createHandler, refuse } from './graphql/handler.ts';
+import { createLiveOperations } from './graphql/live-operations.ts';
 import {
   createAutomaticPersistedQueries,
   createPlainDocuments,
@@ -39,6 +40,7 @@ import { createMetricsRoutes, createRoutes } from './server/routes.ts';
 import { createSendRoom, type SendRoom } from './server/send-room.ts';
 import { createHttpServer, type Server, type ServerOptions } from './server/server.ts';
 import { createGraphiQL } from './server/static.ts';
+import { createStreams, type Streams } from './server/streams.ts';
 import type { GatewayState } from './telemetry/gateway-metrics.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import type { MeasuredProcess } from './telemetry/process-metrics.ts';
@@ -47,6 +49,7 @@ import {
   createTenantServices,
   keySourceOf,
   openService,
+  type TenantParts,
   type TenantServices,
 } from './tenants.ts';
 
@@ -108,7 +111,10 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
   const { tenantId } = service;
   const turns = new Turns();
   const issuerClient = createIssuerClient(settings, clock);
-  const tenant = createTenantServices(service, settings, { clock, telemetry, turns });
+  const deadlines = new Deadlines(clock);
+  const heldMemory = new HeldMemory(MAX_HELD_BYTES);
+  const parts = { clock, telemetry, turns, deadlines, heldMemory };
+  const tenant = createTenantServices(service, settings, parts);
   const callers = await createCallers(settings, tenantId, configured.sandbox, {
     clock,
     telemetry,
@@ -127,7 +133,14 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
     trustedProxies: settings.trustedProxies,
     header: settings.clientAddressHeader,
   });
-  const graphql = await createGraphQL(settings, tenant, { clock, telemetry, turns });
+  const graphql = await createGraphQL(settings, tenant, parts);
+  const streams = createStreams({
+    ...settings.streams,
+    clock,
+    telemetry,
+    random: Math.random,
+    timeoutMs: settings.responseTimeoutMs,
+  });
   const pipeline = createPipeline({
     cors: createCors({ origins, methods }),
     csrf: createCsrfGuard({ origins, methods }),
@@ -145,11 +158,12 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
         : await createRateLimit({ ...settings.rateLimit, tenantId, clock, random: Math.random }),
     intake,
     sendRoom,
+    streams,
     handler: graphql.handler,
     refuse,
     telemetry,
     clock,
-    deadlines: new Deadlines(clock),
+    deadlines,
     turns,
     deadlineMs: settings.requestDeadlineMs,
     maxBodyBytes: settings.requestMaxBytes,
@@ -182,6 +196,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
     slowReaders: {
       timeoutMs: settings.responseTimeoutMs,
       turns,
+      isStream: streams.has,
       othersWait: () => intake.isFull || sendRoom.isFull,
     },
     clientIp,
@@ -197,7 +212,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
       ...serverOptions,
       routes: createMetricsRoutes({ metrics, loopbackOnly, clientIp, telemetry }),
     });
-  metrics?.measure(stateOf({ settings, tenant, graphql, intake, sendRoom, server }));
+  metrics?.measure(stateOf({ settings, tenant, graphql, intake, sendRoom, streams, server }));
   let metricsUrl: URL | undefined;
 
   return {
@@ -215,6 +230,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
     },
     metricsUrl: () => metricsUrl,
     async close(noticeMs = settings.shutdownDelayMs) {
+      streams.close();
       await server.drain(noticeMs, SHUTDOWN_LIMIT_MS);
       metrics?.close();
       await Promise.all([
@@ -266,16 +282,18 @@ interface MeasuredParts {
   graphql: GraphQL;
   intake: Intake;
   sendRoom: SendRoom;
+  streams: Streams;
   server: Server;
 }
 
 /** What the parts know of themselves, for metrics. */
 function stateOf({
   settings: { intake: ofIntake, upstreamMaxConnections, sockets },
-  tenant: { statuses, callSlots, client, participantService, tokens },
+  tenant: { statuses, followService, callSlots, client, participantService, tokens },
   graphql: { documents, responseCache, heldMemory },
   intake,
   sendRoom,
+  streams,
   server,
 }: MeasuredParts): GatewayState {
   return {
@@ -290,6 +308,8 @@ function stateOf({
       unsent_answers: sendRoom.share,
     }),
     statuses: () => statuses.served,
+    streams: streams.use,
+    followed: followService.use,
     caches: () => ({
       statuses: statuses.cacheUse(),
       responses: responseCache.use(),
@@ -313,10 +333,10 @@ interface GraphQL {
 /** Rejects with a {@link SettingsError}. */
 async function createGraphQL(
   settings: Settings,
-  { statuses }: TenantServices,
-  { clock, telemetry, turns }: { clock: Clock; telemetry: Telemetry; turns: Turns },
+  { statuses, followService }: TenantServices,
+  { clock, telemetry, turns, heldMemory }: TenantParts,
 ): Promise<GraphQL> {
-  const { limits, introspection } = settings;
+  const { limits, introspection, participantTypes, responseMaxBytes, errorDetail } = settings;
   const createOwnSchema = () =>
     settings.federation ? createSubgraphSchema(limits.maxReferences) : createSchema();
   const schema = createOwnSchema();
@@ -327,19 +347,26 @@ async function createGraphQL(
     introspection,
   });
   const responseCache = createResponseCache(clock);
-  const heldMemory = new HeldMemory(MAX_HELD_BYTES);
   const handler = createHandler({
     documents,
     persistedDocuments: await createPersistedDocuments(settings, schema),
     responseCache,
     statuses,
+    liveOperations: createLiveOperations({
+      followService,
+      participantTypes,
+      maxBatches: limits.maxBatches,
+      maxResponseBytes: responseMaxBytes,
+      errorDetail,
+      telemetry,
+    }),
     heldMemory,
-    participantTypes: settings.participantTypes,
+    participantTypes,
     maxBatches: limits.maxBatches,
-    maxResponseBytes: settings.responseMaxBytes,
+    maxResponseBytes: responseMaxBytes,
     turns,
     forwardUserInfo: settings.auth.forwardUserInfo,
-    errorDetail: settings.errorDetail,
+    errorDetail,
     telemetry,
   });
   return { handler, documents, responseCache, heldMemory };

@@ -10,10 +10,13 @@ import type { Telemetry } from './core/telemetry.ts';
 import { createHttpClient, type HttpClient, type Send } from './http-client/client.ts';
 import { createFindRoute, type FindRoute } from './http-client/route.ts';
 import type { Clock } from './lib/clock.ts';
+import type { Deadlines } from './lib/deadlines.ts';
+import type { HeldMemory } from './lib/held-memory.ts';
 import type { Turns } from './lib/turns.ts';
 import { urlBelow } from './lib/url.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 import { type CallSlots, createCallSlots } from './status/call-slots.ts';
+import { createFollowService, type FollowService } from './status/follow.ts';
 import { createStatusService, type StatusService } from './status/service.ts';
 import type { Grant, TokenSource } from './tokens/client-credentials.ts';
 import { fixedSecret, secretFromFile } from './tokens/client-secret.ts';
@@ -177,6 +180,7 @@ export function createServiceCall(
 /** What serves one tenant. */
 export interface TenantServices {
   readonly statuses: StatusService;
+  readonly followService: FollowService;
   readonly participantService: ParticipantService;
   readonly tokens: TokenCache;
   readonly callSlots: CallSlots;
@@ -186,11 +190,20 @@ export interface TenantServices {
   close(): Promise<void>;
 }
 
+export interface TenantParts {
+  clock: Clock;
+  telemetry: Telemetry;
+  turns: Turns;
+  deadlines: Deadlines;
+  /** What requests and pollers hold. */
+  heldMemory: HeldMemory;
+}
+
 /** The services of one tenant: its tokens, the upstream under its policies, and its statuses. */
 export function createTenantServices(
   service: ParticipantServiceSettings,
   settings: Settings,
-  { clock, telemetry, turns }: { clock: Clock; telemetry: Telemetry; turns: Turns },
+  { clock, telemetry, turns, deadlines, heldMemory }: TenantParts,
 ): TenantServices {
   const statusClient = createStatusClient(settings, clock);
   const tokenClient = createTokenClient(settings, clock);
@@ -224,8 +237,20 @@ export function createTenantServices(
     finishedTtlMs: settings.statusFinishedTtlMs,
     staleMs: settings.statusStaleMs,
   });
+  const followService = createFollowService({
+    statuses,
+    heldMemory,
+    clock,
+    deadlines,
+    random,
+    deadlineMs: settings.requestDeadlineMs,
+    tenantId: service.tenantId,
+    finishedStatuses: settings.finishedStatuses,
+    ...settings.follow,
+  });
   return {
     statuses,
+    followService,
     participantService,
     tokens,
     callSlots,

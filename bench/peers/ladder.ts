@@ -74,10 +74,17 @@ async function upstreamCall(): Promise<Answer> {
   });
 }
 
+async function tenantParts() {
+  const { Deadlines } = await import('../../src/lib/deadlines.ts');
+  const { HeldMemory } = await import('../../src/lib/held-memory.ts');
+  const heldMemory = new HeldMemory(64 * 1024 * 1024);
+  return { clock, telemetry: {}, turns, deadlines: new Deadlines(clock), heldMemory };
+}
+
 /** And with token cache, circuits, retry budget, call slots, statuses that are shared and kept. */
 async function statusService(): Promise<Answer> {
   const { createTenantServices } = await import('../../src/tenants.ts');
-  const { statuses } = createTenantServices(service, settings, { clock, telemetry: {}, turns });
+  const { statuses } = createTenantServices(service, settings, await tenantParts());
   return answerKeys(async (key, patience) => {
     const result = await statuses.get(key, { ...patience, caller: CALLER, user: undefined });
     if ('error' in result) throw result.error;
@@ -94,19 +101,20 @@ async function executedDocument(): Promise<Answer> {
   const { createResponseCache } = await import('../../src/graphql/response-cache.ts');
   const { toCountingSchema } = await import('../../src/graphql/response-size.ts');
   const { createSubgraphSchema } = await import('../../src/graphql/schema/index.ts');
-  const { HeldMemory } = await import('../../src/lib/held-memory.ts');
   const { limits, introspection, participantTypes, errorDetail } = settings;
   const createSchema = () => createSubgraphSchema(limits.maxReferences);
   const schema = createSchema();
   const createCountingSchema = () => toCountingSchema(createSchema());
-  const telemetry = {};
-  const { statuses } = createTenantServices(service, settings, { clock, telemetry, turns });
+  const parts = await tenantParts();
+  const { telemetry, heldMemory } = parts;
+  const { statuses } = createTenantServices(service, settings, parts);
   const handler = createHandler({
     documents: createDocuments({ schema, createCountingSchema, limits, introspection }),
     persistedDocuments: createPlainDocuments(),
     responseCache: createResponseCache(clock),
     statuses,
-    heldMemory: new HeldMemory(64 * 1024 * 1024),
+    liveOperations: undefined,
+    heldMemory,
     participantTypes,
     maxBatches: limits.maxBatches,
     maxResponseBytes: settings.responseMaxBytes,
@@ -136,7 +144,7 @@ async function executedDocument(): Promise<Answer> {
       if (answer) return sendText(response, answer.serialize());
       // It never rejects.
       void Promise.resolve(handler.handle(question, context, asker)).then((made) =>
-        sendText(response, made.serialize()),
+        'open' in made ? response.destroy() : sendText(response, made.serialize()),
       );
     });
 }

@@ -167,6 +167,17 @@ function toSettings(
     },
     intake: { maxRequests: values.INTAKE_MAX_REQUESTS, maxBytes: values.INTAKE_MAX_BYTES },
     responseTimeoutMs: values.RESPONSE_TIMEOUT_MS,
+    follow: {
+      minMs: values.FOLLOW_MIN_MS,
+      maxMs: values.FOLLOW_MAX_MS,
+      maxPollers: values.MAX_POLLERS,
+    },
+    streams: {
+      maxStreams: values.MAX_STREAMS,
+      maxStreamsPerCaller: values.MAX_STREAMS_PER_CALLER,
+      heartbeatMs: values.STREAM_HEARTBEAT_MS,
+      maxMs: values.STREAM_MAX_MS,
+    },
     sockets: {
       requestTimeoutMs: values.REQUEST_TIMEOUT_MS,
       keepAliveMs: values.KEEP_ALIVE_MS,

@@ -21,12 +21,22 @@ export function faultyCombinations(given: Given, { nodeEnv, readFile }: Surround
     ...faultyTenant(given, nodeEnv),
     ...faultyIntake(given),
     ...faultyMetrics(given),
+    ...faultyFollow(given),
   ];
 }
 
+function numberOf(given: Given, name: VariableName): number {
+  return Number(given[name] ?? infoOf(name).fallback);
+}
+
+function faultyFollow(given: Given): Fault[] {
+  return numberOf(given, 'FOLLOW_MAX_MS') < numberOf(given, 'FOLLOW_MIN_MS')
+    ? [['FOLLOW_MAX_MS', 'is less than FOLLOW_MIN_MS']]
+    : [];
+}
+
 function faultyIntake(given: Given): Fault[] {
-  const numberOf = (name: VariableName) => Number(given[name] ?? infoOf(name).fallback);
-  return numberOf('INTAKE_MAX_BYTES') < numberOf('REQUEST_MAX_BYTES')
+  return numberOf(given, 'INTAKE_MAX_BYTES') < numberOf(given, 'REQUEST_MAX_BYTES')
     ? [['INTAKE_MAX_BYTES', 'is less than REQUEST_MAX_BYTES']]
     : [];
 }

@@ -33,6 +33,9 @@ export interface Settings {
   rateLimit: { perSecond: number; burst: number };
   intake: { maxRequests: number; maxBytes: number };
   responseTimeoutMs: number;
+  /** How batches are followed, for subscriptions. */
+  follow: { minMs: number; maxMs: number; maxPollers: number };
+  streams: { maxStreams: number; maxStreamsPerCaller: number; heartbeatMs: number; maxMs: number };
   sockets: { requestTimeoutMs: number; keepAliveMs: number; maxSockets: number };
   graphiql: boolean;
   federation: boolean;

@@ -279,7 +279,7 @@ const limits = {
   QUERY_MAX_COST: withDefault(
     '10000',
     integer(1, 1_000_000),
-    'The most points of an operation: 1 for a field, 10 for `data`, `dataAt`, `failures` and `successes`, and what is selected below these two counts `first` times, below `_entities` once for each reference.',
+    'The most points of an operation: 1 for a field, 10 for `data`, `dataAt`, `failures` and `successes`, and what is selected below these two counts `first` times, below `_entities` and `batchStatuses` once for each reference or batch.',
   ),
   QUERY_MAX_BATCHES: withDefault(
     '20',
@@ -321,9 +321,47 @@ const limits = {
     'How long a client may take less than 16 KiB a second of its answer, in milliseconds; then its connection is closed. A tenth of that while others wait for room.',
   ),
   MAX_SOCKETS: withDefault(
-    '10000',
+    '20000',
     integer(1, 1_000_000),
     'Connections of clients at a time; those beyond are closed.',
+  ),
+};
+
+const streams = {
+  FOLLOW_MIN_MS: withDefault(
+    '1000',
+    integer(100, 60_000, 'milliseconds'),
+    'How long after a change a batch that is followed is polled again, in milliseconds.',
+  ),
+  FOLLOW_MAX_MS: withDefault(
+    '10000',
+    integer(100, 600_000, 'milliseconds'),
+    'The same at most, when nothing changes; not less than FOLLOW_MIN_MS.',
+  ),
+  MAX_POLLERS: withDefault(
+    '5000',
+    integer(1, 1_000_000),
+    'Different batches that are followed at a time, however many follow each.',
+  ),
+  MAX_STREAMS: withDefault(
+    '12000',
+    integer(0, 1_000_000),
+    'Subscriptions at a time; those beyond are refused. 0: none.',
+  ),
+  MAX_STREAMS_PER_CALLER: withDefault(
+    '20',
+    integer(1, 1_000_000),
+    'The same of one caller: of a subject, else of an address.',
+  ),
+  STREAM_HEARTBEAT_MS: withDefault(
+    '10000',
+    integer(100, 600_000, 'milliseconds'),
+    'After so long without an event a heartbeat is written, in milliseconds.',
+  ),
+  STREAM_MAX_MS: withDefault(
+    '3600000',
+    integer(1_000, 86_400_000, 'milliseconds'),
+    'How long a subscription lasts, in milliseconds; then its client is told to come again.',
   ),
 };
 
@@ -383,6 +421,7 @@ export const environmentSchema = z.object({
   ...callers,
   ...browsers,
   ...limits,
+  ...streams,
   ...graphql,
   ...logAndProcess,
 });
@@ -424,6 +463,7 @@ export const VARIABLE_GROUPS: readonly { heading: string; names: readonly Variab
   { heading: 'Callers', names: namesOf(callers) },
   { heading: 'Browsers and GET', names: namesOf(browsers) },
   { heading: 'Limits', names: namesOf(limits) },
+  { heading: 'Subscriptions', names: namesOf(streams) },
   { heading: 'GraphQL', names: namesOf(graphql) },
   { heading: 'Log, metrics and process', names: namesOf(logAndProcess) },
 ];

@@ -27,7 +27,7 @@ export interface StaleReason {
 export interface AnswerSummary {
   readonly operationName: string | null;
   /** Of the operation that was executed; undefined: none was. */
-  readonly operationType: 'query' | undefined;
+  readonly operationType: 'query' | 'subscription' | undefined;
   /** `extensions.code` of each error. */
   readonly errorCodes: readonly string[];
   /** The X-COREOS-REQUEST-ID of each upstream call that led to one of them. */
@@ -83,6 +83,25 @@ export function textAnswer(
   };
 }
 
+/** How events are written to a client. */
+export type StreamFormat = 'text/event-stream' | 'multipart/mixed';
+
+/** Who gets the events of a live answer. Its methods return at once, and never throw. */
+export interface EventReceiver {
+  /** One event, as JSON. It takes the place of an earlier one of its slot that was not yet written. */
+  next(slot: string, text: string): void;
+  /** There will be no more. */
+  complete(): void;
+}
+
+/** An answer that goes on: to a subscription. */
+export interface LiveAnswer {
+  readonly format: StreamFormat;
+  readonly summary: AnswerSummary;
+  /** Begins. Returns how to end it before it is complete. To be called once. */
+  open(receiver: EventReceiver): () => void;
+}
+
 /** Who asks. */
 export interface Asker {
   readonly principal: Principal;
@@ -98,5 +117,5 @@ export interface Handler {
     request: GraphQLHttpRequest,
     context: RequestContext,
     asker: Asker,
-  ): Answer | Promise<Answer>;
+  ): Answer | LiveAnswer | Promise<Answer | LiveAnswer>;
 }

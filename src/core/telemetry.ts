@@ -61,6 +61,15 @@ export interface CacheUse {
   readonly bytes: number;
 }
 
+/** Why a stream ended. */
+export type StreamEnd =
+  | 'complete'
+  | 'refused'
+  | 'client gone'
+  | 'client does not read'
+  | 'time limit'
+  | 'shutdown';
+
 /**
  * What the gateway tells whoever watches it: logs, metrics, traces. Each method returns at once and never
  * throws. One that is missing costs nothing: it is called as `telemetry.request?.(…)`, whose arguments are not
@@ -96,6 +105,16 @@ export interface Telemetry {
   connectionRefused?(): void;
   /** Connections of clients that did not take their answers were ended. */
   slowReadersCutOff?(event: { connections: number }): void;
+  streamStarted?(): void;
+  streamEnded?(event: {
+    requestId: string;
+    reason: StreamEnd;
+    /** That were written. */
+    events: number;
+    /** That were out of date before they could be written. */
+    skipped: number;
+    durationMs: number;
+  }): void;
   eventLoopBlocked?(event: { blockedMs: number }): void;
   fileDescriptorsExhausted?(): void;
   fileDescriptorsBack?(event: { lastedMs: number }): void;

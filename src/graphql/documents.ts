@@ -58,6 +58,8 @@ export interface PreparedOperation {
   execute(input: OperationInput): Promise<ExecutionResult>;
   /** The same, with each field counted: see `response-size.ts`. */
   executeCounted(input: OperationInput): Promise<ExecutionResult>;
+  /** The events of a subscription, or why there are none. Each is executed when it is taken. */
+  subscribe(input: OperationInput): Promise<ExecutionResult | AsyncIterable<ExecutionResult>>;
 }
 
 /** A text, parsed, measured and validated. */
@@ -102,7 +104,7 @@ export function createDocuments(options: DocumentsOptions): Documents {
     landingPage: false,
     logging: false,
   });
-  const { parse, validate, execute } = yoga.getEnveloped({});
+  const { parse, validate, execute, subscribe } = yoga.getEnveloped({});
   const byText = new LRUCache<string, PreparedDocument>({
     max: MAX_DOCUMENTS,
     maxSize: MAX_ALL_BYTES,
@@ -133,7 +135,7 @@ export function createDocuments(options: DocumentsOptions): Documents {
     }
     const errors: readonly GraphQLError[] = validate(schema, document);
     if (errors.length > 0) return new FaultyDocument(errors);
-    const parts = { schema, countingSchema: countedBy, document, limits, execute };
+    const parts = { schema, countingSchema: countedBy, document, limits, execute, subscribe };
     return new ValidDocument({ ...parts, mayCompile: comesAgain });
   }
 
@@ -187,6 +189,7 @@ interface DocumentParts {
   readonly limits: OperationLimits;
   readonly mayCompile: boolean;
   readonly execute: Execute;
+  readonly subscribe: Execute;
 }
 
 class ValidDocument implements PreparedDocument {
@@ -278,25 +281,34 @@ class Operation implements PreparedOperation {
     return this.#executeWith(this.#parts.countingSchema(), input);
   }
 
-  async #executeWith(
+  async subscribe(
+    input: OperationInput,
+  ): Promise<ExecutionResult | AsyncIterable<ExecutionResult>> {
+    const { schema, subscribe } = this.#parts;
+    const results = await subscribe(this.#toArguments(schema, input));
+    return isIterable(results) ? results : toSingleResult(results);
+  }
+
+  async #executeWith(schema: GraphQLSchema, input: OperationInput): Promise<ExecutionResult> {
+    const { execute } = this.#parts;
+    return toSingleResult(await execute(this.#toArguments(schema, input)));
+  }
+
+  #toArguments(
     schema: GraphQLSchema,
     { contextValue, variables: variableValues }: OperationInput,
-  ): Promise<ExecutionResult> {
-    const { document, execute } = this.#parts;
-    return toSingleResult(
-      await execute({
-        schema,
-        document,
-        operationName: this.name,
-        contextValue,
-        variableValues,
-      }),
-    );
+  ): ExecutionArgs {
+    const { document } = this.#parts;
+    return { schema, document, operationName: this.name, contextValue, variableValues };
   }
 }
 
+function isIterable(result: unknown): result is AsyncIterable<ExecutionResult> {
+  return typeof result === 'object' && result !== null && Symbol.asyncIterator in result;
+}
+
 function toSingleResult(result: unknown): ExecutionResult {
-  if (typeof result !== 'object' || result === null || Symbol.asyncIterator in result) {
+  if (typeof result !== 'object' || result === null || isIterable(result)) {
     throw new Error('a result that is not one answer');
   }
   return result;

@@ -74,6 +74,11 @@ export function toPublicErrors(
   };
 }
 
+/** An error of no field. */
+export function toGraphQLError(originalError: Error): GraphQLError {
+  return new GraphQLError(originalError.message, { originalError });
+}
+
 /** Of a request that is refused as a whole. */
 export function toPublicRefusal(refusal: RefusedRequest, requestId: string): PublicError {
   const { code, message, retryAfterMs } = refusal;

@@ -5,7 +5,9 @@ import {
   type Asker,
   type GraphQLHttpRequest,
   type Handler,
+  type LiveAnswer,
   NOTHING_LOADED,
+  type StreamFormat,
   textAnswer,
 } from '../core/answer.ts';
 import type { Caller } from '../core/caller.ts';
@@ -18,20 +20,23 @@ import { negotiate } from '../lib/media-type.ts';
 import type { Turns } from '../lib/turns.ts';
 import { StatusLoader } from '../status/loader.ts';
 import type { Requester, StatusService } from '../status/service.ts';
-import type { GraphQLContext } from './context.ts';
 import type { Documents, PreparedDocument, PreparedOperation } from './documents.ts';
 import {
   type PublicErrorOptions,
+  toGraphQLError,
   toPublicErrors,
   toPublicRefusal,
   toStaleReason,
 } from './errors.ts';
+import type { LiveOperations } from './live-operations.ts';
 import { type GraphQLParameters, readParameters } from './parameters.ts';
 import type { PersistedDocuments } from './persisted-documents.ts';
 import type { Question, ResponseCache } from './response-cache.ts';
 import { jsonSize, ResponseSize, responseTooLong } from './response-size.ts';
 
 interface HandlerOptions extends PublicErrorOptions {
+  /** Undefined: there are no subscriptions. */
+  liveOperations: LiveOperations | undefined;
   documents: Documents;
   persistedDocuments: PersistedDocuments;
   responseCache: ResponseCache;
@@ -69,6 +74,12 @@ interface Result {
 const MEDIA_TYPES = ['application/json', 'application/graphql-response+json'] as const;
 type GraphQLMediaType = (typeof MEDIA_TYPES)[number];
 
+/** The media types of an answer that goes on. */
+const STREAM_FORMATS = [
+  'text/event-stream',
+  'multipart/mixed',
+] as const satisfies readonly StreamFormat[];
+
 /**
  * GraphQL over HTTP (https://graphql.github.io/graphql-over-http/draft/) by POST of JSON and by GET, one request
  * to one answer. A request that is no GraphQL request is 400. A document that cannot be executed is 400 as
@@ -76,7 +87,7 @@ type GraphQLMediaType = (typeof MEDIA_TYPES)[number];
  */
 export function createHandler(options: HandlerOptions): Handler {
   const { documents, persistedDocuments, responseCache, statuses, participantTypes } = options;
-  const { maxResponseBytes, turns } = options;
+  const { maxResponseBytes, turns, liveOperations } = options;
   const tooLong = toGraphQLError(responseTooLong(maxResponseBytes));
 
   /** Never rejects. */
@@ -85,14 +96,15 @@ export function createHandler(options: HandlerOptions): Handler {
     parameters: GraphQLParameters,
     question: Question,
     context: RequestContext,
-    { principal, caller }: Asker,
+    asker: Asker,
   ): Promise<Answer> {
     const { variables } = parameters;
-    const user = options.forwardUserInfo ? toEndUser(principal) : undefined;
+    const { principal, caller } = asker;
+    const user = userOf(asker);
     const requester = new ContextRequester(caller, user, context);
     const { maxBatches, heldMemory } = options;
     const loader = new StatusLoader(statuses, requester, maxBatches, heldMemory);
-    const contextValue: GraphQLContext = { principal, statuses: loader, participantTypes };
+    const contextValue = { principal, statuses: loader, participantTypes, maxBatches };
     try {
       let executed = await operation.executeCompiled({ contextValue, variables });
       if (executed === undefined || executed.errors !== undefined) {
@@ -117,6 +129,10 @@ export function createHandler(options: HandlerOptions): Handler {
       loader.release();
       return answerFault(error, question.mediaType, context);
     }
+  }
+
+  function userOf({ principal }: Asker): Requester['user'] {
+    return options.forwardUserInfo ? toEndUser(principal) : undefined;
   }
 
   /** The length of an answer at the most, by what can be known without looking through it. */
@@ -205,16 +221,39 @@ export function createHandler(options: HandlerOptions): Handler {
     request: GraphQLHttpRequest,
     context: RequestContext,
     asker: Asker,
-  ): Answer | Promise<Answer> {
+  ): Answer | LiveAnswer | Promise<Answer | LiveAnswer> {
     const mediaType = negotiateMediaType(request);
-    if (mediaType === undefined) throw notAcceptable();
+    if (mediaType === undefined) return answerAsEvents(request, context, asker);
     const question = toQuestion(request, mediaType, asker.principal);
+    return answerAs(question, request, context, asker);
+  }
+
+  /** For a client that reads events alone: the answer to a query is one of them, and the end. */
+  function answerAsEvents(
+    request: GraphQLHttpRequest,
+    context: RequestContext,
+    asker: Asker,
+  ): Answer | LiveAnswer | Promise<Answer | LiveAnswer> {
+    const format = negotiateStream(request);
+    if (format === undefined) throw notAcceptable(MEDIA_TYPES);
+    const question = toQuestion(request, MEDIA_TYPES[0], asker.principal);
+    const answer = answerAs(question, request, context, asker);
+    const toLive = (made: Answer | LiveAnswer) => ('open' in made ? made : asLive(made, format));
+    return answer instanceof Promise ? answer.then(toLive) : toLive(answer);
+  }
+
+  function answerAs(
+    question: Question,
+    request: GraphQLHttpRequest,
+    context: RequestContext,
+    asker: Asker,
+  ): Answer | LiveAnswer | Promise<Answer | LiveAnswer> {
     const parameters = readParameters(request, persistedDocuments);
     // To parse and validate takes longer than all the rest.
     const known = documents.known(parameters.query);
     const turn = known ? undefined : turns.next(asker.caller.key);
     const answerIn = (document: PreparedDocument) =>
-      answerDocument(document, parameters, question, request.method, context, asker);
+      answerDocument(document, parameters, question, request, context, asker);
     return turn === undefined
       ? answerIn(known ?? documents.prepare(parameters.query))
       : turn
@@ -226,10 +265,10 @@ export function createHandler(options: HandlerOptions): Handler {
     document: PreparedDocument,
     parameters: GraphQLParameters,
     question: Question,
-    method: string,
+    request: GraphQLHttpRequest,
     context: RequestContext,
     asker: Asker,
-  ): Answer | Promise<Answer> {
+  ): Answer | LiveAnswer | Promise<Answer> {
     const { mediaType } = question;
     if (document.errors.length > 0) {
       return answerErrors(document.errors, null, mediaType, context);
@@ -238,9 +277,7 @@ export function createHandler(options: HandlerOptions): Handler {
     if (operation instanceof GraphQLError) {
       return answerErrors([operation], null, mediaType, context);
     }
-    if (operation.node.operation !== OperationTypeNode.QUERY) {
-      throw notAQuery(operation.node.operation, method);
-    }
+    if (operation.node.operation === OperationTypeNode.MUTATION) throw aMutation(request);
     const { routerField } = operation.measured;
     if (routerField !== undefined && !asker.principal.isRouter) {
       throw new RefusedRequest('FORBIDDEN', 403, `${routerField} is for routers only.`);
@@ -248,6 +285,13 @@ export function createHandler(options: HandlerOptions): Handler {
     operation.measured.check(parameters.variables);
     const faults = operation.faultsOfVariables(parameters.variables);
     if (faults.length > 0) return answerErrors(faults, operation.name, mediaType, context);
+    if (operation.node.operation === OperationTypeNode.SUBSCRIPTION) {
+      if (liveOperations === undefined) throw noSubscriptions();
+      const format = negotiateStream(request);
+      if (format === undefined) throw notAcceptable(STREAM_FORMATS);
+      const user = userOf(asker);
+      return liveOperations.subscribe({ operation, parameters, format, user }, context, asker);
+    }
     return execute(operation, parameters, question, context, asker);
   }
 
@@ -309,6 +353,19 @@ class ExecutedAnswer implements Answer {
   }
 }
 
+/** An answer as the only event of a live one. */
+function asLive(answer: Answer, format: StreamFormat): LiveAnswer {
+  return {
+    format,
+    summary: answer.summary,
+    open(receiver) {
+      receiver.next('', answer.serialize());
+      receiver.complete();
+      return () => {};
+    },
+  };
+}
+
 /** The answer to a request that is refused before anything of it is executed. */
 export function refuse(
   refusal: RefusedRequest,
@@ -327,10 +384,6 @@ export function refuse(
       cached: false,
     },
   });
-}
-
-function toGraphQLError(originalError: Error): GraphQLError {
-  return new GraphQLError(originalError.message, { originalError });
 }
 
 function toQuestion(
@@ -352,6 +405,11 @@ function negotiateMediaType({
   return negotiate(String(accept), MEDIA_TYPES);
 }
 
+function negotiateStream({ headers }: GraphQLHttpRequest): StreamFormat | undefined {
+  const { accept } = headers;
+  return negotiate(accept === undefined ? undefined : String(accept), STREAM_FORMATS);
+}
+
 const CONTENT_TYPES = new Map<string, readonly string[]>(
   MEDIA_TYPES.map((type) => [type, ['content-type', `${type}; charset=utf-8`]]),
 );
@@ -360,25 +418,38 @@ function contentType(mediaType: string): readonly string[] {
   return CONTENT_TYPES.get(mediaType) ?? [];
 }
 
-function notAcceptable(): RefusedRequest {
+function notAcceptable(mediaTypes: readonly string[]): RefusedRequest {
   return new RefusedRequest(
     'BAD_USER_INPUT',
     406,
-    `The accept header allows none of the media types of a GraphQL response: ${MEDIA_TYPES.join(', ')}.`,
+    `The accept header allows none of the media types of this answer: ${mediaTypes.join(', ')}.`,
   );
 }
 
-function notAQuery(operation: OperationTypeNode, method: string): RefusedRequest {
+function noSubscriptions(): RefusedRequest {
+  return new RefusedRequest(
+    'BAD_USER_INPUT',
+    400,
+    'There are no subscriptions here: ask batchStatus again and again until `finished` is true.',
+  );
+}
+
+function aMutation({ method }: GraphQLHttpRequest): RefusedRequest {
   if (method !== 'POST') {
-    return new RefusedRequest('BAD_USER_INPUT', 405, 'A GET accepts queries only.', {
-      headers: { allow: 'POST' },
-    });
+    return new RefusedRequest(
+      'BAD_USER_INPUT',
+      405,
+      'A GET accepts queries and subscriptions only.',
+      {
+        headers: { allow: 'POST' },
+      },
+    );
   }
-  const message =
-    operation === OperationTypeNode.SUBSCRIPTION
-      ? 'There are no subscriptions: ask batchStatus again and again until `finished` is true.'
-      : 'There are no mutations: the gateway tells how far batches are, and changes nothing.';
-  return new RefusedRequest('BAD_USER_INPUT', 400, message);
+  return new RefusedRequest(
+    'BAD_USER_INPUT',
+    400,
+    'There are no mutations: the gateway tells how far batches are, and changes nothing.',
+  );
 }
 
 /** Asks for the request's signal, and with it for a timer, only when the status service does. */

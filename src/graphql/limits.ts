@@ -112,8 +112,8 @@ const ROUTER_FIELDS: ReadonlySet<string> = new Set(['_entities', '_service']);
  * One operation of a valid document, measured.
  *
  * Its cost is 1 point for a field, 10 for one that can carry a payload, and what is selected below a
- * list as often as it can come: below `failures` and `successes` `first` times, below `_entities` once for each
- * reference. At the least that its variables can make of it, that is known from the document alone.
+ * list as often as it can come: below `failures` and `successes` `first` times, below `_entities` and `batchStatuses`
+ * once for each reference or batch. At the least that its variables can make of it, that is known from the document alone.
  */
 export class MeasuredOperation {
   /** The field of the operation that is for routers only; undefined: there is none. */
@@ -184,6 +184,7 @@ const SIZE_ARGUMENTS: ReadonlyMap<string, string> = new Map([
   ['failures', 'first'],
   ['successes', 'first'],
   ['_entities', 'representations'],
+  ['batchStatuses', 'batches'],
 ]);
 
 function greatestSize(maxReferences: number): ListSize {

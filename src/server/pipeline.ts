@@ -5,12 +5,14 @@ import {
   type Asker,
   type GraphQLHttpRequest,
   type Handler,
+  type LiveAnswer,
   NOTHING_LOADED,
 } from '../core/answer.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
 import type { Telemetry } from '../core/telemetry.ts';
+import { neverAborted } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Deadlines } from '../lib/deadlines.ts';
 import type { Permit } from '../lib/fair-semaphore.ts';
@@ -24,6 +26,7 @@ import { type CallerIdentity, CountedCaller, type RateLimit } from './guards/rat
 import { HttpRequestContext } from './request-context.ts';
 import { respond } from './respond.ts';
 import type { SendRoom } from './send-room.ts';
+import type { Streams } from './streams.ts';
 
 interface PipelineOptions {
   cors: Cors;
@@ -38,6 +41,7 @@ interface PipelineOptions {
   rateLimit: RateLimit | undefined;
   intake: Intake;
   sendRoom: SendRoom;
+  streams: Streams;
   handler: Handler;
   /** The answer to a request that is refused. */
   refuse(
@@ -114,7 +118,12 @@ class Run {
       const question = { method, headers, search, body };
       const made =
         handler.cached(question, asker.principal) ?? handler.handle(question, this.#context, asker);
-      answer = made instanceof Promise ? await made : made;
+      const ready = made instanceof Promise ? await made : made;
+      if ('open' in ready) {
+        this.#stream(ready, asker);
+        return;
+      }
+      answer = ready;
       const entering = sendRoom.enter(answer.maxBytes, asker.caller, this.#context);
       this.#sending = entering instanceof Promise ? await entering : entering;
     } catch (error) {
@@ -148,6 +157,32 @@ class Run {
     const headers = [...ofCors, ...answer.headers, 'x-request-id', this.#context.id];
     const isHead = this.#request.method === 'HEAD';
     respond(response, answer.status, headers, body, isHead, answer.bodyBytes);
+  }
+
+  /** Hands the response on to a stream, which is no request that is held any more. */
+  #stream(answer: LiveAnswer, { principal, caller }: Asker): void {
+    const { streams, cors, refuse, authenticate, clock, deadlineMs } = this.#options;
+    const request = this.#request;
+    const { id } = this.#context;
+    const { cachePartition, expiresAt } = principal;
+    const check = (known: Principal) => {
+      if (known.cachePartition !== cachePartition) throw changed();
+    };
+    this.#summary = answer.summary;
+    streams.open(answer, this.#response, {
+      requestId: id,
+      caller,
+      expiresAt,
+      headers: [...cors.headersFor(request), 'x-request-id', id],
+      check() {
+        const deadline = clock.now() + deadlineMs;
+        const known = authenticate(request.headers, { id, deadline, signal: neverAborted });
+        return known instanceof Promise ? known.then(check) : check(known);
+      },
+      toResult: (refusal) => refuse(refusal, request, id).serialize(),
+    });
+    this.#held?.leave();
+    this.#held = undefined;
   }
 
   /** Counted by name once that is known, and by address before. What is at hand is no promise. */
@@ -205,6 +240,11 @@ const UNANSWERED: AnswerSummary = {
   errorCodes: [],
   cached: false,
 };
+
+/** A setting that was read anew: nothing that was granted before holds. */
+function changed(): RefusedRequest {
+  return new RefusedRequest('FORBIDDEN', 403, 'You may not see this any more: subscribe again.');
+}
 
 function identityOf({ subject }: Principal, address: string): CallerIdentity {
   return subject === undefined ? { address } : { subject };

@@ -13,6 +13,8 @@ export interface SlowReadersOptions {
   turns: Turns;
   /** How long a client may take next to nothing of an answer, in milliseconds. */
   timeoutMs: number;
+  /** Whether a response is a stream, which has a time limit of its own. */
+  isStream(response: WatchedResponse): boolean;
   /** Whether others wait for what such clients hold: then they have a tenth of that time. */
   othersWait(): boolean;
 }
@@ -43,7 +45,7 @@ interface Look {
 }
 
 export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
-  const { responses, clock, telemetry, turns, timeoutMs, othersWait } = options;
+  const { responses, clock, telemetry, turns, timeoutMs, isStream, othersWait } = options;
   /** Of connections on which an answer waited to be taken at the last look. */
   let looks = new Map<WatchedSocket, Look>();
   let isLooking = false;
@@ -53,9 +55,10 @@ export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
     const next = new Map<WatchedSocket, Look>();
     const tooSlow: WatchedSocket[] = [];
     const limitMs = othersWait() ? timeoutMs / LOOKS : timeoutMs;
-    for (const { socket, headersSent, writableFinished } of responses) {
+    for (const response of responses) {
+      const { socket, headersSent, writableFinished } = response;
       // Without a socket, it waits behind another answer on the same connection.
-      if (socket === null || !headersSent || writableFinished) continue;
+      if (socket === null || !headersSent || writableFinished || isStream(response)) continue;
       const sentBytes = socket.bytesWritten - socket.writableLength;
       const before = looks.get(socket) ?? { at: now, sentBytes };
       const ranMs = now - before.at;

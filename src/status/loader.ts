@@ -100,14 +100,14 @@ export class StatusLoader {
     if ('error' in result) {
       const { error } = result;
       if (!(error instanceof UpstreamError)) return toError(error);
-      return this.#hold(error.memory) ? error : overloaded();
+      return this.#hold(error.memory) ? error : tooMuchHeld();
     }
     const { status, staleBecause: failure } = result;
-    if (!this.#hold(status.memory)) return overloaded();
+    if (!this.#hold(status.memory)) return tooMuchHeld();
     this.freshUntil = Math.min(this.freshUntil, result.freshUntil);
     this.longestJson = Math.max(this.longestJson, status.jsonBytes);
     if (failure !== undefined) {
-      if (!this.#hold(failure.memory)) return overloaded();
+      if (!this.#hold(failure.memory)) return tooMuchHeld();
       this.staleStatuses += 1;
       if (!this.staleBecause.some(({ kind }) => kind === failure.kind)) {
         this.staleBecause.push(failure);
@@ -131,7 +131,8 @@ function toError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error('the request was aborted', { cause: reason });
 }
 
-function overloaded(): FieldError {
+/** More would be held than there is memory for. */
+export function tooMuchHeld(): FieldError {
   const message =
     'The requests under way hold as much as there is memory for: try again in a moment.';
   return new FieldError('OVERLOADED', message);

@@ -81,6 +81,17 @@ export interface StatusService {
    * drop the entry; where the gateway's own credentials are refused, it is kept, but not served.
    */
   get(key: BatchKey, requester: Requester): StatusResult | Promise<StatusResult>;
+  /** The same, but what is in the cache is not served, unless the upstream fails. */
+  refresh(key: BatchKey, requester: Requester): StatusResult | Promise<StatusResult>;
+  /**
+   * Has `onFetched` called with each status that the upstream gives from now on, for whomever it was asked, until the
+   * returned function is called. There is one observer of a key at a time. It must not throw.
+   */
+  observe(
+    key: BatchKey,
+    user: EndUser | undefined,
+    onFetched: (status: BatchStatus) => void,
+  ): () => void;
   /** Statuses that requesters got since the start, by where they came from. */
   readonly served: Readonly<Record<StatusSource, number>>;
   cacheUse(): CacheUse;
@@ -129,6 +140,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
   const flights = new SlotMap<Flight>();
   const served: Record<StatusSource, number> = { cached: 0, joined: 0, fetched: 0, stale: 0 };
   let misses = 0;
+  const observers = new Map<string, (status: BatchStatus) => void>();
   const entries = new LRUCache<string, CacheEntry>({
     max: MAX_ENTRIES,
     maxSize: MAX_ENTRIES_SIZE,
@@ -206,6 +218,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
       const status = toBatchStatus({ key, envelope, ...found, finishedStatuses });
       keep(flight.id, status, envelope.text);
       flight.land(status);
+      if (observers.size > 0) observers.get(flight.id)?.(status);
     } catch (error) {
       // Those who wait for it are told; nothing is kept.
       forget(flight);
@@ -246,40 +259,57 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     );
   }
 
+  /** `entry`: the last status, which is not served unless the upstream fails. */
+  function fetchOrServeStale(
+    id: string,
+    key: BatchKey,
+    requester: Requester,
+    entry: CacheEntry | undefined,
+  ): StatusResult | Promise<StatusResult> {
+    const stale = entry !== undefined && clock.now() < entry.staleUntil ? entry : undefined;
+    const availability = participantService.availability(key.participantType);
+    if (availability.kind === 'available') return fetch(id, key, requester, stale);
+    if (stale !== undefined) {
+      if (availability.kind === 'probing' && flights.get(id) === undefined) {
+        begin(id, key, requester, false);
+      }
+      return serveStale(id, key, stale, { staleBecause: availability.error, upstreamCalls: 0 });
+    }
+    if (availability.kind === 'probing') return fetch(id, key, requester);
+    // A call of before is joined only if something is to be hoped of it.
+    const mayJoin =
+      participantService.circuit(key.participantType) === 'closed' && flights.get(id) !== undefined;
+    if (mayJoin) return fetch(id, key, requester);
+    return { error: availability.error, upstreamCalls: 0 };
+  }
+
   return {
     get(key, requester) {
       const id = batchStatusKey(tenantId, key, requester.user);
       const entry = entries.get(id);
-      const now = clock.now();
-      if (entry !== undefined && now < entry.freshUntil) {
-        served.cached += 1;
-        const { freshUntil } = entry;
-        const serve = (status: BatchStatus) => ({
-          status,
-          freshUntil,
-          staleBecause: undefined,
-          upstreamCalls: 0,
-        });
-        const status = statusOf(id, key, entry);
-        return status instanceof Promise ? status.then(serve) : serve(status);
+      if (entry === undefined || clock.now() >= entry.freshUntil) {
+        misses += 1;
+        return fetchOrServeStale(id, key, requester, entry);
       }
-      misses += 1;
-      const stale = entry !== undefined && now < entry.staleUntil ? entry : undefined;
-      const availability = participantService.availability(key.participantType);
-      if (availability.kind === 'available') return fetch(id, key, requester, stale);
-      if (stale !== undefined) {
-        if (availability.kind === 'probing' && flights.get(id) === undefined) {
-          begin(id, key, requester, false);
-        }
-        return serveStale(id, key, stale, { staleBecause: availability.error, upstreamCalls: 0 });
-      }
-      if (availability.kind === 'probing') return fetch(id, key, requester);
-      // A call of before is joined only if something is to be hoped of it.
-      const mayJoin =
-        participantService.circuit(key.participantType) === 'closed' &&
-        flights.get(id) !== undefined;
-      if (mayJoin) return fetch(id, key, requester);
-      return { error: availability.error, upstreamCalls: 0 };
+      served.cached += 1;
+      const { freshUntil } = entry;
+      const serve = (status: BatchStatus) => ({
+        status,
+        freshUntil,
+        staleBecause: undefined,
+        upstreamCalls: 0,
+      });
+      const status = statusOf(id, key, entry);
+      return status instanceof Promise ? status.then(serve) : serve(status);
+    },
+    refresh(key, requester) {
+      const id = batchStatusKey(tenantId, key, requester.user);
+      return fetchOrServeStale(id, key, requester, entries.get(id));
+    },
+    observe(key, user, onFetched) {
+      const id = batchStatusKey(tenantId, key, user);
+      observers.set(id, onFetched);
+      return () => void observers.delete(id);
     },
     served,
     cacheUse: () => ({

@@ -48,8 +48,17 @@ export function measureEvents(
     name: 'participant_gateway_slow_readers_total',
     help: 'Connections of clients that were closed because they did not take their answers.',
   });
+  const streamEnds = instruments.counter({
+    name: 'participant_gateway_streams_ended_total',
+    help: 'Subscriptions that ended, by why.',
+    labelNames: ['reason'],
+  });
   return {
     ...next,
+    streamEnded(event) {
+      next.streamEnded?.(event);
+      streamEnds.inc({ reason: event.reason.replaceAll(' ', '_') });
+    },
     request(event) {
       next.request?.(event);
       ofRequests(event);
@@ -92,7 +101,7 @@ function measureRequests(instruments: Instruments): (event: RequestEvent) => voi
   const ofOthers = new Durations();
   instruments.observeDurations({
     name: 'http_server_request_duration_seconds',
-    help: 'How long requests to the GraphQL endpoint took; none: no operation was executed. Exemplars have the request id.',
+    help: 'How long requests to the GraphQL endpoint took; none: no operation was executed; subscriptions are left out. Exemplars have the request id.',
     labelNames: ['graphql_operation_type'],
     series: [
       [{ graphql_operation_type: 'query' }, ofQueries],
@@ -115,8 +124,8 @@ function measureRequests(instruments: Instruments): (event: RequestEvent) => voi
   });
 
   return ({ requestId, status, durationMs, answer: { operationType, errorCodes } }) => {
-    const durations = operationType === undefined ? ofOthers : ofQueries;
-    durations.observe(durationMs / 1_000, requestId);
+    if (operationType === undefined) ofOthers.observe(durationMs / 1_000, requestId);
+    else if (operationType === 'query') ofQueries.observe(durationMs / 1_000, requestId);
     if (status === undefined) outcomes.add('CLIENT_GONE');
     else if (errorCodes.length === 0) outcomes.add('OK');
     else for (const code of new Set(errorCodes.map(toCode))) outcomes.add(code);

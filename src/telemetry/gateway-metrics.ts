@@ -18,6 +18,10 @@ export interface GatewayState {
   /** To the Participant Service. */
   upstreamConnections(): { readonly active: number; readonly idle: number };
   circuits(): readonly { name: CircuitName; state: keyof typeof CIRCUIT_STATES }[];
+  /** Open ones, and their events since the start: written, or out of date before they could be. */
+  streams(): { readonly open: number; readonly written: number; readonly skipped: number };
+  /** Batches that are followed now, by how many streams together, and polls since the start. */
+  followed(): { readonly batches: number; readonly followers: number; readonly polls: number };
   /** Of the gateway's own access token, in milliseconds; 0: there is none. */
   tokenRemainingMs(): number;
 }
@@ -52,12 +56,45 @@ export function measureGateway(
     labelNames: ['source'],
     read: () => samplesOf('source', state.statuses()),
   });
+  measureStreams(instruments, state);
   measureCaches(instruments, state);
   measureUpstream(instruments, state, participantTypes);
   instruments.observeGauge({
     name: 'participant_gateway_token_remaining_seconds',
     help: "How long the gateway's own access token is still used; 0: there is none.",
     read: () => state.tokenRemainingMs() / 1_000,
+  });
+}
+
+function measureStreams(instruments: Instruments, state: GatewayState): void {
+  instruments.observeGauge({
+    name: 'participant_gateway_streams',
+    help: 'Subscriptions that are open.',
+    read: () => state.streams().open,
+  });
+  instruments.observeCounter({
+    name: 'participant_gateway_stream_events_total',
+    help: 'Events of subscriptions: written, or skipped because a later one of the same batch was there before the client took them.',
+    labelNames: ['result'],
+    read: () => {
+      const { written, skipped } = state.streams();
+      return samplesOf('result', { written, skipped });
+    },
+  });
+  instruments.observeGauge({
+    name: 'participant_gateway_followed_batches',
+    help: 'Batches that are polled because somebody follows them.',
+    read: () => state.followed().batches,
+  });
+  instruments.observeGauge({
+    name: 'participant_gateway_followers',
+    help: 'Those who follow them: by batches, the followers of a poll.',
+    read: () => state.followed().followers,
+  });
+  instruments.observeCounter({
+    name: 'participant_gateway_polls_total',
+    help: 'Statuses that were asked for because somebody follows the batch.',
+    read: () => state.followed().polls,
   });
 }
 

@@ -34,6 +34,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
     persistedDocuments: createPlainDocuments(),
     responseCache: createResponseCache(systemClock),
     heldMemory: new HeldMemory(64 * 1024 * 1024),
+    liveOperations: undefined,
     statuses: { get: () => Promise.reject(new TypeError('canary: a bug', { cause })) },
     participantTypes: new Set(),
     maxBatches: 1,
@@ -69,6 +70,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
       caller: { key: '["tenant-1"]', weight: 1 },
     },
   );
+  if ('open' in answer) throw new Error('a query has one answer');
 
   expect([answer.status, JSON.parse(answer.serialize()), answer.summary.errorCodes]).toEqual([
     200,

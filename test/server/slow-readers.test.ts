@@ -32,6 +32,7 @@ async function secondsUntilCutOff(
     telemetry: { slowReadersCutOff: ({ connections }) => cutOff.push(connections) },
     timeoutMs: 10_000,
     turns: new Turns(),
+    isStream: () => false,
     othersWait: () => othersWait,
   });
   readers.watch();

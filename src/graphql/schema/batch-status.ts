@@ -8,7 +8,7 @@ import { builder } from './builder.ts';
 import type { Entity } from './federation.ts';
 import { UpstreamRequest } from './upstream-request.ts';
 
-const BatchStatus = builder.objectRef<BatchStatusShape>('BatchStatus').implement({
+export const BatchStatus = builder.objectRef<BatchStatusShape>('BatchStatus').implement({
   description:
     'How far a batch is. Participants (vehicles, drivers, …) are created and updated in batches: the upload is accepted at once and worked on afterwards; this tells the state of that work. Only `data` is promised by the Participant Service; the fields read out of it are null when it does not send them.',
   fields: (t) => ({
@@ -107,6 +107,23 @@ const BatchStatus = builder.objectRef<BatchStatusShape>('BatchStatus').implement
   }),
 });
 
+/**
+ * The key that a client names. Throws a {@link FieldError}: BAD_USER_INPUT for one that cannot be, FORBIDDEN for a batch
+ * that the principal may not see.
+ */
+export function toPermittedKey(
+  participantType: string,
+  batchId: string | null | undefined,
+  { principal, participantTypes }: Pick<GraphQLContext, 'principal' | 'participantTypes'>,
+): BatchKey {
+  return parseBatchKey(
+    participantType,
+    batchId ?? null,
+    participantTypes,
+    principal.participantTypes,
+  );
+}
+
 builder.queryField('batchStatus', (t) =>
   t.field({
     type: BatchStatus,
@@ -123,15 +140,8 @@ builder.queryField('batchStatus', (t) =>
           'The id that the batch upload was answered with, 1 to 256 characters. Left out, the Participant Service picks the batch.',
       }),
     },
-    resolve: (_root, { participantType, batchId }, { participantTypes, principal, statuses }) =>
-      statuses.load(
-        parseBatchKey(
-          participantType,
-          batchId ?? null,
-          participantTypes,
-          principal.participantTypes,
-        ),
-      ),
+    resolve: (_root, { participantType, batchId }, context) =>
+      context.statuses.load(toPermittedKey(participantType, batchId, context)),
   }),
 );
 
@@ -154,5 +164,5 @@ function toBatchKey(reference: object, { participantTypes, principal }: GraphQLC
       'A reference to a BatchStatus needs an id, or a participantType and a batchId.',
     );
   }
-  return parseBatchKey(participantType, batchId, participantTypes, principal.participantTypes);
+  return toPermittedKey(participantType, batchId, { participantTypes, principal });
 }

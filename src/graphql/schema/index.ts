@@ -1,5 +1,6 @@
 import type { GraphQLSchema } from 'graphql';
 import { batchStatusEntity } from './batch-status.ts';
+import './batch-updates.ts';
 import { builder } from './builder.ts';
 import { printSubgraph, toSubgraphSchema } from './federation.ts';
 

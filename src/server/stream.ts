@@ -1,0 +1,209 @@
+import type { ServerResponse } from 'node:http';
+import type { EventReceiver, LiveAnswer } from '../core/answer.ts';
+import type { Caller } from '../core/caller.ts';
+import { RefusedRequest } from '../core/errors.ts';
+import type { StreamEnd } from '../core/telemetry.ts';
+import { STREAM_FRAMINGS, type StreamFraming } from './stream-format.ts';
+import type { StreamsOptions } from './streams.ts';
+
+/** The request that a stream answers. */
+export interface OpenStream {
+  readonly requestId: string;
+  readonly caller: Caller;
+  /** Names and values in turn. */
+  readonly headers: readonly string[];
+  /** When the caller's token ends, on the wall clock in milliseconds; undefined: there is none. */
+  readonly expiresAt: number | undefined;
+  /** Throws, or rejects with, a {@link RefusedRequest} when the caller may not have the answer any more. */
+  check(): void | Promise<void>;
+  /** An error as a result of GraphQL. */
+  toResult(refusal: RefusedRequest): string;
+}
+
+/** Bytes that wait to be taken by a client; what comes then stays in its slot. */
+const MAX_UNSENT_BYTES = 64 * 1024;
+
+/**
+ * A live answer on its way to one client. Each slot holds the latest event that was not yet written: who reads slowly
+ * misses what is out of date, and holds no more memory than that.
+ */
+export class Stream implements EventReceiver {
+  readonly startedAt: number;
+  /** Events that were written. */
+  events = 0;
+  /** Events that were out of date before they could be written. */
+  skipped = 0;
+  readonly #answer: LiveAnswer;
+  readonly #response: ServerResponse;
+  readonly #of: OpenStream;
+  readonly #options: StreamsOptions;
+  readonly #framing: StreamFraming;
+  readonly #onEnd: (reason: StreamEnd) => void;
+  readonly #slots = new Map<string, string>();
+  /** What is left of the event that is being written. */
+  #rest = '';
+  #stop = () => {};
+  #isChecking = false;
+  #isComplete = false;
+  #isOver = false;
+  #wroteAt: number;
+  /** When the client was last seen to take something, and what it had taken by then. */
+  #taken: { at: number; bytes: number };
+
+  constructor(
+    answer: LiveAnswer,
+    response: ServerResponse,
+    of: OpenStream,
+    options: StreamsOptions,
+    onEnd: (reason: StreamEnd) => void,
+  ) {
+    this.#answer = answer;
+    this.#response = response;
+    this.#of = of;
+    this.#options = options;
+    this.#framing = STREAM_FRAMINGS[answer.format];
+    this.#onEnd = onEnd;
+    this.startedAt = options.clock.now();
+    this.#wroteAt = this.startedAt;
+    this.#taken = { at: this.startedAt, bytes: 0 };
+  }
+
+  begin(): void {
+    const response = this.#response;
+    const { contentType, opening } = this.#framing;
+    response.writeHead(200, [
+      ...this.#of.headers,
+      ...['content-type', contentType],
+      ...['cache-control', 'no-store'],
+      // nginx would hold events back until its buffer is full.
+      ...['x-accel-buffering', 'no'],
+    ]);
+    response.flushHeaders();
+    response.on('drain', () => this.#flush());
+    response.on('close', () => this.#end('client gone'));
+    if (opening !== '') this.#write(opening);
+    const stop = this.#answer.open(this);
+    if (this.#isOver) stop();
+    else this.#stop = stop;
+  }
+
+  next(slot: string, text: string): void {
+    if (this.#isOver) return;
+    if (this.#slots.has(slot)) this.skipped += 1;
+    this.#slots.set(slot, text);
+    this.#flush();
+  }
+
+  complete(): void {
+    this.#isComplete = true;
+    this.#flush();
+  }
+
+  /** Ends the stream, but not the operation: see {@link StreamFraming.comeAgain}. */
+  comeAgain(retryMs: number, reason: StreamEnd): void {
+    const refusal = new RefusedRequest(
+      'OVERLOADED',
+      503,
+      'The gateway ends this stream: subscribe again.',
+      { retryAfterMs: retryMs },
+    );
+    const { comeAgain } = this.#framing;
+    this.#finish(this.#rest + comeAgain(retryMs, this.#of.toResult(refusal)), reason);
+  }
+
+  /** To be called now and then. */
+  look(now: number): void {
+    const { heartbeatMs, timeoutMs, clock } = this.#options;
+    const { expiresAt } = this.#of;
+    if (this.#isStalled(now, timeoutMs)) {
+      this.#end('client does not read');
+      this.#response.destroy();
+    } else if (expiresAt !== undefined && clock.date().getTime() >= expiresAt) {
+      void this.#check();
+    } else if (now - this.#wroteAt >= heartbeatMs && this.#response.writableLength === 0) {
+      this.#write(this.#framing.heartbeat);
+      void this.#check();
+    }
+  }
+
+  #isStalled(now: number, timeoutMs: number): boolean {
+    const { socket, writableLength } = this.#response;
+    const bytes = (socket?.bytesWritten ?? 0) - (socket?.writableLength ?? 0);
+    if (writableLength === 0 || bytes > this.#taken.bytes) this.#taken = { at: now, bytes };
+    return now - this.#taken.at >= timeoutMs;
+  }
+
+  /** Writes what waits, as far as the client takes it. */
+  #flush(): void {
+    if (this.#isOver || this.#isChecking) return;
+    while (this.#response.writableLength < MAX_UNSENT_BYTES) {
+      if (this.#rest !== '') {
+        this.#writeRest();
+        continue;
+      }
+      const [next] = this.#slots;
+      if (next === undefined) break;
+      const allowed = this.#check();
+      if (this.#isOver) return;
+      if (allowed !== undefined) {
+        void allowed.then(() => this.#flush());
+        return;
+      }
+      const [slot, text] = next;
+      this.#slots.delete(slot);
+      this.events += 1;
+      this.#rest = this.#framing.event(this.events, text);
+    }
+    if (this.#isComplete && this.#rest === '' && this.#slots.size === 0) {
+      this.#finish(this.#framing.completion, 'complete');
+    }
+  }
+
+  #writeRest(): void {
+    const part = this.#rest.slice(0, MAX_UNSENT_BYTES);
+    this.#rest = this.#rest.slice(MAX_UNSENT_BYTES);
+    this.#write(part);
+  }
+
+  #write(text: string): void {
+    this.#wroteAt = this.#options.clock.now();
+    this.#response.write(text);
+  }
+
+  /** Ends the stream where the caller may not have it any more. What is known at once is no promise. */
+  #check(): void | Promise<void> {
+    try {
+      const checking = this.#of.check();
+      if (checking === undefined) return;
+      this.#isChecking = true;
+      return checking
+        .catch((error: unknown) => this.#refuse(error))
+        .finally(() => {
+          this.#isChecking = false;
+        });
+    } catch (error) {
+      this.#refuse(error);
+    }
+  }
+
+  #refuse(error: unknown): void {
+    if (!(error instanceof RefusedRequest)) throw error;
+    const { event, completion } = this.#framing;
+    const text = event(this.events + 1, this.#of.toResult(error));
+    this.#finish(`${this.#rest}${text}${completion}`, 'refused');
+  }
+
+  #finish(last: string, reason: StreamEnd): void {
+    if (this.#isOver) return;
+    this.#end(reason);
+    this.#response.end(last);
+  }
+
+  #end(reason: StreamEnd): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#slots.clear();
+    this.#stop();
+    this.#onEnd(reason);
+  }
+}

@@ -1,0 +1,132 @@
+import type { ServerResponse } from 'node:http';
+import type { LiveAnswer } from '../core/answer.ts';
+import type { Caller } from '../core/caller.ts';
+import { RefusedRequest } from '../core/errors.ts';
+import type { StreamEnd, Telemetry } from '../core/telemetry.ts';
+import type { Clock } from '../lib/clock.ts';
+import { type OpenStream, Stream } from './stream.ts';
+
+export interface StreamsOptions {
+  clock: Clock;
+  telemetry: Telemetry;
+  /** A number from 0 to 1, for the jitter. */
+  random: () => number;
+  /** Streams at a time. */
+  maxStreams: number;
+  /** The same for one caller; a router has as many times that as it stands for callers. */
+  maxStreamsPerCaller: number;
+  /** After so much time without a word a heartbeat is written, in milliseconds. */
+  heartbeatMs: number;
+  /** How long a stream lasts; then its client is to come again. In milliseconds. */
+  maxMs: number;
+  /** How long a client may take nothing of what is written, in milliseconds. */
+  timeoutMs: number;
+}
+
+/** The live answers of a server, written out until they are over. */
+export interface Streams {
+  /** Open ones, and events since the start: written, and those that were out of date before they could be. */
+  use(): { readonly open: number; readonly written: number; readonly skipped: number };
+  /** Whether a response is one of them. */
+  has(response: object): boolean;
+  /** Throws a {@link RefusedRequest} when there are too many: nothing is written then. */
+  open(answer: LiveAnswer, response: ServerResponse, of: OpenStream): void;
+  /** Ends them all, so that their clients come again elsewhere, spread over some seconds. */
+  close(): void;
+}
+
+/** Streams are looked at so often within the time of a heartbeat. */
+const LOOKS = 20;
+/** Those whose streams end together come again spread over so long. */
+const COME_AGAIN_MS = 5_000;
+
+export function createStreams(options: StreamsOptions): Streams {
+  const { clock, telemetry, random, maxStreams, maxStreamsPerCaller, heartbeatMs, maxMs } = options;
+  const streams = new Set<Stream>();
+  const responses = new WeakSet();
+  const byCaller = new Map<string, number>();
+  /** Events of streams that have ended. */
+  const ended = { written: 0, skipped: 0 };
+  let isClosed = false;
+  let isLooking = false;
+
+  function enter({ key, weight }: Caller): void {
+    const own = byCaller.get(key) ?? 0;
+    if (own >= maxStreamsPerCaller * weight) {
+      throw new RefusedRequest(
+        'RATE_LIMITED',
+        429,
+        `You have ${own} streams open, as many as there may be: follow more batches in one, or close others.`,
+        { retryAfterMs: COME_AGAIN_MS },
+      );
+    }
+    if (streams.size >= maxStreams || isClosed) {
+      throw new RefusedRequest(
+        'OVERLOADED',
+        503,
+        'The gateway has as many streams as it can: ask with a query, or try again in a moment.',
+        { retryAfterMs: COME_AGAIN_MS },
+      );
+    }
+    byCaller.set(key, own + 1);
+  }
+
+  function leave({ key }: Caller): void {
+    const own = (byCaller.get(key) ?? 1) - 1;
+    if (own === 0) byCaller.delete(key);
+    else byCaller.set(key, own);
+  }
+
+  function comeAgainMs(): number {
+    return Math.ceil(COME_AGAIN_MS * (0.2 + 0.8 * random()));
+  }
+
+  function look(): void {
+    const now = clock.now();
+    for (const stream of streams) {
+      if (now >= stream.startedAt + maxMs) stream.comeAgain(comeAgainMs(), 'time limit');
+      else stream.look(now);
+    }
+    isLooking = streams.size > 0;
+    if (isLooking) clock.after(heartbeatMs / LOOKS, look);
+  }
+
+  return {
+    use() {
+      let { written, skipped } = ended;
+      for (const stream of streams) {
+        written += stream.events;
+        skipped += stream.skipped;
+      }
+      return { open: streams.size, written, skipped };
+    },
+    has: (response) => responses.has(response),
+    open(answer, response, of) {
+      enter(of.caller);
+      responses.add(response);
+      const stream = new Stream(answer, response, of, options, (reason: StreamEnd) => {
+        streams.delete(stream);
+        ended.written += stream.events;
+        ended.skipped += stream.skipped;
+        leave(of.caller);
+        telemetry.streamEnded?.({
+          requestId: of.requestId,
+          reason,
+          events: stream.events,
+          skipped: stream.skipped,
+          durationMs: clock.now() - stream.startedAt,
+        });
+      });
+      streams.add(stream);
+      telemetry.streamStarted?.();
+      stream.begin();
+      if (isLooking) return;
+      isLooking = true;
+      clock.after(heartbeatMs / LOOKS, look);
+    },
+    close() {
+      isClosed = true;
+      for (const stream of streams) stream.comeAgain(comeAgainMs(), 'shutdown');
+    },
+  };
+}
