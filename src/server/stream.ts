@@ -74,7 +74,6 @@ export class Stream implements EventReceiver {
     response.writeHead(200, [
       ...this.#of.headers,
       ...['content-type', contentType],
-      ...['cache-control', 'no-store'],
       // nginx would hold events back until its buffer is full.
       ...['x-accel-buffering', 'no'],
     ]);
