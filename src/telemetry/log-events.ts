@@ -40,6 +40,8 @@ export function logEvents(
       log.warn(event, 'connections closed: their clients do not take their answers'),
     eventLoopBlocked: (event) =>
       log.error(event, 'the event loop was blocked: nothing was answered meanwhile'),
+    streamEnded: ({ durationMs, ...event }) =>
+      log.info({ ...event, durationMs: toTenths(durationMs) }, 'stream ended'),
     fileDescriptorsExhausted: () =>
       log.error(
         'no file descriptor is left: connections are closed; raise the limit of open files',
