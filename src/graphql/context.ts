@@ -1,7 +1,19 @@
 import type { Principal } from '../core/principal.ts';
 import type { StatusLoader } from '../status/loader.ts';
+import type { BatchStatus } from '../status/status.ts';
 import type { ResponseSize } from './response-size.ts';
-import type { BatchReference, BatchUpdate } from './schema/batch-updates.ts';
+
+/** A batch as a client names it, unchecked. */
+export interface BatchReference {
+  readonly participantType: string;
+  readonly batchId: string | null;
+}
+
+/** What is told of one batch of several. */
+export interface BatchUpdate extends BatchReference {
+  /** Throws, or rejects with, why there is no status. */
+  load(): BatchStatus | Promise<BatchStatus>;
+}
 
 /** What resolvers work with. */
 export interface GraphQLContext {

@@ -7,6 +7,7 @@ import {
   NOTHING_LOADED,
   type StreamFormat,
 } from '../core/answer.ts';
+import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
 import { neverAborted } from '../lib/cancellation.ts';
 import type { FollowService } from '../status/follow.ts';
@@ -43,11 +44,17 @@ export interface LiveOperations {
 
 /** Under which a subscription is shared: for no two whose events may differ the same. */
 export function subscriptionKey(
-  { principal }: Pick<Asker, 'principal'>,
+  { principal }: { principal: Pick<Principal, 'tenantId' | 'cachePartition'> },
   { query, operationName, variables }: GraphQLParameters,
 ): string {
   const { tenantId, cachePartition } = principal;
-  return JSON.stringify([tenantId, cachePartition, query, operationName, variables]);
+  return JSON.stringify([
+    tenantId,
+    cachePartition,
+    query,
+    operationName ?? null,
+    variables ?? null,
+  ]);
 }
 
 export function createLiveOperations(options: LiveOperationsOptions): LiveOperations {

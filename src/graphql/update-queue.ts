@@ -2,9 +2,8 @@ import type { Caller } from '../core/caller.ts';
 import type { FollowService } from '../status/follow.ts';
 import type { BatchNews } from '../status/poller.ts';
 import type { EndUser } from '../upstream/request.ts';
-import type { GraphQLContext } from './context.ts';
+import type { BatchReference, BatchUpdate, GraphQLContext } from './context.ts';
 import { toPermittedKey } from './schema/batch-status.ts';
-import type { BatchReference, BatchUpdate } from './schema/batch-updates.ts';
 
 interface UpdateQueueOptions extends Pick<GraphQLContext, 'principal' | 'participantTypes'> {
   followService: FollowService;

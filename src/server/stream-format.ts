@@ -31,17 +31,21 @@ const eventStream: StreamFraming = {
   comeAgain: (retryMs) => `retry: ${retryMs}\n\n`,
 };
 
-const PART = '\r\n--graphql\r\ncontent-type: application/json\r\n\r\n';
-const END = '\r\n--graphql--\r\n';
+const BOUNDARY = '\r\n--graphql';
+
+/** A client reads a part when it sees the boundary behind it: each part brings that with it. */
+function toPart(json: string): string {
+  return `\r\ncontent-type: application/json\r\n\r\n${json}${BOUNDARY}`;
+}
 
 /** Apollo's multipart protocol for subscriptions over HTTP, `subscriptionSpec=1.0`. */
 const multipart: StreamFraming = {
   contentType: 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0"',
-  opening: '',
-  event: (_id, text) => `${PART}{"payload":${text}}`,
-  heartbeat: `${PART}{}`,
-  completion: END,
-  comeAgain: (_retryMs, text) => `${PART}{"payload":${text}}${END}`,
+  opening: BOUNDARY,
+  event: (_id, text) => toPart(`{"payload":${text}}`),
+  heartbeat: toPart('{}'),
+  completion: '--\r\n',
+  comeAgain: (_retryMs, text) => `${toPart(`{"payload":${text}}`)}--\r\n`,
 };
 
 export const STREAM_FRAMINGS: Readonly<Record<StreamFormat, StreamFraming>> = {

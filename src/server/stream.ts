@@ -3,8 +3,8 @@ import type { EventReceiver, LiveAnswer } from '../core/answer.ts';
 import type { Caller } from '../core/caller.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { StreamEnd } from '../core/telemetry.ts';
+import type { Clock } from '../lib/clock.ts';
 import { STREAM_FRAMINGS, type StreamFraming } from './stream-format.ts';
-import type { StreamsOptions } from './streams.ts';
 
 /** The request that a stream answers. */
 export interface OpenStream {
@@ -18,6 +18,14 @@ export interface OpenStream {
   check(): void | Promise<void>;
   /** An error as a result of GraphQL. */
   toResult(refusal: RefusedRequest): string;
+}
+
+export interface StreamOptions {
+  clock: Clock;
+  /** After so much time without a word a heartbeat is written, in milliseconds. */
+  heartbeatMs: number;
+  /** How long a client may take nothing of what is written, in milliseconds. */
+  timeoutMs: number;
 }
 
 /** Bytes that wait to be taken by a client; what comes then stays in its slot. */
@@ -36,7 +44,7 @@ export class Stream implements EventReceiver {
   readonly #answer: LiveAnswer;
   readonly #response: ServerResponse;
   readonly #of: OpenStream;
-  readonly #options: StreamsOptions;
+  readonly #options: StreamOptions;
   readonly #framing: StreamFraming;
   readonly #onEnd: (reason: StreamEnd) => void;
   readonly #slots = new Map<string, string>();
@@ -54,7 +62,7 @@ export class Stream implements EventReceiver {
     answer: LiveAnswer,
     response: ServerResponse,
     of: OpenStream,
-    options: StreamsOptions,
+    options: StreamOptions,
     onEnd: (reason: StreamEnd) => void,
   ) {
     this.#answer = answer;

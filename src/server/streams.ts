@@ -3,11 +3,9 @@ import type { LiveAnswer } from '../core/answer.ts';
 import type { Caller } from '../core/caller.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { StreamEnd, Telemetry } from '../core/telemetry.ts';
-import type { Clock } from '../lib/clock.ts';
-import { type OpenStream, Stream } from './stream.ts';
+import { type OpenStream, Stream, type StreamOptions } from './stream.ts';
 
-export interface StreamsOptions {
-  clock: Clock;
+interface StreamsOptions extends StreamOptions {
   telemetry: Telemetry;
   /** A number from 0 to 1, for the jitter. */
   random: () => number;
@@ -15,12 +13,8 @@ export interface StreamsOptions {
   maxStreams: number;
   /** The same for one caller; a router has as many times that as it stands for callers. */
   maxStreamsPerCaller: number;
-  /** After so much time without a word a heartbeat is written, in milliseconds. */
-  heartbeatMs: number;
   /** How long a stream lasts; then its client is to come again. In milliseconds. */
   maxMs: number;
-  /** How long a client may take nothing of what is written, in milliseconds. */
-  timeoutMs: number;
 }
 
 /** The live answers of a server, written out until they are over. */

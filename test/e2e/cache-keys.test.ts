@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { accessTokenKey } from '../../src/auth/access-token.ts';
+import { subscriptionKey } from '../../src/graphql/live-operations.ts';
 import { responseKey } from '../../src/graphql/response-cache.ts';
 import { rateKey } from '../../src/server/guards/rate-limit.ts';
 import { batchStatusKey } from '../../src/status/service.ts';
@@ -85,6 +86,21 @@ const caches: [name: string, parts: fc.Arbitrary<unknown[]>, keyOf: (parts: neve
     fc.tuple(text, fc.constantFrom('subject', 'address'), text),
     ([tenantId, kind, caller]: [string, string, string]) =>
       rateKey(tenantId, kind === 'subject' ? { subject: caller } : { address: caller }),
+  ],
+  [
+    'subscriptions',
+    fc.tuple(text, text, text, maybe, fc.option(fc.dictionary(text, text))),
+    ([tenantId, cachePartition, query, operationName, variables]: [
+      string,
+      string,
+      string,
+      string | null,
+      Record<string, string> | null,
+    ]) =>
+      subscriptionKey(
+        { principal: { tenantId, cachePartition } },
+        { query, operationName, variables: variables ?? undefined },
+      ),
   ],
   [
     'access tokens',

@@ -360,7 +360,7 @@ test("58: when the caller's token ends in mid-stream, it is UNAUTHENTICATED, and
   expect(await stream.rest()).toBe('event: complete\ndata:\n\n');
   const lateMs = clock.date().getTime() - 1_000 * exp;
   expect(lateMs).toBeGreaterThanOrEqual(0);
-  expect(lateMs).toBeLessThan(1_000);
+  expect(lateMs).toBeLessThan(1_500);
 });
 
 test('59: a shutdown ends each stream without complete, so that its client comes again, later by chance', async () => {
@@ -382,9 +382,8 @@ test('59: a shutdown ends each stream without complete, so that its client comes
   for (const ms of retries) expect(ms).toBeLessThanOrEqual(5_000);
   expect(new Set(retries).size).toBeGreaterThan(5);
 
-  const [, present, last] = (await parts.rest()).split('--graphql\r\n');
-  const payload = (part: string | undefined) =>
-    JSON.parse(part?.split('\r\n\r\n')[1]?.split('\r\n')[0] ?? '');
+  const [, present, last, end] = (await parts.rest()).split('\r\n--graphql');
+  const payload = (part: string | undefined) => JSON.parse(part?.split('\r\n\r\n')[1] ?? '');
   expect(payload(present)).toEqual({ payload: update('a', 1) });
   expect(payload(last)).toEqual({
     payload: {
@@ -401,7 +400,7 @@ test('59: a shutdown ends each stream without complete, so that its client comes
       ],
     },
   });
-  expect(last?.endsWith('\r\n--graphql--\r\n')).toBe(true);
+  expect(end).toBe('--\r\n');
   await closed;
 });
 

@@ -36,12 +36,13 @@ test('an answer of the upstream is decoded in one place, and an error becomes pu
 });
 
 test('a key under which something is kept is made in one place per cache', async () => {
-  for (const [name, path] of [
-    ['responseKey', 'graphql/response-cache.ts'],
-    ['batchStatusKey', 'status/service.ts'],
-    ['rateKey', 'server/guards/rate-limit.ts'],
-    ['accessTokenKey', 'auth/access-token.ts'],
+  for (const [name, paths] of [
+    ['responseKey', ['graphql/response-cache.ts']],
+    ['batchStatusKey', ['status/follow.ts', 'status/service.ts']],
+    ['subscriptionKey', ['graphql/live-operations.ts']],
+    ['rateKey', ['server/guards/rate-limit.ts']],
+    ['accessTokenKey', ['auth/access-token.ts']],
   ] as const) {
-    expect(await filesWith(new RegExp(`\\b${name}\\(`))).toEqual([path]);
+    expect(await filesWith(new RegExp(`\\b${name}\\(`))).toEqual(paths);
   }
 });

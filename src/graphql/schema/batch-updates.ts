@@ -1,20 +1,7 @@
 import { FieldError } from '../../core/errors.ts';
-import type { BatchStatus as BatchStatusShape } from '../../status/status.ts';
-import type { GraphQLContext } from '../context.ts';
+import type { BatchUpdate, GraphQLContext } from '../context.ts';
 import { BatchStatus, toPermittedKey } from './batch-status.ts';
 import { builder } from './builder.ts';
-
-/** A batch as a client names it, unchecked. */
-export interface BatchReference {
-  readonly participantType: string;
-  readonly batchId: string | null;
-}
-
-/** What is told of one batch of several. */
-export interface BatchUpdate extends BatchReference {
-  /** Throws, or rejects with, why there is no status. */
-  load(): BatchStatusShape | Promise<BatchStatusShape>;
-}
 
 const BatchStatusKey = builder.inputType('BatchStatusKey', {
   description: 'Which batch: the arguments of `batchStatus` as an object.',
