@@ -62,13 +62,15 @@ export interface CacheUse {
 }
 
 /** Why a stream ended. */
-export type StreamEnd =
-  | 'complete'
-  | 'refused'
-  | 'client gone'
-  | 'client does not read'
-  | 'time limit'
-  | 'shutdown';
+export const STREAM_ENDS = [
+  'complete',
+  'refused',
+  'client gone',
+  'client does not read',
+  'time limit',
+  'shutdown',
+] as const;
+export type StreamEnd = (typeof STREAM_ENDS)[number];
 
 /**
  * What the gateway tells whoever watches it: logs, metrics, traces. Each method returns at once and never

@@ -79,7 +79,12 @@ export class Poller {
   #cancelWait = () => {};
   #isOver = false;
 
-  constructor(key: BatchKey, user: EndUser | undefined, options: PollerOptions, ended: () => void) {
+  constructor(
+    key: BatchKey,
+    user: EndUser | undefined,
+    options: PollerOptions,
+    observer: PollerObserver,
+  ) {
     this.#key = key;
     this.#user = user;
     this.#options = options;

@@ -1,6 +1,6 @@
 import { NOTHING_LOADED } from '../../src/core/answer.ts';
 import { ERROR_CODES } from '../../src/core/error-codes.ts';
-import type { UpstreamCallOutcome } from '../../src/core/telemetry.ts';
+import { STREAM_ENDS, type UpstreamCallOutcome } from '../../src/core/telemetry.ts';
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
 
 export const CALL_OUTCOMES: readonly UpstreamCallOutcome[] = [
@@ -52,6 +52,9 @@ export function createBusyMetrics({ participantTypes, operationNames }: Busy): M
     request(name, 'query', []);
     request(name, 'query', ['NOT_FOUND']);
   }
+  for (const reason of STREAM_ENDS) {
+    telemetry.streamEnded?.({ requestId: 'r-1', reason, events: 1, skipped: 0, durationMs: 9 });
+  }
   for (const participantType of participantTypes) {
     for (const outcome of CALL_OUTCOMES) {
       telemetry.upstreamCall?.({ participantType, outcome, isRetry: true, durationMs: 3 });
@@ -69,6 +72,8 @@ export function createBusyMetrics({ participantTypes, operationNames }: Busy): M
       held_statuses: 0,
       unsent_answers: 0,
     }),
+    streams: () => ({ open: 2, written: 9, skipped: 1 }),
+    followed: () => ({ batches: 2, followers: 3, polls: 7 }),
     statuses: () => ({ cached: 4, joined: 3, fetched: 2, stale: 1 }),
     caches: () => ({ statuses: use, responses: use, documents: use }),
     upstreamCalls: () => ({ active: 1, waiting: 0 }),
