@@ -102,3 +102,45 @@ export const DashboardQuery = graphql(
   `,
   [BatchSummary],
 );
+
+/** One batch of several, or null. */
+const BatchUpdate = graphql(
+  `
+    fragment BatchUpdate on BatchStatusUpdate {
+      participantType
+      batchId
+      batchStatus {
+        ...BatchSummary
+      }
+    }
+  `,
+  [BatchSummary],
+);
+
+export type Update = ResultOf<typeof BatchUpdate>;
+
+/** How far several batches are, from now until all are finished: what `followBatches` subscribes to. */
+export const BatchUpdatesSubscription = graphql(
+  `
+    subscription BatchUpdates($batches: [BatchStatusKey!]!) {
+      batchStatusUpdates(batches: $batches) {
+        ...BatchUpdate
+      }
+    }
+  `,
+  [BatchUpdate],
+);
+
+/** The same list once: what `followBatches` polls where there is no stream. */
+export const BatchStatusesQuery = graphql(
+  `
+    query BatchStatuses($batches: [BatchStatusKey!]!) {
+      batchStatuses(batches: $batches) {
+        ...BatchUpdate
+      }
+    }
+  `,
+  [BatchUpdate],
+);
+
+export type BatchesVariables = VariablesOf<typeof BatchStatusesQuery>;

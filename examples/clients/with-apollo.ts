@@ -9,8 +9,16 @@ import {
 } from '@apollo/client';
 import { relayStylePagination } from '@apollo/client/utilities';
 import { filter, map, takeWhile } from 'rxjs';
+import type { BatchSource } from './follow-batches.ts';
 import { adviceFor, GatewayError } from './gateway-errors.ts';
-import { type Batch, BatchStatusQuery, type BatchVariables } from './operations.ts';
+import { iterate } from './iterate.ts';
+import {
+  type Batch,
+  BatchStatusesQuery,
+  BatchStatusQuery,
+  BatchUpdatesSubscription,
+  type BatchVariables,
+} from './operations.ts';
 
 // Apollo Client types results by the default options that are declared here.
 declare module '@apollo/client' {
@@ -57,6 +65,27 @@ export function gatewayErrors(error: ErrorLike | undefined): GatewayError[] {
   if (error === undefined) return [];
   if (!CombinedGraphQLErrors.is(error)) throw error;
   return error.errors.map((each) => new GatewayError(each));
+}
+
+/** For `followBatches`. What comes renews the batch in the cache, and so wherever it is shown. */
+export function batchSource(client: ApolloClient): BatchSource {
+  return {
+    subscribe: (batches, signal) =>
+      iterate((sink) => {
+        const query = BatchUpdatesSubscription;
+        const results = client.subscribe({ query, variables: { batches }, errorPolicy: 'all' });
+        const subscription = results
+          .pipe(map(({ data = null, error }) => ({ data, errors: gatewayErrors(error) })))
+          .subscribe({ next: sink.next, error: sink.end, complete: () => sink.end() });
+        return () => subscription.unsubscribe();
+      }, signal),
+    async ask(batches, signal) {
+      const context = { fetchOptions: { signal } };
+      const query = BatchStatusesQuery;
+      const { data = null, error } = await client.query({ query, variables: { batches }, context });
+      return { data, errors: gatewayErrors(error) };
+    },
+  };
 }
 
 export interface WatchOptions {

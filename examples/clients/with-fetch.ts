@@ -1,7 +1,16 @@
 import { print } from '@0no-co/graphql.web';
 import type { TadaDocumentNode } from 'gql.tada';
+import { createClient } from 'graphql-sse';
+import type { BatchSource } from './follow-batches.ts';
 import { GatewayError } from './gateway-errors.ts';
-import { type Batch, BatchStatusQuery, type BatchVariables } from './operations.ts';
+import { iterate } from './iterate.ts';
+import {
+  type Batch,
+  BatchStatusesQuery,
+  BatchStatusQuery,
+  BatchUpdatesSubscription,
+  type BatchVariables,
+} from './operations.ts';
 import { type Answer, type PollOptions, pollBatch } from './poll-batch.ts';
 
 export interface FetchClient {
@@ -14,9 +23,20 @@ export interface FetchClient {
     variables: Variables,
     signal?: AbortSignal,
   ): Promise<Answer<Data>>;
+  /**
+   * Yields what the gateway sends, until the subscription is complete or `signal` aborts. Throws when the stream cannot
+   * be had, or breaks off. Server-sent events, read by graphql-sse's client.
+   */
+  subscribe<Data, Variables extends Record<string, unknown>>(
+    document: TadaDocumentNode<Data, Variables>,
+    variables: Variables,
+    signal: AbortSignal,
+  ): AsyncGenerator<Answer<Data>, void>;
 }
 
 export function createFetchClient(url: string): FetchClient {
+  // Who subscribes again, and when, is for `followBatches` to say.
+  const events = createClient({ url, retryAttempts: 0 });
   return {
     async query(document, variables, signal) {
       const response = await fetch(url, {
@@ -30,6 +50,25 @@ export function createFetchClient(url: string): FetchClient {
       });
       return readAnswer(url, response);
     },
+    subscribe<Data, Variables extends Record<string, unknown>>(
+      document: TadaDocumentNode<Data, Variables>,
+      variables: Variables,
+      signal: AbortSignal,
+    ) {
+      const request = { query: '', ...nameOrText(document), variables };
+      return iterate<Answer<Data>>(({ next, end }) => {
+        const receive = (result: GraphQLBody<Data>) => next(toAnswer(result));
+        return events.subscribe<Data>(request, { next: receive, complete: end, error: end });
+      }, signal);
+    },
+  };
+}
+
+/** For `followBatches`. */
+export function batchSource(client: FetchClient): BatchSource {
+  return {
+    subscribe: (batches, signal) => client.subscribe(BatchUpdatesSubscription, { batches }, signal),
+    ask: (batches, signal) => client.query(BatchStatusesQuery, { batches }, signal),
   };
 }
 
@@ -57,7 +96,10 @@ async function readAnswer<Data>(url: string, response: Response): Promise<Answer
     const type = response.headers.get('content-type') ?? 'no content type';
     throw new Error(`${url} answered ${response.status} (${type}), which is not GraphQL.`);
   }
-  const { data = null, errors = [] } = body;
+  return toAnswer(body);
+}
+
+function toAnswer<Data>({ data = null, errors = [] }: GraphQLBody<Data>): Answer<Data> {
   return { data, errors: errors.map((error) => new GatewayError(error)) };
 }
 
@@ -69,10 +111,13 @@ function parseJson(text: string): unknown {
   }
 }
 
+interface GraphQLBody<Data> {
+  data?: Data | null;
+  errors?: readonly unknown[];
+}
+
 /** `data` is taken at its word: the gateway answers by the schema that the document is typed with. */
-function isGraphQLBody<Data>(
-  body: unknown,
-): body is { data?: Data | null; errors?: readonly unknown[] } {
+function isGraphQLBody<Data>(body: unknown): body is GraphQLBody<Data> {
   if (typeof body !== 'object' || body === null) return false;
   return 'errors' in body ? Array.isArray(body.errors) : 'data' in body;
 }

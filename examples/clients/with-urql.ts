@@ -1,7 +1,15 @@
 import { Client, type CombinedError, type Exchange, fetchExchange } from '@urql/core';
 import { cacheExchange } from '@urql/exchange-graphcache';
+import type { BatchSource } from './follow-batches.ts';
 import { GatewayError } from './gateway-errors.ts';
-import { type Batch, BatchStatusQuery, type BatchVariables } from './operations.ts';
+import { iterate } from './iterate.ts';
+import {
+  type Batch,
+  BatchStatusesQuery,
+  BatchStatusQuery,
+  BatchUpdatesSubscription,
+  type BatchVariables,
+} from './operations.ts';
 import { type PollOptions, pollBatch } from './poll-batch.ts';
 
 /** `ahead` are exchanges that work on requests before they are sent. */
@@ -10,12 +18,15 @@ export function createUrqlClient(url: string, ...ahead: Exchange[]): Client {
     url,
     // Else short queries go out as GET, and proxies write the batch ids into their logs.
     preferGetMethod: false,
+    // By server-sent events, over `fetch`: no package more.
+    fetchSubscriptions: true,
     exchanges: [
       // Batches are kept by their `id`, which needs nothing said.
       cacheExchange({
         // These are parts of their batch. The id of a record is that of a participant, which can be in
         // many batches.
         keys: {
+          BatchStatusUpdate: () => null,
           UpstreamRequest: () => null,
           BatchRecordConnection: () => null,
           BatchRecordEdge: () => null,
@@ -33,6 +44,33 @@ export function createUrqlClient(url: string, ...ahead: Exchange[]): Client {
 export function gatewayErrors(error: CombinedError | undefined): GatewayError[] {
   if (error?.networkError) throw error.networkError;
   return (error?.graphQLErrors ?? []).map((each) => new GatewayError(each));
+}
+
+/** For `followBatches`. What comes renews the batch in the cache, and so wherever it is shown. */
+export function batchSource(client: Client): BatchSource {
+  return {
+    subscribe: (batches, signal) =>
+      iterate((sink) => {
+        const results = client.subscription(BatchUpdatesSubscription, { batches });
+        const subscription = results.subscribe(({ data = null, error, hasNext }) => {
+          try {
+            sink.next({ data, errors: gatewayErrors(error) });
+            if (!hasNext) sink.end();
+          } catch (failure) {
+            sink.end(failure);
+          }
+        });
+        return () => subscription.unsubscribe();
+      }, signal),
+    async ask(batches, signal) {
+      const variables = { batches };
+      const { data = null, error } = await client.query(BatchStatusesQuery, variables, {
+        requestPolicy: 'network-only',
+        fetchOptions: { signal },
+      });
+      return { data, errors: gatewayErrors(error) };
+    },
+  };
 }
 
 /** Yields the batch after each poll until it is finished; see `pollBatch` for errors. */
