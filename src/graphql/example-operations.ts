@@ -18,6 +18,30 @@ query RunningBatch {
   }
 }
 `,
+  `# The same batch, followed.
+# Press the play button once: it grows by itself.
+subscription FollowBatches {
+  batchStatusUpdates(
+    batches: [
+      {
+        participantType: "vehicles"
+        batchId: "batch-running"
+      }
+    ]
+  ) {
+    batchStatus {
+      id
+      status
+      finished
+      progress
+      totalCount
+      successCount
+      failureCount
+      fetchedAt
+    }
+  }
+}
+`,
   `# Several batches in one query.
 # One fails: the others come all the same.
 query SeveralBatches {

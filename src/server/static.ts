@@ -50,6 +50,8 @@ export function createGraphiQL({ endpoint, title, operations }: GraphiQLOptions)
   const page = renderPage(title, {
     endpoint,
     title,
+    // Subscriptions, too, which would go out as GET: their variables are for no log, and may be long.
+    method: 'POST',
     defaultTabs: operations.map((query) => ({ query })),
   });
   // The files are nine megabytes of code: nothing is loaded before somebody opens the page.

@@ -9,6 +9,7 @@ import { TestClock } from '../support/test-clock.ts';
 import { STATUS_QUERY, startTestGateway, type TestGateway, UUID } from '../support/test-gateway.ts';
 
 const clock = new TestClock();
+const PATIENCE = { timeout: 30_000 };
 let browser: Browser;
 let gateway: TestGateway;
 /** GraphiQL takes longer to load than all that is done with it, so it is loaded once. */
@@ -48,6 +49,16 @@ async function run(page: Page): Promise<unknown> {
   }
 }
 
+/** Clicks on a tab until its text is there: as with `run`, a click can be lost. */
+async function openTab(page: Page, title: string, text: string): Promise<void> {
+  const line = page.locator('.graphiql-query-editor').getByText(text);
+  const click = async () => {
+    await page.getByTitle(title, { exact: true }).click();
+    return line.isVisible();
+  };
+  await expect.poll(click, PATIENCE).toBe(true);
+}
+
 /**
  * Takes the picture for the documents. They keep the one that they have, so that a test leaves the
  * tree as it is; `npm run pictures` takes them anew.
@@ -60,8 +71,6 @@ async function takePicture(page: Page, name: string): Promise<void> {
     await page.screenshot({ animations: 'disabled', caret: 'hide', path });
   }
 }
-
-const PATIENCE = { timeout: 30_000 };
 
 test('GraphiQL runs its default tab, with no request to another host', async () => {
   // The batch begins with the first look at it.
@@ -89,11 +98,55 @@ test('GraphiQL runs its default tab, with no request to another host', async () 
   expect(record).toEqual({ origins: new Set([gateway.url.origin]), errors: [] });
 }, 60_000);
 
+test('GraphiQL follows a batch, and shows each change until it is finished', async () => {
+  const { page, record } = graphiql;
+  const pane = page.locator('.result-window .view-lines');
+  const shown = async () => JSON.parse((await pane.innerText()).replaceAll('\u00a0', ' '));
+  const update = (members: object) => ({
+    data: {
+      batchStatusUpdates: {
+        batchStatus: {
+          id: 'vehicles/batch-running',
+          status: 'IN_PROGRESS',
+          finished: false,
+          totalCount: 1200,
+          failureCount: 0,
+          ...members,
+        },
+      },
+    },
+  });
+
+  await openTab(page, 'FollowBatches', 'batchStatusUpdates');
+  await page.getByRole('button', { name: 'Execute query' }).click();
+  const stop = page.getByRole('button', { name: 'Stop query' });
+  await stop.waitFor();
+  await expect
+    .poll(shown, PATIENCE)
+    .toEqual(update({ progress: 0.35, successCount: 420, fetchedAt: '2026-01-31T12:00:21.000Z' }));
+  clock.advance(21_000);
+  await expect
+    .poll(shown, PATIENCE)
+    .toEqual(update({ progress: 0.7, successCount: 840, fetchedAt: '2026-01-31T12:00:42.000Z' }));
+  await takePicture(page, 'graphiql-progress');
+  clock.advance(18_000);
+  await stop.waitFor({ state: 'detached' });
+  expect(await shown()).toEqual(
+    update({
+      status: 'SUCCESS',
+      finished: true,
+      progress: 1,
+      successCount: 1200,
+      fetchedAt: '2026-01-31T12:01:00.000Z',
+    }),
+  );
+  expect(record).toEqual({ origins: new Set([gateway.url.origin]), errors: [] });
+}, 60_000);
+
 test('GraphiQL shows an error with all that it tells', async () => {
   const { page, record } = graphiql;
 
-  await page.getByTitle('Fault', { exact: true }).click();
-  await page.locator('.graphiql-query-editor').getByText('fault-404').waitFor();
+  await openTab(page, 'Fault', 'fault-404');
   await expect
     .poll(() => run(page), PATIENCE)
     .toEqual({

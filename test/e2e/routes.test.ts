@@ -132,15 +132,17 @@ test('GraphiQL is a page whose every file comes from the gateway', async () => {
   expect(served.every(({ text }) => text.length > 100)).toBe(true);
 });
 
-test('GraphiQL opens with three tabs: a running batch, several batches, an error', async () => {
+test('GraphiQL opens with four tabs: a running batch, the same followed, several batches, an error', async () => {
   await using gateway = await startTestGateway();
   const { text } = await get(gateway, '/graphql', { accept: 'text/html' });
   const [, json = ''] =
     /<script id="options" type="application\/json">(.*?)<\/script>/s.exec(text) ?? [];
   expect(JSON.parse(json)).toMatchObject({
     endpoint: '/graphql',
+    method: 'POST',
     defaultTabs: [
       { query: expect.stringContaining('query RunningBatch') },
+      { query: expect.stringContaining('subscription FollowBatches') },
       { query: expect.stringContaining('query SeveralBatches') },
       { query: expect.stringContaining('query Fault') },
     ],

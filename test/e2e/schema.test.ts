@@ -55,6 +55,7 @@ test('the operations that GraphiQL opens with are valid', () => {
     [],
     [],
     [],
+    [],
   ]);
 });
 

@@ -46,8 +46,10 @@ test.each(COMPOSERS)('67: %s composes the SDL with another subgraph', (_name, co
   const supergraph = compose();
   expect(fieldsOf(supergraph, 'Query')).toEqual([
     'batchStatus: BatchStatus',
+    'batchStatuses: [BatchStatusUpdate!]!',
     'uploads: [Upload!]!',
   ]);
+  expect(fieldsOf(supergraph, 'Subscription')).toEqual(['batchStatusUpdates: BatchStatusUpdate!']);
   expect(fieldsOf(supergraph, 'BatchStatus')).toEqual(
     fieldsOf(createSubgraphSchema(), 'BatchStatus'),
   );
