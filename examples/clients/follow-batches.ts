@@ -60,6 +60,7 @@ export async function* followBatches(
   while (followed.open.length > 0 && !signal.aborted) {
     if (hasStreams) {
       const { hasTold, error } = yield* readStream(source, followed, signal, options);
+      if (signal.aborted) return;
       if (hasTold) {
         throwLasting(error);
         failures = 0;
@@ -71,9 +72,10 @@ export async function* followBatches(
     try {
       answer = await source.ask(followed.open, signal);
     } catch (error) {
+      if (signal.aborted) return;
       // Nobody can be reached, which says nothing about streams.
       failures += 1;
-      if (failures >= attempts && !signal.aborted) throw error;
+      if (failures >= attempts) throw error;
       await wait(Math.min(10_000, 500 * 2 ** failures), signal);
       continue;
     }
@@ -111,7 +113,9 @@ async function* readStream(
     for await (const { data, errors } of source.subscribe(followed.open, either)) {
       clearTimeout(timer);
       if (signal.aborted) break;
-      if (!data) return { hasTold, error: errors[0] };
+      // Of the request as a whole. urql has the data of before with it.
+      const error = errors.find(({ path }) => path.length < 2);
+      if (error || !data) return { hasTold, error };
       hasTold = true;
       yield* followed.accept(data.batchStatusUpdates, errors, 'batchStatus');
       timer = setTimeout(() => silence.abort(), silenceMs);

@@ -12,6 +12,8 @@ export async function startHiveGateway(supergraph: string, port: number): Promis
     graphiql: { title: 'Supergraph' },
     landingPage: false,
     logging: false,
+    // Subscriptions, too, which would go out as GET: participant-gateway takes that from browsers for a foreign page's.
+    transportEntries: { '*.http': { options: { method: 'POST' } } },
     propagateHeaders: {
       // Who asks, and under which id: what the log of participant-gateway tells.
       fromClientToSubgraphs: ({ request }) =>
