@@ -25,7 +25,11 @@ export function createTrustedApolloClient(uri: string, manifest: Manifest): Apol
 
 /** For a gateway with PERSISTED_QUERIES=on. */
 export function createPersistingUrqlClient(url: string): Client {
-  return createUrqlClient(url, persistedExchange({ preferGetForPersistedQueries: false }));
+  const exchange = persistedExchange({
+    preferGetForPersistedQueries: false,
+    enableForSubscriptions: true,
+  });
+  return createUrqlClient(url, exchange);
 }
 
 /**
@@ -36,6 +40,7 @@ export function createTrustedUrqlClient(url: string, manifest: Manifest): Client
   const ids = new Map(manifest.operations.map(({ name, id }) => [name, id]));
   const exchange = persistedExchange({
     preferGetForPersistedQueries: false,
+    enableForSubscriptions: true,
     enforcePersistedQueries: true,
     generateHash: async (_, { definitions }) => {
       for (const definition of definitions) {

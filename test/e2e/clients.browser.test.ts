@@ -5,6 +5,7 @@ import type { Browser, Page } from 'playwright-core';
 import { build, type Plugin } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { launchBrowser } from '../support/browser.ts';
+import { ECHO, startScriptedUpstream } from '../support/scripted-upstream.ts';
 import { startTestGateway } from '../support/test-gateway.ts';
 
 const ENTRY = fileURLToPath(new URL('../support/browser-clients.js', import.meta.url));
@@ -64,8 +65,8 @@ async function startSite() {
   };
 }
 
-function ask(page: Page, how: string, url: string): Promise<unknown> {
-  return page.evaluate(`${how}(${JSON.stringify(url)})`);
+function ask(page: Page, how: string, ...parameters: string[]): Promise<unknown> {
+  return page.evaluate(`${how}(${parameters.map((each) => JSON.stringify(each)).join(', ')})`);
 }
 
 const status = (id: string, text: string) => ({ id: `vehicles/${id}`, status: text });
@@ -96,6 +97,32 @@ test.each([['the same origin'], ['an origin on the list']])(
       { batchStatus: expect.objectContaining(status('batch-finished', 'SUCCESS')) },
       { batchStatus: expect.objectContaining(status('batch-failed', 'FAILED')) },
     ]);
+    await page.close();
+  },
+);
+
+test.each([['the same origin'], ['an origin on the list']])(
+  "in a browser, from %s, Apollo Client, urql, graphql-sse's client and EventSource follow a batch from start to finished",
+  async (where) => {
+    await using site = await startSite();
+    await using upstream = await startScriptedUpstream();
+    const isSame = where === 'the same origin';
+    const environment = { FOLLOW_MIN_MS: '100', ...(isSame ? {} : { CORS_ORIGINS: site.origin }) };
+    await using gateway = await startTestGateway({ upstream, environment });
+    const asked = new Map<string, number>();
+    upstream.onStatus = ({ target }) => {
+      const turn = (asked.get(target) ?? 0) + 1;
+      asked.set(target, turn);
+      return { body: { data: { status: turn < 3 ? `STEP_${turn}` : 'SUCCESS' }, request: ECHO } };
+    };
+    const page = await browser.newPage();
+    await page.goto(isSame ? new URL('/livez', gateway.url).href : site.origin);
+    await page.addScriptTag({ content: clients });
+
+    for (const how of ['Apollo', 'Urql', 'GraphqlSse', 'EventSource']) {
+      const told = await ask(page, `followWith${how}`, gateway.endpoint.href, `b-${how}`);
+      expect([how, told]).toEqual([how, ['STEP_1', 'STEP_2', 'SUCCESS']]);
+    }
     await page.close();
   },
 );

@@ -15,9 +15,12 @@ import {
   createTrustedApolloClient,
   createTrustedUrqlClient,
 } from '../../examples/clients/by-hash.ts';
+import { followBatches } from '../../examples/clients/follow-batches.ts';
 import { BatchStatusQuery } from '../../examples/clients/operations.ts';
 import { TrustedBatchStatus } from '../../examples/clients/trusted-documents.ts';
+import * as apollo from '../../examples/clients/with-apollo.ts';
 import { createFetchClient } from '../../examples/clients/with-fetch.ts';
+import * as urql from '../../examples/clients/with-urql.ts';
 import { parseSettings } from '../../src/config/load.ts';
 import { createSchema } from '../../src/graphql/schema/index.ts';
 import {
@@ -256,6 +259,29 @@ test('by GET, too, a hash runs', async () => {
     200,
     { data: { batchStatus: FINISHED } },
   ]);
+});
+
+test('Apollo Client and urql subscribe by hash: a trusted one, and one that comes with its text once', async () => {
+  const manifest = JSON.parse(await readFile(manifestFile, 'utf8'));
+  await using trusting = await startTestGateway({
+    environment: { TRUSTED_DOCUMENTS: manifestFile },
+  });
+  await using learning = await startTestGateway({ environment: { PERSISTED_QUERIES: 'on' } });
+  const { href } = trusting.endpoint;
+  const sources = [
+    apollo.batchSource(createTrustedApolloClient(href, manifest)),
+    urql.batchSource(createTrustedUrqlClient(href, manifest)),
+    apollo.batchSource(createPersistingApolloClient(learning.endpoint.href)),
+    urql.batchSource(createPersistingUrqlClient(learning.endpoint.href)),
+  ];
+  for (const source of sources) {
+    const told = [];
+    for await (const { batch } of followBatches(source, [VARIABLES])) told.push(batch);
+    expect(told).toEqual([expect.objectContaining(FINISHED)]);
+  }
+  const log = [...trusting.logLines, ...learning.logLines].join('');
+  expect(log).toContain('"BatchUpdates"');
+  expect(log).not.toContain('"BatchStatuses"');
 });
 
 test('Apollo Client and urql register a text once, and then send its hash', async () => {

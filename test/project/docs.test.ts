@@ -19,6 +19,7 @@ const DOCUMENTS = [
   'docs/faults.md',
   'docs/federation.md',
   'docs/metrics.md',
+  'docs/live.md',
   'docs/operations.md',
   'docs/performance.md',
   'docs/releasing.md',
@@ -64,7 +65,7 @@ test('the operations in the documents are valid', async () => {
   const operations = texts.flatMap((text) =>
     [...text.matchAll(/```graphql\n(.*?)```/gs)].map(([, operation = '']) => operation),
   );
-  expect(operations).toHaveLength(1);
+  expect(operations).toHaveLength(2);
   expect(operations.flatMap((operation) => validate(schema, parse(operation)))).toEqual([]);
 });
 

@@ -5,9 +5,17 @@
 import { ApolloClient, gql, HttpLink, InMemoryCache } from '@apollo/client';
 import { PersistedQueryLink } from '@apollo/client/link/persisted-queries';
 import { Client, cacheExchange, fetchExchange } from '@urql/core';
+import { createClient } from 'graphql-sse';
 
 const QUERY = `query Status($id: ID) {
   batchStatus(participantType: "vehicles", batchId: $id) { id status }
+}`;
+
+const SUBSCRIPTION = `subscription Follow($id: ID) {
+  batchStatusUpdates(batches: [{ participantType: "vehicles", batchId: $id }]) {
+    batchId
+    batchStatus { id status }
+  }
 }`;
 
 async function sha256(text) {
@@ -35,4 +43,68 @@ async function askWithUrql(url) {
   return { data, error: error?.message };
 }
 
-Object.assign(globalThis, { askWithApollo, askWithUrql });
+/** Each resolves with the statuses that came, when the subscription is over. */
+function followWithApollo(url, id) {
+  const client = new ApolloClient({ cache: new InMemoryCache(), link: new HttpLink({ uri: url }) });
+  const statuses = [];
+  return new Promise((complete, error) => {
+    client.subscribe({ query: gql(SUBSCRIPTION), variables: { id } }).subscribe({
+      next: ({ data }) => statuses.push(data.batchStatusUpdates.batchStatus.status),
+      error,
+      complete: () => complete(statuses),
+    });
+  });
+}
+
+function followWithUrql(url, id) {
+  const exchanges = [cacheExchange, fetchExchange];
+  const client = new Client({ url, exchanges, fetchSubscriptions: true });
+  const statuses = [];
+  return new Promise((complete, reject) => {
+    client.subscription(SUBSCRIPTION, { id }).subscribe(({ data, error, hasNext }) => {
+      if (error) reject(error);
+      else if (!hasNext) complete(statuses);
+      else statuses.push(data.batchStatusUpdates.batchStatus.status);
+    });
+  });
+}
+
+function followWithGraphqlSse(url, id) {
+  const statuses = [];
+  return new Promise((complete, error) => {
+    createClient({ url, retryAttempts: 0 }).subscribe(
+      { query: SUBSCRIPTION, variables: { id } },
+      {
+        next: ({ data }) => statuses.push(data.batchStatusUpdates.batchStatus.status),
+        error,
+        complete: () => complete(statuses),
+      },
+    );
+  });
+}
+
+/** As docs/live.md has it: the browser's own. */
+function followWithEventSource(url, id) {
+  const statuses = [];
+  const parameters = { query: SUBSCRIPTION, variables: JSON.stringify({ id }) };
+  const events = new EventSource(`${url}?${new URLSearchParams(parameters)}`);
+  return new Promise((complete, reject) => {
+    events.addEventListener('next', ({ data }) =>
+      statuses.push(JSON.parse(data).data.batchStatusUpdates.batchStatus.status),
+    );
+    events.addEventListener('error', () => reject(new Error('an error of EventSource')));
+    events.addEventListener('complete', () => {
+      events.close();
+      complete(statuses);
+    });
+  });
+}
+
+Object.assign(globalThis, {
+  askWithApollo,
+  askWithUrql,
+  followWithApollo,
+  followWithUrql,
+  followWithGraphqlSse,
+  followWithEventSource,
+});
