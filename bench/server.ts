@@ -64,7 +64,8 @@ export async function startServer(
     ...(subject.callers ? stage.tokens.callerEnv : {}),
     ...env,
   };
-  const probe = ['--expose-gc', '--import', new URL('probe.ts', import.meta.url).href];
+  const flags = ['--expose-gc', '--disable-warning=ExperimentalWarning'];
+  const probe = [...flags, '--import', new URL('probe.ts', import.meta.url).href];
   const startedAt = Date.now();
   const running = start([process.execPath, ...(isProbed ? probe : []), ...subject.program], {
     core: stage.serverCore,
