@@ -4,17 +4,24 @@
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { ENV, judge, readOptions, say, toCount, toEnv } from './command-line.ts';
 import { notesOf, watchCores } from './core-watch.ts';
 import { BATCHES, LONG_BATCH, LONG_SHARE } from './live/changes.ts';
 import { residentMemoryOf } from './machine.ts';
-import { type Counts, countsFrom, countsSince, describeCounts } from './neighbours/counts.ts';
+import { countsFrom, countsSince, describeCounts } from './neighbours/counts.ts';
 import { CALLERS_ENV } from './neighbours/ways.ts';
-import { poll, type Running, start } from './processes.ts';
+import { poll, type Running } from './processes.ts';
 import { ask, type Server, startServer } from './server.ts';
-import type { Stage } from './stage.ts';
-import { inHundredths, inMs, inWhole, type Spread, spreadOf, spreadText } from './statistics.ts';
+import { type Stage, startProgram } from './stage.ts';
+import {
+  inHundredths,
+  inMs,
+  inWhole,
+  latencyText,
+  percentileOf,
+  spreadOf,
+  spreadText,
+} from './statistics.ts';
 import { GATEWAY } from './subjects.ts';
 import { toVerdict, type Verdict } from './verdict.ts';
 
@@ -25,13 +32,11 @@ const MOST_CALLS = 1.1;
 const MOST_KB = 60;
 const MOST_OF_ITS_OWN = 2;
 
-/** A tenth of the streams stop reading. */
-const STALLED_SHARE = 0.1;
-/** Until what the kernel takes is full, and then the gateway's time limit for who does not read has passed. */
-const STALLED_SECONDS = 30;
-const SETTLE_MS = 3_000;
+/** By then what the kernel takes is full, and the gateway's time limit for who does not read has passed. */
+const STALLED = { streams: 1_000, seconds: 30 };
 const WARM_UP_STREAMS = 1_000;
-/** Of the gateway besides its streams. */
+const SETTLE_MS = 3_000;
+/** Open files of the gateway besides its streams. */
 const OTHER_FILES = 500;
 
 const OPTIONS = {
@@ -39,127 +44,115 @@ const OPTIONS = {
   seconds: { type: 'string', default: '20' },
   ...ENV,
 } as const;
-
 const { streams, seconds, env } = readOptions(OPTIONS, (values) => ({
-  streams: withOpenFiles(toCount('streams', values.streams, 10 * BATCHES)),
+  streams: withOpenFiles(toCount('streams', values.streams, BATCHES)),
   seconds: toCount('seconds', values.seconds),
   env: toEnv(values.env),
 }));
-const stalled = Math.round(STALLED_SHARE * streams);
 
 await judge(env, follow);
 
 async function follow(stage: Stage): Promise<Verdict[]> {
-  const upstream = startProgram('upstream-server.ts', [], stage);
+  const upstream = startProgram('live/upstream-server.ts', [], stage);
   const { port } = await countsFrom(upstream.child);
   const server = await startServer(GATEWAY, stage, {
     upstreamOrigin: `http://127.0.0.1:${port}`,
     isProbed: true,
     env: { ...CALLERS_ENV, FOLLOW_MIN_MS: String(INTERVAL_MS) },
   });
-  const open = (kind: 'read' | 'stall', first: number, end: number) =>
-    openStreams(stage, server, kind, first, end);
-  const watch = (seconds: number) => watchChanges(stage, server, { upstream, readers, seconds });
-
   // What is compiled and connected once is no stream's cost.
-  const warmUp = await open('read', 0, WARM_UP_STREAMS);
+  const warmUp = await openStreams(stage, server, 'read', WARM_UP_STREAMS);
   await sleep(SETTLE_MS);
   await warmUp.stop();
   await sleep(SETTLE_MS);
-  const idle = await memoryOf(server);
-  const idleHandles = await countsFrom(server.child, 'handles');
+  const idle = { ...(await memoryOf(server)), handles: await countsFrom(server.child, 'handles') };
 
-  const readers = await open('read', 0, streams - stalled);
-  const others = await open('read', streams - stalled, streams);
+  const readers = await openStreams(stage, server, 'read', streams);
   await sleep(SETTLE_MS);
-  say(`${inWhole(streams)} streams of ${BATCHES} batches, all read:`);
-  const alone = await watch(seconds);
-  const full = await memoryOf(server);
-  const [resident, heap] = [full.resident - idle.resident, full.heap - idle.heap];
+  say(`${inWhole(streams)} streams of ${BATCHES} batches:`);
+  const alone = await watchChanges(stage, server, upstream, readers, seconds);
+  const { resident, heap } = await memoryOf(server);
+  const perStream = (resident - idle.resident) / streams;
   say(
-    `  resident ${inKb(full.resident)}, ${inKb(idle.resident)} when idle; heap ${inKb(heap / streams)} a stream`,
+    `  resident ${inKb(resident)}, ${inKb(idle.resident)} when idle; ` +
+      `heap ${inKb((heap - idle.heap) / streams)} a stream`,
   );
-
-  await others.stop();
-  const stalling = await open('stall', streams - stalled, streams);
-  say(`${inWhole(stalled)} of them not read:`);
-  const beside = await watch(STALLED_SECONDS);
+  const stalling = await openStreams(stage, server, 'stall', STALLED.streams);
+  say(`beside ${inWhole(STALLED.streams)} more that do not read:`);
+  const beside = await watchChanges(stage, server, upstream, readers, STALLED.seconds);
   const cutOff = server.readLog().split('"reason":"client does not read"').length - 1;
-  say(`  ${cutOff} were cut off`);
   const { closed = 0, foreign = 0 } = await countsFrom(readers.child, 'counts');
 
   await Promise.all([readers.stop(), stalling.stop()]);
   await sleep(1_000);
+  const before = await countsFrom(upstream.child, 'calls');
   const handles = await countsFrom(server.child, 'handles');
-  const callsOnceGone = await callsIn(upstream, 2 * INTERVAL_MS);
-  say(`all have left: ${describeCounts(handles)}; when idle: ${describeCounts(idleHandles)}`);
-  const left = (name: string) => (handles[name] ?? 0) - (idleHandles[name] ?? 0);
+  say(`all have left: ${describeCounts(handles)}; when idle: ${describeCounts(idle.handles)}`);
+  await sleep(2 * INTERVAL_MS);
+  const polls = Object.values(countsSince(before, await countsFrom(upstream.child, 'calls')));
+  const left = (name: string) => (handles[name] ?? 0) - (idle.handles[name] ?? 0);
 
+  const most = (what: string, figure: number, limit = 0, format: typeof inKb = String) =>
+    toVerdict(what, figure, { most: limit }, format);
   return [
-    toVerdict('calls for a batch in a second, at most', alone.calls.max, { most: MOST_CALLS }),
-    toVerdict('from a change to its event: p99', alone.p99, { most: INTERVAL_MS + LATE_MS }, inMs),
-    toVerdict('resident memory of a stream', resident / streams, { most: MOST_KB }, inKb),
-    toVerdict(`p99 beside ${stalled} that do not read, to its own`, beside.p99 / alone.p99, {
-      most: MOST_OF_ITS_OWN,
-    }),
-    toVerdict('of those, cut off', cutOff, { least: LONG_SHARE * stalled }, String),
-    toVerdict('streams of the others that ended', closed, { most: 0 }, String),
-    toVerdict('events at a stream of another batch', foreign, { most: 0 }, String),
-    toVerdict('a second after all left: sockets', left('TCPSocketWrap'), { most: 0 }, String),
-    toVerdict('timers', left('timers in all'), { most: 0 }, String),
-    toVerdict('calls in the next two seconds', callsOnceGone, { most: 0 }, String),
+    most('calls for a batch in a second, at most', alone.calls, MOST_CALLS, inHundredths),
+    most('from a change to its event: p99', alone.p99, INTERVAL_MS + LATE_MS, inMs),
+    most('resident memory of a stream', perStream, MOST_KB, inKb),
+    most(
+      'p99 beside those that do not read, to its own',
+      beside.p99 / alone.p99,
+      MOST_OF_ITS_OWN,
+      inHundredths,
+    ),
+    toVerdict('of these, cut off', cutOff, { least: LONG_SHARE * STALLED.streams }, String),
+    most('streams of the others that ended', closed),
+    most('events at a stream of another batch', foreign),
+    most('a second after all have left: sockets', left('TCPSocketWrap')),
+    most('timers', left('timers in all')),
+    most(
+      'calls in the next two seconds',
+      polls.reduce((sum, count) => sum + count, 0),
+    ),
   ];
 }
 
-/** How a phase went: calls for each batch in a second, and the p99 from a change to its event in milliseconds. */
-interface Phase {
-  calls: Spread;
-  p99: number;
-}
+/** The most calls for a batch in a second, and the p99 from a change to its event, in milliseconds. */
+type Phase = Record<'calls' | 'p99', number>;
 
-interface Watched {
-  upstream: Running;
-  readers: Running;
-  seconds: number;
-}
-
-/** Watches for so long, and says what there was. */
+/** Watches for so many seconds, and says what there was. */
 async function watchChanges(
   stage: Stage,
   server: Server,
-  { upstream, readers, seconds }: Watched,
+  upstream: Running,
+  readers: Running,
+  lasting: number,
 ): Promise<Phase> {
-  await countsFrom(readers.child, 'latencies');
-  const coresUsed = watchCores(stage, [server]);
-  const begun = performance.now();
-  const before = {
+  const read = async () => ({
+    at: performance.now(),
+    cpuUs: await ask(server, 'cpu'),
     calls: await countsFrom(upstream.child, 'calls'),
     counts: await countsFrom(readers.child, 'counts'),
-    cpu: await ask(server, 'cpu'),
-  };
-  await sleep(1_000 * seconds);
-  const cpuUs = (await ask(server, 'cpu')) - before.cpu;
-  const took = (performance.now() - begun) / 1_000;
-  const { [LONG_BATCH]: _, ...calls } = countsSince(
-    before.calls,
-    await countsFrom(upstream.child, 'calls'),
-  );
-  const { events = 0 } = countsSince(before.counts, await countsFrom(readers.child, 'counts'));
-  const latencies = await countsFrom(readers.child, 'latencies');
+    latencies: await countsFrom(readers.child, 'latencies'),
+  });
+  const coresUsed = watchCores(stage, [server]);
+  const before = await read();
+  await sleep(1_000 * lasting);
+  const after = await read();
+  const took = (after.at - before.at) / 1_000;
+  const cpuUs = after.cpuUs - before.cpuUs;
+  const { events = 0 } = countsSince(before.counts, after.counts);
+  const { [LONG_BATCH]: _, ...calls } = countsSince(before.calls, after.calls);
   const perBatch = spreadOf(Object.values(calls).map((count) => count / took));
-  const [p50, p99, max] = [50, 99, 100].map((percent) => percentileOfCounts(latencies, percent));
+  const ms = Object.entries(after.latencies).flatMap(([figure, count]) =>
+    Array<number>(count).fill(Number(figure)),
+  );
   say(
-    `  ${inWhole(events / took)} events/s; core ${Math.round(cpuUs / took / 1e4)} %, ${inHundredths(cpuUs / events)} µs an event; ` +
-      `${spreadText(perBatch, inHundredths)} calls for a batch in a second; ` +
-      `from a change to its event p50 ${p50} ms, p99 ${p99} ms, max ${max} ms`,
+    `  ${inWhole(events / took)} events/s; core ${(cpuUs / took / 1e4).toFixed(0)} %, ` +
+      `${(cpuUs / events).toFixed(1)} µs an event; from a change to its event ${latencyText(ms)}; ` +
+      `${spreadText(perBatch, inHundredths)} calls for a batch in a second`,
   );
   for (const note of notesOf([coresUsed()])) say(`  ${note}`);
-  return { calls: perBatch, p99: p99 ?? Number.NaN };
-}
-
-function startProgram(file: string, args: readonly string[], { loadCore: core }: Stage): Running {
-  const program = fileURLToPath(new URL(`live/${file}`, import.meta.url));
-  return start([process.execPath, program, ...args], { core, ipc: true });
+  return { calls: perBatch.max, p99: percentileOf(ms, 99) };
 }
 
 /** Resolves when all are open, and those that read have been told the present state. */
@@ -167,15 +160,12 @@ async function openStreams(
   stage: Stage,
   { endpoint }: Server,
   kind: 'read' | 'stall',
-  first: number,
-  end: number,
+  count: number,
 ): Promise<Running> {
-  const count = end - first;
-  const clients = startProgram('clients.ts', [endpoint, String(count), kind, String(first)], stage);
-  const awaited = kind === 'read' ? 'told' : 'open';
+  const clients = startProgram('live/clients.ts', [endpoint, String(count), kind], stage);
   const areOpen = async () => {
-    const counts = await countsFrom(clients.child, 'counts');
-    return counts[awaited] === count || undefined;
+    const { told, open } = await countsFrom(clients.child, 'counts');
+    return (kind === 'read' ? told : open) === count || undefined;
   };
   await poll(areOpen, `Opening ${count} streams`, 180_000);
   return clients;
@@ -183,27 +173,8 @@ async function openStreams(
 
 /** In KB. What is resident is read ahead of the collections by which the heap is measured. */
 async function memoryOf(server: Server): Promise<Record<'resident' | 'heap', number>> {
-  const resident = (residentMemoryOf(server.pid) * 1024 * 1024) / 1_000;
+  const resident = residentMemoryOf(server.pid) * 1.024 * 1_024;
   return { resident, heap: (await ask(server, 'heap')) / 1_000 };
-}
-
-async function callsIn(upstream: Running, ms: number): Promise<number> {
-  const before = await countsFrom(upstream.child, 'calls');
-  await sleep(ms);
-  const calls = countsSince(before, await countsFrom(upstream.child, 'calls'));
-  return Object.values(calls).reduce((sum, count) => sum + count, 0);
-}
-
-/** The figure that `percent` % of all are no greater than; `counts` has how many there are of each figure. */
-function percentileOfCounts(counts: Counts, percent: number): number {
-  const sorted = Object.entries(counts).sort(([a], [b]) => Number(a) - Number(b));
-  const all = sorted.reduce((sum, [, count]) => sum + count, 0);
-  let seen = 0;
-  for (const [figure, count] of sorted) {
-    seen += count;
-    if (seen >= (all * percent) / 100) return Number(figure);
-  }
-  return Number.NaN;
 }
 
 function inKb(figure: number): string {
@@ -215,7 +186,7 @@ function withOpenFiles(count: number): number {
   const limits = readFileSync('/proc/self/limits', 'utf8');
   // Node raises the soft limit to the hard one.
   const [, hard] = /^Max open files +\S+ +(\S+)/m.exec(limits) ?? [];
-  const needed = count + OTHER_FILES;
+  const needed = count + STALLED.streams + OTHER_FILES;
   if (Number(hard) >= needed || hard === 'unlimited') return count;
   throw new Error(
     `${count} streams need ${needed} open files; the limit is ${hard}. Raise it (ulimit -Hn), or give --streams.`,

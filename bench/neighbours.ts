@@ -3,15 +3,14 @@
  * when the healthy one suffers more than the goals allow.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { ENV, judge, readOptions, say, toChosen, toCount, toEnv } from './command-line.ts';
 import { notesOf, watchCores } from './core-watch.ts';
 import { countsOf, latenciesOf, p99Of, type Sample, startArrivals } from './faults/arrivals.ts';
 import { countsFrom, countsSince, describeCounts } from './neighbours/counts.ts';
 import { CALLERS_ENV, GOOD_ADDRESS, WAYS, type Way } from './neighbours/ways.ts';
-import { hasEnded, type Running, start } from './processes.ts';
+import { hasEnded } from './processes.ts';
 import { startServer } from './server.ts';
-import type { Stage } from './stage.ts';
+import { type Stage, startProgram } from './stage.ts';
 import { spreadOf } from './statistics.ts';
 import { GATEWAY } from './subjects.ts';
 import { toVerdict, type Verdict } from './verdict.ts';
@@ -63,7 +62,7 @@ type Round = Record<'fresh' | 'ratio', number>;
  * round alone and beside it, for so many seconds each.
  */
 async function measureWay(stage: Stage, name: string, way: Way): Promise<Verdict[]> {
-  const upstream = startProgram('upstream-server.ts', [name], stage);
+  const upstream = startProgram('neighbours/upstream-server.ts', [name], stage);
   const { port } = await countsFrom(upstream.child);
   const server = await startServer(GATEWAY, stage, {
     upstreamOrigin: `http://127.0.0.1:${port}`,
@@ -81,7 +80,7 @@ async function measureWay(stage: Stage, name: string, way: Way): Promise<Verdict
       const alone = await ask(server.endpoint, `${round}-alone`, seconds);
       const before = await countsFrom(upstream.child, 'calls');
       const program = way.load.kind === 'stalled' ? 'stalled-clients.ts' : 'bad-clients.ts';
-      const neighbour = startProgram(program, [name, server.endpoint], stage);
+      const neighbour = startProgram(`neighbours/${program}`, [name, server.endpoint], stage);
       await sleep(way.leadInMs);
       const beside = await ask(server.endpoint, `${round}-beside`, seconds);
       const notes = notesOf([coresUsed()]);
@@ -105,11 +104,6 @@ async function measureWay(stage: Stage, name: string, way: Way): Promise<Verdict
     server.emptyLog();
     await upstream.stop();
   }
-}
-
-function startProgram(file: string, args: readonly string[], stage: Stage): Running {
-  const program = fileURLToPath(new URL(`neighbours/${file}`, import.meta.url));
-  return start([process.execPath, program, ...args], { core: stage.loadCore, ipc: true });
 }
 
 /** The good load for so long: each request is for another batch of vehicles, whose id begins with `id`. */

@@ -2,8 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { allowedCores } from './machine.ts';
-import { pinned } from './processes.ts';
+import { pinned, type Running, start } from './processes.ts';
 import { startTokenEndpoint } from './token-endpoint.ts';
 import { startUpstream } from './upstream.ts';
 
@@ -35,6 +36,12 @@ export async function setStage(gatewayEnv: Readonly<Record<string, string>>) {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Starts a program of this folder on the core of the load; it can be talked to. */
+export function startProgram(file: string, args: readonly string[], stage: Stage): Running {
+  const program = fileURLToPath(new URL(file, import.meta.url));
+  return start([process.execPath, program, ...args], { core: stage.loadCore, ipc: true });
 }
 
 /** This process takes part in the load: it is kept from the server's core. */

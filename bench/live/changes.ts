@@ -1,17 +1,13 @@
-/** Batches that are followed, `b-0` and so on. */
+/** Batches that are followed, `b-0` and so on; each changes once in so long, in turn. */
 export const BATCHES = 100;
+const CHANGE_MS = 1_000;
 
-/** A batch whose status is long, whatever else is asked for. Nobody waits for its changes. */
+/** A batch whose status is long. A part of the clients that do not read follow it: the kernel takes 3 MB for each. */
 export const LONG_BATCH = 'long';
 export const LONG_BYTES = 500_000;
-
-/** So many of the clients that do not read follow that: for each, the kernel takes 3 MB before the gateway notices. */
 export const LONG_SHARE = 0.2;
 
-/** Each batch changes once in so long. */
-export const CHANGE_MS = 1_000;
-
-/** How often a batch has changed by a moment, as `now()` has it. They take turns. */
+/** How often a batch has changed by a moment, as `now()` has it. */
 export function changesBy(batchId: string, moment: number): number {
   return Math.floor((moment - offsetOf(batchId)) / CHANGE_MS);
 }

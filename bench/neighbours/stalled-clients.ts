@@ -5,7 +5,7 @@
  */
 import { connect } from 'node:net';
 import { setPriority } from 'node:os';
-import { BAD_NICENESS, fromAddress, STALLED } from './ways.ts';
+import { BAD_NICENESS, fromAddress, STALLED, toRequestText } from './ways.ts';
 
 const { port } = new URL(process.argv[3] ?? '');
 const { clients, requests, spreadMs } = STALLED;
@@ -43,16 +43,8 @@ function requestOf(client: number): string {
   asked += 1;
   const id = `${process.pid.toString(36)}-${asked}`;
   const query = `{batchStatus(participantType:"operators",batchId:"${id}"){data}}`;
-  const body = JSON.stringify({ query });
-  const headers = {
-    host: `127.0.0.1:${port}`,
-    accept: 'application/json',
-    'content-type': 'application/json',
-    'content-length': String(body.length),
-    ...fromAddress(`10.0.${client >> 8}.${client & 255}`),
-  };
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `POST /graphql HTTP/1.1\r\n${lines.join('')}\r\n${body}`;
+  const address = fromAddress(`10.0.${client >> 8}.${client & 255}`);
+  return toRequestText(Number(port), address, JSON.stringify({ query }));
 }
 
 for (let client = 0; client < clients; client += 1) openSoon(client);

@@ -98,6 +98,19 @@ export function fromAddress(address: string): Record<string, string> {
   return { 'x-forwarded-for': address };
 }
 
+/** A GraphQL request as it goes over a socket. */
+export function toRequestText(port: number, headers: object, body: string): string {
+  const all = {
+    host: `127.0.0.1:${port}`,
+    accept: 'application/json',
+    'content-type': 'application/json',
+    'content-length': String(body.length),
+    ...headers,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `POST /graphql HTTP/1.1\r\n${lines.join('')}\r\n${body}`;
+}
+
 export const GOOD_ADDRESS = fromAddress('192.0.2.1');
 export const BAD_ADDRESS = fromAddress('198.51.100.1');
 
