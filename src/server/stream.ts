@@ -126,10 +126,10 @@ export class Stream implements EventReceiver {
       this.#end('client does not read');
       this.#response.destroy();
     } else if (expiresAt !== undefined && clock.date().getTime() >= expiresAt) {
-      void this.#check();
+      this.#check();
     } else if (now - this.#wroteAt >= heartbeatMs && this.#response.writableLength === 0) {
       this.#write(this.#framing.heartbeat);
-      void this.#check();
+      this.#check();
     }
   }
 
@@ -140,9 +140,10 @@ export class Stream implements EventReceiver {
     return now - this.#taken.at >= timeoutMs;
   }
 
-  /** Writes what waits, as far as the client takes it. */
-  #flush(): void {
+  /** Writes what waits, as far as the client takes it. `isAllowed`: whether the caller has just been checked. */
+  #flush(isAllowed = false): void {
     if (this.#isOver || this.#isChecking) return;
+    let mayWrite = isAllowed;
     while (this.#response.writableLength < MAX_UNSENT_BYTES) {
       if (this.#rest !== '') {
         this.#writeRest();
@@ -150,12 +151,8 @@ export class Stream implements EventReceiver {
       }
       const [next] = this.#slots;
       if (next === undefined) break;
-      const allowed = this.#check();
-      if (this.#isOver) return;
-      if (allowed !== undefined) {
-        void allowed.then(() => this.#flush());
-        return;
-      }
+      mayWrite ||= this.#check();
+      if (!mayWrite) return;
       const [slot, text] = next;
       this.#slots.delete(slot);
       this.events += 1;
@@ -177,20 +174,28 @@ export class Stream implements EventReceiver {
     this.#response.write(text);
   }
 
-  /** Ends the stream where the caller may not have it any more. What is known at once is no promise. */
-  #check(): void | Promise<void> {
+  /**
+   * Whether the caller may have the stream still. False where that is not known at once: what waits is written when it
+   * is. Ends the stream where they may not.
+   */
+  #check(): boolean {
+    if (this.#isChecking) return false;
     try {
       const checking = this.#of.check();
-      if (checking === undefined) return;
+      if (checking === undefined) return true;
       this.#isChecking = true;
-      return checking
-        .catch((error: unknown) => this.#refuse(error))
+      void checking
         .finally(() => {
           this.#isChecking = false;
-        });
+        })
+        .then(
+          () => this.#flush(true),
+          (error: unknown) => this.#refuse(error),
+        );
     } catch (error) {
       this.#refuse(error);
     }
+    return false;
   }
 
   #refuse(error: unknown): void {
