@@ -8,7 +8,13 @@ import { openStream } from '../support/event-stream.ts';
 import { TestClock } from '../support/test-clock.ts';
 
 const HEARTBEAT_MS = 10_000;
-const SUMMARY = { ...NOTHING_LOADED, operationName: null, errorCodes: [], cached: false };
+const SUMMARY = {
+  ...NOTHING_LOADED,
+  operationName: null,
+  operationType: 'subscription' as const,
+  errorCodes: [],
+  cached: false,
+};
 
 /** A stream to a client, whose caller is checked for as long as the test has it. */
 async function startStream() {
