@@ -127,10 +127,15 @@ export class Stream implements EventReceiver {
       this.#response.destroy();
     } else if (expiresAt !== undefined && clock.date().getTime() >= expiresAt) {
       this.#check();
-    } else if (now - this.#wroteAt >= heartbeatMs && this.#response.writableLength === 0) {
+    } else if (now - this.#wroteAt >= heartbeatMs && this.#isIdle()) {
       this.#write(this.#framing.heartbeat);
       this.#check();
     }
+  }
+
+  /** Whether all that was written is taken, and no event is written in part. */
+  #isIdle(): boolean {
+    return this.#rest === '' && this.#response.writableLength === 0;
   }
 
   #isStalled(now: number, timeoutMs: number): boolean {
