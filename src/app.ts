@@ -352,14 +352,17 @@ async function createGraphQL(
     persistedDocuments: await createPersistedDocuments(settings, schema),
     responseCache,
     statuses,
-    liveOperations: createLiveOperations({
-      followService,
-      participantTypes,
-      maxBatches: limits.maxBatches,
-      maxResponseBytes: responseMaxBytes,
-      errorDetail,
-      telemetry,
-    }),
+    liveOperations:
+      settings.streams.maxStreams === 0
+        ? undefined
+        : createLiveOperations({
+            followService,
+            participantTypes,
+            maxBatches: limits.maxBatches,
+            maxResponseBytes: responseMaxBytes,
+            errorDetail,
+            telemetry,
+          }),
     heldMemory,
     participantTypes,
     maxBatches: limits.maxBatches,
@@ -383,7 +386,7 @@ async function createPersistedDocuments(
       return createTrustedDocuments(decodeTrustedDocuments(bytes, schema, limits));
     } catch (error) {
       if (!(error instanceof TrustedDocumentsError)) throw error;
-      throw new SettingsError(`TRUSTED_DOCUMENTS is faulty. ${error.message}`);
+      throw new SettingsError(`TRUSTED_DOCUMENTS ${trustedDocuments} is faulty. ${error.message}`);
     }
   }
   return persistedQueries ? createAutomaticPersistedQueries() : createPlainDocuments();

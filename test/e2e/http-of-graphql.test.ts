@@ -240,14 +240,15 @@ test.each(faultyDocuments)(
   },
 );
 
-test('73: a subscription is told to poll', async () => {
-  await using gateway = await startTestGateway();
-  const query = 'subscription { batchStatus(participantType: "vehicles") { id } }';
+test('73: where there are no subscriptions, one is told to poll', async () => {
+  await using gateway = await startTestGateway({ environment: { MAX_STREAMS: '0' } });
+  const query =
+    'subscription { batchStatusUpdates(batches: [{ participantType: "vehicles" }]) { batchId } }';
   const { status, body } = await sendBody(gateway, JSON.stringify({ query }));
   expect([status, JSON.parse(body)]).toEqual([
     400,
     refusal(
-      'There are no subscriptions: ask batchStatus again and again until `finished` is true.',
+      'There are no subscriptions here: ask batchStatus again and again until `finished` is true.',
     ),
   ]);
 });

@@ -214,7 +214,7 @@ test('8: FEDERATION=off leaves what routers ask for out of the schema, and nothi
         any: null,
         entity: null,
         service: null,
-        query: { fields: [{ name: 'batchStatus' }] },
+        query: { fields: [{ name: 'batchStatus' }, { name: 'batchStatuses' }] },
       },
     },
   });
