@@ -527,7 +527,7 @@ test('35: with FORWARD_USER_INFO=on, a stale copy is for the user alone for whom
 });
 
 test('with AUTH_MODE=jwt on the sandbox, a line prints a token that works', async () => {
-  await using program = runProgram('src/main.ts', {
+  await using program = runProgram('bin/participant-gateway.js', {
     PORT: '0',
     AUTH_MODE: 'jwt',
     AUTH_REQUIRED_SCOPES: 'batch:read',
@@ -552,7 +552,7 @@ test('with AUTH_MODE=jwt on the sandbox, a line prints a token that works', asyn
 });
 
 test('64: a gateway that others can reach does not start before AUTH_MODE is said', async () => {
-  await using program = runProgram('src/main.ts', { PORT: '0', HOST: '0.0.0.0' });
+  await using program = runProgram('bin/participant-gateway.js', { PORT: '0', HOST: '0.0.0.0' });
   expect(await program.exited).toBe(1);
   expect(program.output()).toBe(
     "The settings are faulty:\n  AUTH_MODE is missing, although others than this machine can connect to HOST: whoever does could read the tenant's batches; it accepts jwt, or none where something in front of the gateway checks who calls\n",

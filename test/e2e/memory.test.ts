@@ -25,7 +25,7 @@ interface Answer {
 /** A gateway as it is run, with so much heap, and time enough on any machine. */
 async function startGateway(upstream: ScriptedUpstream, heapMiB = 256) {
   const program = runProgram(
-    'src/main.ts',
+    'bin/participant-gateway.js',
     {
       PORT: '0',
       ...environmentFor(upstream.url),
