@@ -67,7 +67,13 @@ async function deploy(settings: Record<string, string> = {}): Promise<Deployment
 }
 
 test('instances that are restarted in turn under load over HTTPS cost no request', async () => {
-  await using deployment = await deploy({ SHUTDOWN_DELAY_MS: '200', LOG_LEVEL: 'warn' });
+  await using deployment = await deploy({
+    SHUTDOWN_DELAY_MS: '200',
+    // The upstream is this process, which may be slow where other tests run beside.
+    UPSTREAM_TIMEOUT_MS: '60000',
+    REQUEST_DEADLINE_MS: '60000',
+    LOG_LEVEL: 'warn',
+  });
   const { secure, authority } = deployment.nginx;
   const endpoint = new URL('/graphql', secure);
   const load = startSteadyLoad({ endpoint, authority, clients: 8 });
