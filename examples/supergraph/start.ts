@@ -18,10 +18,14 @@ const port = Number(process.env['PORT'] || 4100);
 if (!Number.isInteger(port) || port < 0 || port > 65_535) fail('PORT takes 0 to 65535.');
 
 const project = new URL('../../', import.meta.url);
-const child = spawn(process.execPath, [fileURLToPath(new URL('bin/participant-gateway.js', project))], {
-  env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_FORMAT: 'json', LOG_LEVEL: 'info' },
-  stdio: ['ignore', 'pipe', 'inherit'],
-});
+const child = spawn(
+  process.execPath,
+  [fileURLToPath(new URL('bin/participant-gateway.js', project))],
+  {
+    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_FORMAT: 'json', LOG_LEVEL: 'info' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  },
+);
 process.once('exit', () => child.kill());
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(0));
 child.once('exit', () => fail('participant-gateway has ended.'));

@@ -45,12 +45,19 @@ export function findOddNames(environment: Environment): OddNames {
   const misspelt: (readonly [string, string])[] = [];
   const unknown: string[] = [];
   for (const [name, text = ''] of Object.entries(environment)) {
-    if (text.trim() === '' || isOfSomebody(name)) continue;
+    const isInjected = OF_KUBERNETES.test(name);
+    if (text.trim() === '' || isOfSomebody(name) || (isInjected && !isPort(name, text))) continue;
     const meant = nearestTo(name.toUpperCase().replace(/_PATH$/, '_FILE'));
     if (meant !== undefined) misspelt.push([name, meant]);
+    else if (isInjected) continue;
     else if (PREFIXES.has(name.slice(0, name.indexOf('_') + 1))) unknown.push(name);
   }
   return { misspelt, unknown };
+}
+
+/** What Kubernetes sets as `X_PORT` is a URL, such as tcp://10.0.0.1:80: METRICS_PORT may be meant by another one. */
+function isPort(name: string, text: string): boolean {
+  return name.endsWith('_PORT') && !text.includes('://');
 }
 
 function isOfSomebody(name: string): boolean {
@@ -59,7 +66,6 @@ function isOfSomebody(name: string): boolean {
     isVariableName(name) ||
     name === 'NODE_ENV' ||
     OF_OTHERS.has(upper) ||
-    OF_KUBERNETES.test(name) ||
     (ALSO_IN_LOWER_CASE.has(upper) && name === name.toLowerCase())
   );
 }

@@ -909,7 +909,11 @@ test('a client certificate is told by its name and its end, and shown to the ser
 
 test('participant-gateway doctor is the command, and ends with its exit code', async () => {
   await using well = runProgram('bin/participant-gateway.js', {}, { args: ['doctor'] });
-  await using faulty = runProgram('bin/participant-gateway.js', { PORT: 'x' }, { args: ['doctor', '--json'] });
+  await using faulty = runProgram(
+    'bin/participant-gateway.js',
+    { PORT: 'x' },
+    { args: ['doctor', '--json'] },
+  );
   expect(await well.exited).toBe(0);
   expect(well.output()).toContain('All is well.');
   expect(await faulty.exited).toBe(1);

@@ -50,7 +50,7 @@ test('--help names every command, whichever it follows; the doctor has a help of
   const help = await run(['--help']);
   expect([help.exitCode, help.errors]).toEqual([0, '']);
   const named = [...help.output.matchAll(/^participant-gateway (\S+)/gm)].map(([, name]) => name);
-  expect(named).toEqual(['[serve]', 'doctor', 'check', 'sandbox', 'schema']);
+  expect(named).toEqual(['[serve]', 'doctor', 'check', 'health', 'sandbox', 'schema']);
   expect(await run(['-h'])).toEqual(help);
   for (const name of ['serve', 'check', 'sandbox', 'schema']) {
     expect(await run([name, '--help'])).toEqual(help);

@@ -367,7 +367,10 @@ test('76: a file of trusted documents may have a byte order mark; in UTF-16 it i
 test('64: a gateway does not start with a faulty file of trusted documents, and says why', async () => {
   const file = join(folder, 'faulty.json');
   await writeFile(file, '{"b":"{ no }"}');
-  await using program = runProgram('bin/participant-gateway.js', { PORT: '0', TRUSTED_DOCUMENTS: file });
+  await using program = runProgram('bin/participant-gateway.js', {
+    PORT: '0',
+    TRUSTED_DOCUMENTS: file,
+  });
   expect(await program.exited).toBe(1);
   expect(program.output()).toBe(
     `TRUSTED_DOCUMENTS ${file} is faulty. The document "b" cannot run: Cannot query field "no" on type "Query".\n`,
