@@ -5,8 +5,10 @@ export interface StreamFraming {
   readonly contentType: string;
   /** Ahead of the first event. */
   readonly opening: string;
-  /** One event, `text` being its JSON. `id`: its number in this stream. */
-  event(id: number, text: string): string;
+  /** Ahead of the JSON of an event. `id`: its number in this stream. */
+  head(id: number): string;
+  /** Behind it. */
+  readonly tail: string;
   /** Nothing, so that whoever is in between does not take the connection for dead. */
   readonly heartbeat: string;
   /** The operation is over. */
@@ -25,7 +27,8 @@ export interface StreamFraming {
 const eventStream: StreamFraming = {
   contentType: 'text/event-stream; charset=utf-8',
   opening: ':\n\n',
-  event: (id, text) => `id: ${id}\nevent: next\ndata: ${text}\n\n`,
+  head: (id) => `id: ${id}\nevent: next\ndata: `,
+  tail: '\n\n',
   heartbeat: ':\n\n',
   completion: 'event: complete\ndata:\n\n',
   comeAgain: (retryMs) => `retry: ${retryMs}\n\n`,
@@ -34,18 +37,19 @@ const eventStream: StreamFraming = {
 const BOUNDARY = '\r\n--graphql';
 
 /** A client reads a part when it sees the boundary behind it: each part brings that with it. */
-function toPart(json: string): string {
-  return `\r\ncontent-type: application/json\r\n\r\n${json}${BOUNDARY}`;
-}
+const PART = '\r\ncontent-type: application/json\r\n\r\n';
+const PAYLOAD = `${PART}{"payload":`;
+const PAYLOAD_END = `}${BOUNDARY}`;
 
 /** Apollo's multipart protocol for subscriptions over HTTP, `subscriptionSpec=1.0`. */
 const multipart: StreamFraming = {
   contentType: 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0"',
   opening: BOUNDARY,
-  event: (_id, text) => toPart(`{"payload":${text}}`),
-  heartbeat: toPart('{}'),
+  head: () => PAYLOAD,
+  tail: PAYLOAD_END,
+  heartbeat: `${PART}{}${BOUNDARY}`,
   completion: '--\r\n',
-  comeAgain: (_retryMs, text) => `${toPart(`{"payload":${text}}`)}--\r\n`,
+  comeAgain: (_retryMs, text) => `${PAYLOAD}${text}${PAYLOAD_END}--\r\n`,
 };
 
 export const STREAM_FRAMINGS: Readonly<Record<StreamFormat, StreamFraming>> = {

@@ -48,8 +48,9 @@ export class Stream implements EventReceiver {
   readonly #framing: StreamFraming;
   readonly #onEnd: (reason: StreamEnd) => void;
   readonly #slots = new Map<string, string>();
-  /** What is left of the event that is being written. */
-  #rest = '';
+  /** The event that is being written, and how much of it is. Streams share its text: none has a copy of its own. */
+  #text = '';
+  #written = 0;
   #stop = () => {};
   #isChecking = false;
   #isComplete = false;
@@ -115,7 +116,10 @@ export class Stream implements EventReceiver {
       { retryAfterMs: retryMs },
     );
     const { comeAgain } = this.#framing;
-    this.#finish(this.#rest + comeAgain(retryMs, this.#of.toResult(refusal)), reason);
+    this.#finish(
+      this.#part(Number.POSITIVE_INFINITY) + comeAgain(retryMs, this.#of.toResult(refusal)),
+      reason,
+    );
   }
 
   /** To be called now and then. */
@@ -150,8 +154,8 @@ export class Stream implements EventReceiver {
     if (this.#isOver || this.#isChecking) return;
     let mayWrite = isAllowed;
     while (this.#response.writableLength < MAX_UNSENT_BYTES) {
-      if (this.#rest !== '') {
-        this.#writeRest();
+      if (this.#text !== '') {
+        this.#writePart();
         continue;
       }
       const [next] = this.#slots;
@@ -161,17 +165,32 @@ export class Stream implements EventReceiver {
       const [slot, text] = next;
       this.#slots.delete(slot);
       this.events += 1;
-      this.#rest = this.#framing.event(this.events, text);
+      this.#text = text;
     }
-    if (this.#isComplete && this.#rest === '' && this.#slots.size === 0) {
+    if (this.#isComplete && this.#text === '' && this.#slots.size === 0) {
       this.#finish(this.#framing.completion, 'complete');
     }
   }
 
-  #writeRest(): void {
-    const part = this.#rest.slice(0, MAX_UNSENT_BYTES);
-    this.#rest = this.#rest.slice(MAX_UNSENT_BYTES);
+  #writePart(): void {
+    const limit = this.#written + MAX_UNSENT_BYTES;
+    // No character outside of the basic plane is cut in two.
+    const end = isHighSurrogate(this.#text.charCodeAt(limit - 1)) ? limit - 1 : limit;
+    const part = this.#part(end);
+    this.#written = end;
+    if (end >= this.#text.length) {
+      this.#text = '';
+      this.#written = 0;
+    }
     this.#write(part);
+  }
+
+  /** Of the event that is being written, what comes next, up to some character; empty: there is none. */
+  #part(end: number): string {
+    if (this.#text === '') return '';
+    const { head, tail } = this.#framing;
+    const part = this.#text.slice(this.#written, end);
+    return `${this.#written === 0 ? head(this.events) : ''}${part}${end >= this.#text.length ? tail : ''}`;
   }
 
   #write(text: string): void {
@@ -205,9 +224,9 @@ export class Stream implements EventReceiver {
 
   #refuse(error: unknown): void {
     if (!(error instanceof RefusedRequest)) throw error;
-    const { event, completion } = this.#framing;
-    const text = event(this.events + 1, this.#of.toResult(error));
-    this.#finish(`${this.#rest}${text}${completion}`, 'refused');
+    const { head, tail, completion } = this.#framing;
+    const refusal = `${head(this.events + 1)}${this.#of.toResult(error)}${tail}`;
+    this.#finish(`${this.#part(Number.POSITIVE_INFINITY)}${refusal}${completion}`, 'refused');
   }
 
   #finish(last: string, reason: StreamEnd): void {
@@ -223,4 +242,8 @@ export class Stream implements EventReceiver {
     this.#stop();
     this.#onEnd(reason);
   }
+}
+
+function isHighSurrogate(code: number): boolean {
+  return code >= 0xd800 && code <= 0xdbff;
 }

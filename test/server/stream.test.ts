@@ -91,3 +91,11 @@ test('an event whose caller is refused meanwhile is not written', async () => {
   expect(await live.client.next()).toBe('event: complete\ndata:');
   expect(await live.client.next()).toBeUndefined();
 });
+
+test('a long event, which is written in parts, comes whole', async () => {
+  await using live = await startStream();
+  const text = '\u{1f69a}'.repeat(200_000);
+  live.stream.next('a', JSON.stringify(text));
+  live.checks[0]?.resolve();
+  expect(await live.client.next()).toBe(`id: 1\nevent: next\ndata: "${text}"`);
+});
