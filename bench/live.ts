@@ -36,6 +36,8 @@ const MOST_OF_ITS_OWN = 2;
 const STALLED = { streams: 1_000, seconds: 30 };
 const WARM_UP_STREAMS = 1_000;
 const SETTLE_MS = 3_000;
+/** Then connections to the upstream are closed, and what waits for that is gone. */
+const UPSTREAM_IDLE_MS = 6_000;
 /** Open files of the gateway besides its streams. */
 const OTHER_FILES = 500;
 
@@ -64,7 +66,7 @@ async function follow(stage: Stage): Promise<Verdict[]> {
   const warmUp = await openStreams(stage, server, 'read', WARM_UP_STREAMS);
   await sleep(SETTLE_MS);
   await warmUp.stop();
-  await sleep(SETTLE_MS);
+  await sleep(UPSTREAM_IDLE_MS);
   const idle = { ...(await memoryOf(server)), handles: await countsFrom(server.child, 'handles') };
 
   const readers = await openStreams(stage, server, 'read', streams);
@@ -88,9 +90,11 @@ async function follow(stage: Stage): Promise<Verdict[]> {
   const before = await countsFrom(upstream.child, 'calls');
   const handles = await countsFrom(server.child, 'handles');
   say(`all have left: ${describeCounts(handles)}; when idle: ${describeCounts(idle.handles)}`);
-  await sleep(2 * INTERVAL_MS);
+  await sleep(UPSTREAM_IDLE_MS);
+  const { 'timers in all': timers = 0 } = await countsFrom(server.child, 'handles');
   const polls = Object.values(countsSince(before, await countsFrom(upstream.child, 'calls')));
-  const left = (name: string) => (handles[name] ?? 0) - (idle.handles[name] ?? 0);
+  const { TCPSocketWrap: sockets = 0 } = handles;
+  const { 'timers in all': idleTimers = 0 } = idle.handles;
 
   const most = (what: string, figure: number, limit = 0, format: typeof inKb = String) =>
     toVerdict(what, figure, { most: limit }, format);
@@ -107,12 +111,12 @@ async function follow(stage: Stage): Promise<Verdict[]> {
     toVerdict('of these, cut off', cutOff, { least: LONG_SHARE * STALLED.streams }, String),
     most('streams of the others that ended', closed),
     most('events at a stream of another batch', foreign),
-    most('a second after all have left: sockets', left('TCPSocketWrap')),
-    most('timers', left('timers in all')),
+    most('a second after all have left: sockets', sockets),
     most(
-      'calls in the next two seconds',
+      'calls from then on',
       polls.reduce((sum, count) => sum + count, 0),
     ),
+    most('timers, once idle', timers, idleTimers),
   ];
 }
 
