@@ -33,7 +33,7 @@ const MOST_KB = 60;
 const MOST_OF_ITS_OWN = 2;
 
 /** By then what the kernel takes is full, and the gateway's time limit for who does not read has passed. */
-const STALLED = { streams: 1_000, seconds: 30 };
+const STALLED = { streams: 1_000, seconds: 40 };
 const WARM_UP_STREAMS = 1_000;
 const SETTLE_MS = 3_000;
 /** Then connections to the upstream are closed, and what waits for that is gone. */
@@ -88,13 +88,12 @@ async function follow(stage: Stage): Promise<Verdict[]> {
   await Promise.all([readers.stop(), stalling.stop()]);
   await sleep(1_000);
   const before = await countsFrom(upstream.child, 'calls');
-  const handles = await countsFrom(server.child, 'handles');
-  say(`all have left: ${describeCounts(handles)}; when idle: ${describeCounts(idle.handles)}`);
+  const sockets = clientSocketsOf(server);
   await sleep(UPSTREAM_IDLE_MS);
-  const { 'timers in all': timers = 0 } = await countsFrom(server.child, 'handles');
+  const handles = await countsFrom(server.child, 'handles');
+  say(`all have left: ${describeCounts(handles)}; before: ${describeCounts(idle.handles)}`);
   const polls = Object.values(countsSince(before, await countsFrom(upstream.child, 'calls')));
-  const { TCPSocketWrap: sockets = 0 } = handles;
-  const { 'timers in all': idleTimers = 0 } = idle.handles;
+  const left = (name: string) => (handles[name] ?? 0) - (idle.handles[name] ?? 0);
 
   const most = (what: string, figure: number, limit = 0, format: typeof inKb = String) =>
     toVerdict(what, figure, { most: limit }, format);
@@ -111,12 +110,13 @@ async function follow(stage: Stage): Promise<Verdict[]> {
     toVerdict('of these, cut off', cutOff, { least: LONG_SHARE * STALLED.streams }, String),
     most('streams of the others that ended', closed),
     most('events at a stream of another batch', foreign),
-    most('a second after all have left: sockets', sockets),
+    most('a second after all have left: their sockets', sockets),
     most(
       'calls from then on',
       polls.reduce((sum, count) => sum + count, 0),
     ),
-    most('timers, once idle', timers, idleTimers),
+    most('once idle: sockets of any kind', left('TCPSocketWrap')),
+    most('timers, more than before', left('timers in all')),
   ];
 }
 
@@ -179,6 +179,13 @@ async function openStreams(
 async function memoryOf(server: Server): Promise<Record<'resident' | 'heap', number>> {
   const resident = residentMemoryOf(server.pid) * 1.024 * 1_024;
   return { resident, heap: (await ask(server, 'heap')) / 1_000 };
+}
+
+/** Connections of clients that the gateway has not closed: established, or closed by the client alone. */
+function clientSocketsOf({ endpoint }: Server): number {
+  const port = Number(new URL(endpoint).port).toString(16).toUpperCase().padStart(4, '0');
+  const pattern = new RegExp(`^ *\\d+: \\w+:${port} \\w+:\\w+ 0[18] `, 'gm');
+  return readFileSync('/proc/net/tcp', 'utf8').match(pattern)?.length ?? 0;
 }
 
 function inKb(figure: number): string {
