@@ -10,7 +10,8 @@ import { changesBy, LONG_BATCH, LONG_BYTES } from './changes.ts';
 const NOTE = 'x'.repeat(LONG_BYTES);
 const calls: Record<string, number> = {};
 
-const server = createServer({ keepAliveTimeout: 3_600_000 }, ({ url: uri = '' }, response) => {
+// Undici keeps a connection, and a timer for it, as long as it is told here.
+const server = createServer({ keepAliveTimeout: 3_000 }, ({ url: uri = '' }, response) => {
   const [, queryString = ''] = uri.split('?');
   const batchId = queryString.replace('batchId=', '');
   calls[batchId] = (calls[batchId] ?? 0) + 1;
