@@ -92,6 +92,9 @@ export async function* followBatches(
   }
 }
 
+/** How long the end of a stream is waited for, once all batches are finished. */
+const END_MS = 3_000;
+
 /** Whether it has told anything, and the error of the whole request by which it ended. */
 interface StreamOutcome {
   hasTold: boolean;
@@ -118,7 +121,9 @@ async function* readStream(
       if (error || !data) return { hasTold, error };
       hasTold = true;
       yield* followed.accept(data.batchStatusUpdates, errors, 'batchStatus');
-      timer = setTimeout(() => silence.abort(), silenceMs);
+      // All that is to come is the end, which some clients miss.
+      const nothingIsOpen = followed.open.length === 0;
+      timer = setTimeout(() => silence.abort(), nothingIsOpen ? END_MS : silenceMs);
     }
   } catch {
     // There is no stream, or it broke off: the one is polled instead, the other opened anew.

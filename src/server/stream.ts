@@ -104,7 +104,8 @@ export class Stream implements EventReceiver {
 
   complete(): void {
     this.#isComplete = true;
-    this.#flush();
+    // In a chunk of its own: where it comes with an event, some clients wait for the end without end.
+    setImmediate(() => this.#flush());
   }
 
   /** Ends the stream, but not the operation: see {@link StreamFraming.comeAgain}. */
@@ -139,7 +140,7 @@ export class Stream implements EventReceiver {
 
   /** Whether all that was written is taken, and no event is written in part. */
   #isIdle(): boolean {
-    return this.#rest === '' && this.#response.writableLength === 0;
+    return this.#text === '' && this.#response.writableLength === 0;
   }
 
   #isStalled(now: number, timeoutMs: number): boolean {

@@ -73,6 +73,8 @@ export class Poller {
   #held: MemoryUse | undefined;
   #waitMs: number;
   #isFailing = false;
+  /** Whether the last poll brought news. */
+  #isSettling = false;
   /** Whether the batch has been found finished by its counts alone, which are looked at once more. */
   #isConfirming = false;
   #poll: Poll | undefined;
@@ -139,7 +141,10 @@ export class Poller {
     const { minMs, maxMs } = this.#options;
     const fingerprint = fingerprintOf(status);
     const isNews = this.#isFailing || fingerprint !== this.#fingerprint;
-    this.#waitMs = isNews ? minMs : Math.min(maxMs, GROWTH * this.#waitMs);
+    // One poll can be a moment before a change, so that it is the second in vain from which the waits grow.
+    if (isNews || this.#isSettling) this.#waitMs = minMs;
+    else this.#waitMs = Math.min(maxMs, GROWTH * this.#waitMs);
+    this.#isSettling = isNews;
     this.#fingerprint = fingerprint;
     this.#isFailing = false;
     if (isNews) this.#tell(this.#hold(status) ? { status } : { error: tooMuchHeld() });

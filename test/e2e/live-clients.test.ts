@@ -287,8 +287,10 @@ for (const [name, connect] of SOURCES) {
     await using proxy = await startProxy(gateway, (response, { contentType, ...framing }) => {
       response.writeHead(200, { 'content-type': contentType });
       response.write(framing.opening);
-      response.write(framing.event(1, JSON.stringify({ data: { batchStatusUpdates: update } })));
-      response.write(framing.event(2, JSON.stringify({ errors: [{ message: '', extensions }] })));
+      const toEvent = (id: number, result: object) =>
+        `${framing.head(id)}${JSON.stringify(result)}${framing.tail}`;
+      response.write(toEvent(1, { data: { batchStatusUpdates: update } }));
+      response.write(toEvent(2, { errors: [{ message: '', extensions }] }));
       response.end(framing.completion);
     });
     const wait = () => Promise.reject(new Error('it does not wait'));
@@ -402,4 +404,7 @@ test('Hive Gateway: a subscription to the supergraph follows a batch from start 
   const [, url = ''] = await example.printed(/Supergraph {4}(\S+)/);
   expect(await follow(plain.batchSource(plain.createFetchClient(url)))).toEqual(B1_RUNNING);
   expect(upstream.statusCalls).toHaveLength(3);
+  // With the gateway that it has started.
+  example.process.kill('SIGTERM');
+  expect(await example.exited).toBe(0);
 });
