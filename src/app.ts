@@ -357,6 +357,7 @@ async function createGraphQL(
         ? undefined
         : createLiveOperations({
             followService,
+            heldMemory,
             participantTypes,
             maxBatches: limits.maxBatches,
             maxResponseBytes: responseMaxBytes,

@@ -100,6 +100,8 @@ export interface LiveAnswer {
   readonly summary: AnswerSummary;
   /** Begins. Returns how to end it before it is complete. To be called once. */
   open(receiver: EventReceiver): () => void;
+  /** To be called in the place of that where nobody wants it any more. */
+  discard(): void;
 }
 
 /** Who asks. */

@@ -363,6 +363,7 @@ function asLive(answer: Answer, format: StreamFormat): LiveAnswer {
       receiver.complete();
       return () => {};
     },
+    discard: () => answer.discard(),
   };
 }
 

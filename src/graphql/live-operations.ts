@@ -10,7 +10,10 @@ import {
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
 import { neverAborted } from '../lib/cancellation.ts';
+import { type HeldMemory, MemoryUse } from '../lib/held-memory.ts';
+import { textBytes } from '../lib/json-size.ts';
 import type { FollowService } from '../status/follow.ts';
+import { tooMuchHeld } from '../status/loader.ts';
 import type { EndUser } from '../upstream/request.ts';
 import type { GraphQLContext } from './context.ts';
 import type { PreparedOperation } from './documents.ts';
@@ -21,6 +24,8 @@ import { UpdateQueue } from './update-queue.ts';
 
 export interface LiveOperationsOptions extends PublicErrorOptions {
   followService: FollowService;
+  /** What the latest events are counted in. */
+  heldMemory: HeldMemory;
   participantTypes: ReadonlySet<string>;
   /** Different batches that one subscription may follow. */
   maxBatches: number;
@@ -64,7 +69,9 @@ export function createLiveOperations(options: LiveOperationsOptions): LiveOperat
     const key = subscriptionKey(asker, subscription.parameters);
     const known = underWay.get(key);
     if (known !== undefined) return known;
-    const operation = new LiveOperation(subscription, asker, options, () => underWay.delete(key));
+    const operation = new LiveOperation(subscription, asker, options, () => {
+      if (underWay.get(key) === operation) underWay.delete(key);
+    });
     underWay.set(key, operation);
     return operation;
   }
@@ -80,6 +87,7 @@ export function createLiveOperations(options: LiveOperationsOptions): LiveOperat
         cached: false,
       },
       open: (receiver) => operationOf(subscription, asker).add(context.id, receiver),
+      discard() {},
     }),
   };
 }
@@ -89,13 +97,16 @@ interface LiveEvent {
   readonly text: string;
   /** Whether the operation's id is in it, where each receiver is to find the id of its own request. */
   readonly hasRequestId: boolean;
+  readonly isFailure: boolean;
+  /** Of the text. */
+  readonly memory: MemoryUse;
 }
 
 /** One subscription that is executed, for all who receive it. It begins with the first of them, and ends with the last. */
 class LiveOperation {
   readonly #subscription: Subscription;
   readonly #options: LiveOperationsOptions;
-  readonly #ended: () => void;
+  readonly #closed: () => void;
   readonly #contextValue: GraphQLContext;
   readonly #receivers = new Map<EventReceiver, string>();
   /** The latest of each batch. */
@@ -112,13 +123,13 @@ class LiveOperation {
     subscription: Subscription,
     { principal, caller }: Asker,
     options: LiveOperationsOptions,
-    ended: () => void,
+    closed: () => void,
   ) {
     const { followService, participantTypes, maxBatches } = options;
     const { user } = subscription;
     this.#subscription = subscription;
     this.#options = options;
-    this.#ended = ended;
+    this.#closed = closed;
     this.#contextValue = {
       principal,
       participantTypes,
@@ -164,11 +175,27 @@ class LiveOperation {
   }
 
   #tell(slot: string, result: ExecutionResult): void {
-    const event = this.#toEvent(result);
+    if (this.#isOver) return;
+    const event = this.#held(slot, this.#toEvent(result));
     this.#latest.set(slot, event);
+    // Who comes later may have more luck with what has failed: they begin anew.
+    if (event.isFailure) this.#closed();
     for (const [receiver, requestId] of this.#receivers) {
       this.#send(receiver, requestId, slot, event);
     }
+  }
+
+  /** The event, counted in the place of the one before; or, where there is no memory for it, an error. */
+  #held(slot: string, event: LiveEvent): LiveEvent {
+    const { heldMemory } = this.#options;
+    const before = this.#latest.get(slot);
+    if (before !== undefined) heldMemory.release(before.memory);
+    this.#latest.delete(slot);
+    if (heldMemory.hold(event.memory)) return event;
+    const refusal = this.#toEvent({ data: null, errors: [toGraphQLError(tooMuchHeld())] });
+    const nothing = { ...refusal, memory: new MemoryUse(0) };
+    heldMemory.hold(nothing.memory);
+    return nothing;
   }
 
   #send(
@@ -186,17 +213,20 @@ class LiveOperation {
     const { data, errors } = isTooLong
       ? { data: null, errors: [toGraphQLError(responseTooLong(maxResponseBytes))] }
       : result;
-    if (errors === undefined) return { text: JSON.stringify({ data }), hasRequestId: false };
-    const shown = toPublicErrors(errors, this.#context, this.#options);
-    const text = JSON.stringify({ errors: shown.errors, data });
-    return { text, hasRequestId: text.includes(this.#context.id) };
+    const shown = errors && toPublicErrors(errors, this.#context, this.#options);
+    const text = JSON.stringify(shown === undefined ? { data } : { errors: shown.errors, data });
+    const isFailure = shown !== undefined;
+    const hasRequestId = isFailure && text.includes(this.#context.id);
+    return { text, hasRequestId, isFailure, memory: new MemoryUse(textBytes(text)) };
   }
 
   #end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#receivers.clear();
-    this.#ended();
+    this.#closed();
+    for (const { memory } of this.#latest.values()) this.#options.heldMemory.release(memory);
+    this.#latest.clear();
     void this.#updates?.return();
   }
 }

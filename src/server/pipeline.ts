@@ -163,24 +163,43 @@ class Run {
   #stream(answer: LiveAnswer, { principal, caller }: Asker): void {
     const { streams, cors, refuse, authenticate, clock, deadlineMs } = this.#options;
     const request = this.#request;
+    const response = this.#response;
     const { id } = this.#context;
     const { cachePartition, expiresAt } = principal;
+    // The client went away meanwhile, or was answered that its request is no HTTP.
+    if (response.closed || response.headersSent) {
+      answer.discard();
+      return;
+    }
     const check = (known: Principal) => {
       if (known.cachePartition !== cachePartition) throw changed();
     };
     this.#summary = answer.summary;
-    streams.open(answer, this.#response, {
+    const headers = [...cors.headersFor(request), 'x-request-id', id];
+    if (request.method === 'HEAD') {
+      answer.discard();
+      response.writeHead(200, [...headers, 'content-type', answer.format]).end();
+      return;
+    }
+    const of = {
       requestId: id,
       caller,
       expiresAt,
-      headers: [...cors.headersFor(request), 'x-request-id', id],
-      check() {
+      headers,
+      check: () => {
         const deadline = clock.now() + deadlineMs;
         const known = authenticate(request.headers, { id, deadline, signal: neverAborted });
         return known instanceof Promise ? known.then(check) : check(known);
       },
-      toResult: (refusal) => refuse(refusal, request, id).serialize(),
-    });
+      toResult: (refusal: RefusedRequest) => refuse(refusal, request, id).serialize(),
+    };
+    try {
+      streams.open(answer, response, of);
+    } catch (error) {
+      answer.discard();
+      throw error;
+    }
+    this.#context.end(true);
     this.#held?.leave();
     this.#held = undefined;
   }
@@ -219,6 +238,7 @@ class Run {
     const { telemetry, clock } = this.#options;
     this.#context.end(writableFinished);
     this.#held?.leave();
+    this.#held = undefined;
     this.#sending?.leave();
     telemetry.request?.({
       requestId: this.#context.id,

@@ -69,9 +69,10 @@ export class HttpRequestContext implements RequestContext, Expiring {
     else void turn.then(giveUp);
   }
 
-  /** To be called when the answer is out, or the client gone. */
+  /** To be called when the answer is out, or the client gone. Does nothing the second time. */
   end(isAnswered: boolean): void {
     if (this.#slot !== undefined) this.#options.deadlines.delete(this.#slot);
+    this.#slot = undefined;
     if (!isAnswered) this.#cancellation?.abort(new ClientGone('the client went away'));
   }
 }

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { EventReceiver, LiveAnswer } from '../core/answer.ts';
 import type { Caller } from '../core/caller.ts';
 import { RefusedRequest } from '../core/errors.ts';
-import type { StreamEnd } from '../core/telemetry.ts';
+import type { StreamEnd, Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
 import { STREAM_FRAMINGS, type StreamFraming } from './stream-format.ts';
 
@@ -22,6 +22,7 @@ export interface OpenStream {
 
 export interface StreamOptions {
   clock: Clock;
+  telemetry: Telemetry;
   /** After so much time without a word a heartbeat is written, in milliseconds. */
   heartbeatMs: number;
   /** How long a client may take nothing of what is written, in milliseconds. */
@@ -224,7 +225,12 @@ export class Stream implements EventReceiver {
   }
 
   #refuse(error: unknown): void {
-    if (!(error instanceof RefusedRequest)) throw error;
+    if (!(error instanceof RefusedRequest)) {
+      this.#options.telemetry.handlerFailed?.({ error });
+      this.#end('refused');
+      this.#response.destroy();
+      return;
+    }
     const { head, tail, completion } = this.#framing;
     const refusal = `${head(this.events + 1)}${this.#of.toResult(error)}${tail}`;
     this.#finish(`${this.#part(Number.POSITIVE_INFINITY)}${refusal}${completion}`, 'refused');

@@ -2,11 +2,10 @@ import type { ServerResponse } from 'node:http';
 import type { LiveAnswer } from '../core/answer.ts';
 import type { Caller } from '../core/caller.ts';
 import { RefusedRequest } from '../core/errors.ts';
-import type { StreamEnd, Telemetry } from '../core/telemetry.ts';
+import type { StreamEnd } from '../core/telemetry.ts';
 import { type OpenStream, Stream, type StreamOptions } from './stream.ts';
 
 interface StreamsOptions extends StreamOptions {
-  telemetry: Telemetry;
   /** A number from 0 to 1, for the jitter. */
   random: () => number;
   /** Streams at a time. */
@@ -100,6 +99,8 @@ export function createStreams(options: StreamsOptions): Streams {
       responses.add(response);
       const stream = new Stream(answer, response, of, options, (reason: StreamEnd) => {
         streams.delete(stream);
+        // What is left of it is a response like any other, whose client may not read.
+        responses.delete(response);
         ended.written += stream.events;
         ended.skipped += stream.skipped;
         leave(of.caller);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { BatchKey } from '../core/batch-key.ts';
 import type { Caller } from '../core/caller.ts';
-import { DeadlineExceeded } from '../core/errors.ts';
+import { ClientGone, DeadlineExceeded } from '../core/errors.ts';
 import { Cancellation } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Deadlines, Expiring } from '../lib/deadlines.ts';
@@ -146,15 +146,21 @@ export class Poller {
     else this.#waitMs = Math.min(maxMs, GROWTH * this.#waitMs);
     this.#isSettling = isNews;
     this.#fingerprint = fingerprint;
-    this.#isFailing = false;
-    if (isNews) this.#tell(this.#hold(status) ? { status } : { error: tooMuchHeld() });
-    if (this.#isFinal(status)) this.#end();
+    const isHeld = !isNews || this.#hold(status);
+    if (isHeld && isNews) this.#tell({ status });
+    else if (!isHeld && !this.#isFailing) this.#tell({ error: tooMuchHeld() });
+    // What there was no memory for is tried again by the next poll.
+    this.#isFailing = !isHeld;
+    if (isHeld && this.#isFinal(status)) this.#end();
     else this.#wait(this.#waitMs);
   }
 
   /** Counts may say that all is done a moment before the status does. */
   #isFinal({ finished, status }: BatchStatus): boolean {
-    if (finished !== true) return false;
+    if (finished !== true) {
+      this.#isConfirming = false;
+      return false;
+    }
     const isByStatus = status !== null && this.#options.finishedStatuses.has(status.toUpperCase());
     const isConfirmed = this.#isConfirming;
     this.#isConfirming = true;
@@ -169,7 +175,10 @@ export class Poller {
       this.#end();
       return;
     }
-    if (!this.#isFailing) this.#tell(last === undefined ? { error } : { status: last });
+    if (!this.#isFailing) {
+      const isToldLast = last !== undefined && this.#hold(last);
+      this.#tell(isToldLast ? { status: last } : { error });
+    }
     this.#isFailing = true;
     this.#waitMs = Math.min(FAILING_MAX_MS, GROWTH * this.#waitMs);
     this.#wait(this.#waitMs);
@@ -240,7 +249,7 @@ class Poll extends Cancellation implements Expiring {
     if (this.#slot === undefined) return;
     this.#deadlines.delete(this.#slot);
     this.#slot = undefined;
-    this.abort(new DeadlineExceeded('The poll is not wanted any more.'));
+    this.abort(new ClientGone('nobody follows the batch any more'));
   }
 }
 

@@ -423,6 +423,70 @@ test('60: who comes again is told the present state first, and that a batch has 
   expect(await again.rest()).toBe('event: complete\ndata:\n\n');
 });
 
+test('60: who comes when one of the batches could not be told is told how it is now, not how it was', async () => {
+  await using live = await startLive();
+  live.batches.set('a', 1);
+  const first = await live.follow(vehicles('a', 'late'));
+  const told = [await first.data(), await first.data()];
+  expect(told).toEqual(expect.arrayContaining([update('a', 1)]));
+  live.batches.set('late', 2);
+  const second = await live.follow(vehicles('a', 'late'));
+  expect([await second.data(), await second.data()]).toEqual(
+    expect.arrayContaining([update('a', 1), update('late', 2)]),
+  );
+});
+
+test('82: a client that goes away before its stream begins leaves nothing behind', async () => {
+  await using live = await startLive({ METRICS_PORT: '0', MAX_STREAMS_PER_CALLER: '1' });
+  live.batches.set('a', 1);
+  const { onStatus } = live.upstream;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  live.upstream.onStatus = async (...of) => {
+    await promise;
+    return onStatus(...of);
+  };
+  for (let count = 1; count <= 3; count += 1) {
+    const gone = new AbortController();
+    const asked = fetch(live.gateway.endpoint, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
+      body: JSON.stringify({
+        query: `{ batchStatus(participantType: "vehicles", batchId: "a") { n${count}: status } }`,
+      }),
+      signal: gone.signal,
+    });
+    await live.upstream.statusCallCount(count);
+    gone.abort();
+    await expect(asked).rejects.toThrow();
+    const isLogged = () =>
+      live.gateway.logLines.filter((line) => line.includes('"client gone"')).length === count;
+    await untilQuiet(isLogged);
+  }
+  resolve();
+  const stream = await live.follow(vehicles('a'));
+  expect(await stream.data()).toEqual(update('a', 1));
+  const { metricsUrl = live.gateway.url } = live.gateway;
+  const metrics = await (await fetch(metricsUrl)).text();
+  expect(metrics).toMatch(/^http_server_active_requests 0$/m);
+  expect(metrics).toMatch(/^participant_gateway_streams 1$/m);
+  expect(streamsEnded(live.gateway)).toEqual([]);
+});
+
+test('HEAD of a subscription has no events, and an end', async () => {
+  await using live = await startLive();
+  const url = new URL(live.gateway.endpoint);
+  url.searchParams.set('query', UPDATES);
+  url.searchParams.set('variables', JSON.stringify(vehicles('a')));
+  const headers = { accept: 'text/event-stream', 'graphql-require-preflight': '1' };
+  const answer = await fetch(url, { method: 'HEAD', headers });
+  expect([answer.status, answer.headers.get('content-type'), await answer.text()]).toEqual([
+    200,
+    'text/event-stream',
+    '',
+  ]);
+  expect(live.upstream.statusCalls).toEqual([]);
+});
+
 test('a stream lasts for STREAM_MAX_MS, and has a heartbeat where there is nothing to tell', async () => {
   await using live = await startLive({ STREAM_MAX_MS: '60000', STREAM_HEARTBEAT_MS: '10000' });
   live.batches.set('a', 1);

@@ -22,7 +22,10 @@ async function startStream() {
   const checks: PromiseWithResolvers<void>[] = [];
   const opened = Promise.withResolvers<EventReceiver & Pick<Stream, 'look'>>();
   const server = createServer((_request, response) => {
-    const answer = { format: 'text/event-stream', summary: SUMMARY, open: () => () => {} } as const;
+    const answer = {
+      ...{ format: 'text/event-stream' as const, summary: SUMMARY },
+      ...{ open: () => () => {}, discard() {} },
+    } as const;
     const of = {
       requestId: 'r-1',
       caller: { key: '["t","c"]', weight: 1 },
