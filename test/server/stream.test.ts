@@ -38,7 +38,12 @@ async function startStream() {
       },
       toResult: ({ code }: RefusedRequest) => JSON.stringify({ errors: [code] }),
     };
-    const options = { clock, heartbeatMs: HEARTBEAT_MS, timeoutMs: 2 * HEARTBEAT_MS };
+    const options = {
+      clock,
+      telemetry: {},
+      heartbeatMs: HEARTBEAT_MS,
+      timeoutMs: 2 * HEARTBEAT_MS,
+    };
     const stream = new Stream(answer, response, of, options, () => {});
     stream.begin();
     opened.resolve(stream);
