@@ -73,6 +73,20 @@ const VARIABLES: Record<string, { type: string; values: unknown[] }> = {
       { __typename: 'BatchStatus', id: 'vehicles' },
     ],
   },
+  batches: {
+    type: '[BatchStatusKey!]!',
+    values: [
+      [],
+      [{ participantType: 'vehicles', batchId: 'done' }],
+      [
+        { participantType: 'vehicles', batchId: 'gone' },
+        { participantType: 'drivers' },
+        { participantType: 'vehicles', batchId: 7 },
+      ],
+      { participantType: 'vehicles', batchId: null },
+      [{ batchId: 'done' }],
+    ],
+  },
   constructor: { type: 'ID = "done"', values: ['gone', null] },
 };
 const LITERALS: Record<string, string[]> = {
@@ -97,6 +111,16 @@ const LITERALS: Record<string, string[]> = {
   after: ['null', '"x"'],
   name: ['"BatchStatus"', '"Nothing"', '$name'],
   includeDeprecated: ['true', '$deprecated'],
+  batches: [
+    ...[
+      '$batches',
+      '$batches',
+      '$batches',
+      '[]',
+      '[{participantType: "vehicles", batchId: "done"}]',
+    ],
+    ...['{participantType: "drivers"}', '[{participantType: $type, batchId: $batch}]'],
+  ],
   representations: [
     ...['$them', '$them', '$them', '[]', '[{__typename: "BatchStatus", id: "vehicles/done"}]'],
     ...['[{__typename: "BatchStatus", participantType: $type, batchId: $batch}]'],
