@@ -227,7 +227,9 @@ test('57: an outage in mid-stream is told once, as a stale status; then it is li
   const stale = stream.data();
   await live.clock.elapse(stale);
   expect(await stale).toEqual(update('a', 1, true));
-  live.clock.advance(4_000);
+  const { promise: tenSeconds, resolve } = Promise.withResolvers<void>();
+  live.clock.after(10_000, resolve);
+  await live.clock.elapse(tenSeconds);
   live.setDown(false);
   live.batches.set('a', 2);
   const from = live.clock.now();
