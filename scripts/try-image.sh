@@ -71,7 +71,7 @@ echo "size: $(du -sm "$root/app" | cut -f1) MiB of the gateway, $(du -sm "$root"
 unwanted=$(find "$root" -regextype posix-extended \( -type f -o -type l \) -perm /111 \
   -regex '.*/((ba|da|z|k|c)?sh|busybox|env|npm|npx|corepack|yarn|pnpm|apt.*|dpkg.*|curl|wget|tar|perl|python.*)')
 [ -z "$unwanted" ] || fail "There is what should not be: $unwanted"
-[ ! -e "$root/root/.npmrc" ] || fail 'The registry credentials are in the image.'
+[ ! -e "$root/run/secrets/npmrc" ] || fail 'The registry credentials are in the image.'
 echo "programs: $(find "$root" -type f -perm /111 -exec sh -c 'head -c 4 "$1" | grep -q ELF' _ {} \; -print | grep -v '\.so' | sed "s,$root,," | tr '\n' ' ')"
 
 # As a container engine has it: /proc and /dev, the rest read-only, and the user of the image.
