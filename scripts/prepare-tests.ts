@@ -10,7 +10,7 @@ import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { findChromium } from './find-chromium.ts';
 import { findNginx, NGINX_FOLDER } from './find-nginx.ts';
-import { findPromtool, unpackPromtool } from './promtool.ts';
+import { findPromtool, PROMTOOL_FOLDER } from './find-promtool.ts';
 
 async function run(command: string, args: string[], cwd?: string): Promise<boolean> {
   const [code] = await once(spawn(command, args, { stdio: 'inherit', cwd }), 'close');
@@ -36,8 +36,11 @@ const QUIETLY = ['-qq', '-o', 'Dpkg::Use-Pty=0'];
 async function installDebianPackages(): Promise<void> {
   const wanted = [
     { find: findChromium, install: installChromium },
-    { find: findNginx, install: unpackNginx },
-    { find: findPromtool, install: unpackPromtool },
+    { find: findNginx, install: () => unpack('nginx', './usr/sbin/nginx', NGINX_FOLDER) },
+    {
+      find: findPromtool,
+      install: () => unpack('prometheus', './usr/bin/promtool', PROMTOOL_FOLDER),
+    },
   ].filter(({ find }) => find() === undefined);
   if (wanted.length === 0) return;
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
@@ -53,13 +56,14 @@ async function installChromium(): Promise<void> {
   await run('apt-get', [...install, 'chromium']);
 }
 
-/** Not installed: that would start it, on port 80, and again with the machine. */
-async function unpackNginx(): Promise<void> {
-  process.stdout.write('Unpacking nginx for the tests of deploy/nginx.\n');
-  mkdirSync(NGINX_FOLDER, { recursive: true });
-  if (!(await run('apt-get', ['download', 'nginx', ...QUIETLY], NGINX_FOLDER))) return;
-  const packages = readdirSync(NGINX_FOLDER).filter((name) => name.endsWith('.deb'));
-  for (const name of packages) await run('dpkg-deb', ['--extract', name, '.'], NGINX_FOLDER);
+/** Takes a part of a Debian package out of it. It is not installed: that would start a server, now and with the machine. */
+async function unpack(name: string, part: string, folder: string): Promise<void> {
+  process.stdout.write(`Unpacking ${part} of Debian's package ${name}, for the tests.\n`);
+  mkdirSync(folder, { recursive: true });
+  if (!(await run('apt-get', ['download', name, ...QUIETLY], folder))) return;
+  const extract =
+    'for deb in *.deb; do dpkg-deb --fsys-tarfile "$deb" | tar --extract "$0"; rm "$deb"; done';
+  await run('sh', ['-c', extract, part], folder);
 }
 
 const examples = readdirSync(new URL('../examples/', import.meta.url));

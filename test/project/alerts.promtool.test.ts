@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { findPromtool } from '../../scripts/promtool.ts';
+import { findPromtool } from '../../scripts/find-promtool.ts';
 import { createBusyMetrics } from '../support/busy-metrics.ts';
 import { dashboardExpressions } from '../support/deploy-files.ts';
 import { STATUS_QUERY, startTestGateway } from '../support/test-gateway.ts';

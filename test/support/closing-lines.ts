@@ -2,7 +2,7 @@ import type { Reporter, TestModule } from 'vitest/node';
 import { findChromium } from '../../scripts/find-chromium.ts';
 import { findNginx } from '../../scripts/find-nginx.ts';
 import { findProgram } from '../../scripts/find-program.ts';
-import { findPromtool } from '../../scripts/promtool.ts';
+import { findPromtool } from '../../scripts/find-promtool.ts';
 
 const AS_ROOT = '`npm run test:prepare` installs it only as root, with apt-get.';
 
