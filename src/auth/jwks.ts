@@ -23,7 +23,7 @@ interface KeySetOptions {
 }
 
 /** The keys that may have made a signature. */
-export interface Candidates {
+interface Candidates {
   readonly keys: readonly CryptoKey[];
   /** Whether the token's header names them: then it is by one of them, or by nobody. */
   readonly areNamed: boolean;

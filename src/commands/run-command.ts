@@ -4,7 +4,7 @@ import type { CheckOptions } from './check.ts';
 import type { SandboxOptions } from './sandbox.ts';
 
 /** What the commands have of the process that they run in. */
-export interface CommandContext extends CheckOptions, SandboxOptions {
+interface CommandContext extends CheckOptions, SandboxOptions {
   lookUp: LookUp;
 }
 

@@ -121,7 +121,7 @@ export function isOriginOrPattern(text: string): boolean {
 }
 
 /** An IP address, or a range of them as CIDR has it. */
-export function isAddressOrRange(text: string): boolean {
+function isAddressOrRange(text: string): boolean {
   const [address = '', prefix, ...more] = text.split('/');
   const bits = isIP(address) === 4 ? 32 : 128;
   return (

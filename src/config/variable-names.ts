@@ -1,7 +1,7 @@
 import { type Environment, isVariableName, VARIABLE_NAMES } from './variables.ts';
 
 /** Names of an environment that are none of ours, although they look like it. */
-export interface OddNames {
+interface OddNames {
   /** Each with the name that is meant. */
   readonly misspelt: readonly (readonly [name: string, meant: string])[];
   /** They begin as ours do. */

@@ -107,7 +107,6 @@ export interface Telemetry {
   connectionRefused?(): void;
   /** Connections of clients that did not take their answers were ended. */
   slowReadersCutOff?(event: { connections: number }): void;
-  streamStarted?(): void;
   streamEnded?(event: {
     requestId: string;
     reason: StreamEnd;

@@ -22,7 +22,7 @@ import type { GraphQLParameters } from './parameters.ts';
 import { jsonSize, responseTooLong } from './response-size.ts';
 import { UpdateQueue } from './update-queue.ts';
 
-export interface LiveOperationsOptions extends PublicErrorOptions {
+interface LiveOperationsOptions extends PublicErrorOptions {
   followService: FollowService;
   /** What the latest events are counted in. */
   heldMemory: HeldMemory;

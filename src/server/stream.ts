@@ -58,7 +58,8 @@ export class Stream implements EventReceiver {
   #isOver = false;
   #wroteAt: number;
   /** When the client was last seen to take something, and what it had taken by then. */
-  #taken: { at: number; bytes: number };
+  #tookAt: number;
+  #takenBytes = 0;
 
   constructor(
     answer: LiveAnswer,
@@ -75,7 +76,7 @@ export class Stream implements EventReceiver {
     this.#onEnd = onEnd;
     this.startedAt = options.clock.now();
     this.#wroteAt = this.startedAt;
-    this.#taken = { at: this.startedAt, bytes: 0 };
+    this.#tookAt = this.startedAt;
   }
 
   begin(): void {
@@ -147,8 +148,11 @@ export class Stream implements EventReceiver {
   #isStalled(now: number, timeoutMs: number): boolean {
     const { socket, writableLength } = this.#response;
     const bytes = (socket?.bytesWritten ?? 0) - (socket?.writableLength ?? 0);
-    if (writableLength === 0 || bytes > this.#taken.bytes) this.#taken = { at: now, bytes };
-    return now - this.#taken.at >= timeoutMs;
+    if (writableLength === 0 || bytes > this.#takenBytes) {
+      this.#tookAt = now;
+      this.#takenBytes = bytes;
+    }
+    return now - this.#tookAt >= timeoutMs;
   }
 
   /** Writes what waits, as far as the client takes it. `isAllowed`: whether the caller has just been checked. */

@@ -113,7 +113,6 @@ export function createStreams(options: StreamsOptions): Streams {
         });
       });
       streams.add(stream);
-      telemetry.streamStarted?.();
       stream.begin();
       if (isLooking) return;
       isLooking = true;

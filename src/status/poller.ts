@@ -43,7 +43,7 @@ export interface PollerOptions {
 }
 
 /** Is told what a poller does. */
-export interface PollerObserver {
+interface PollerObserver {
   /** A status is asked for. */
   polled(): void;
   /** It does not poll any more. Called once. */

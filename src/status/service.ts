@@ -98,7 +98,7 @@ export interface StatusService {
 }
 
 /** The cache, another requester's call, a call of one's own, or the cache because the upstream fails. */
-export type StatusSource = 'cached' | 'joined' | 'fetched' | 'stale';
+type StatusSource = 'cached' | 'joined' | 'fetched' | 'stale';
 
 /** Bounds of the cache: in number, and in bytes as they are held. */
 const MAX_ENTRIES = 10_000;
