@@ -1,57 +1,40 @@
 import { readFile } from 'node:fs/promises';
 import type { GraphQLSchema } from 'graphql';
-import type { AccessTokenVerifier } from './auth/access-token.ts';
-import { createAuthenticate } from './auth/authenticate.ts';
-import type { KeySet } from './auth/jwks.ts';
-import { SettingsError } from './config/load.ts';
+import { type Environment, SettingsError } from './config/load.ts';
 import type { Settings } from './config/settings.ts';
-import type { Handler } from './core/answer.ts';
 import type { Telemetry } from './core/telemetry.ts';
+import { stateOf } from './gateway-state.ts';
 import { createDocuments, type Documents } from './graphql/documents.ts';
 import { EXAMPLE_OPERATIONS } from './graphql/example-operations.ts';
-import { createHandler, refuse } from './graphql/handler.ts';
-import { createLiveOperations } from './graphql/live-operations.ts';
+import { refuse } from './graphql/handler.ts';
 import {
   createAutomaticPersistedQueries,
   createPlainDocuments,
   createTrustedDocuments,
   type PersistedDocuments,
 } from './graphql/persisted-documents.ts';
-import { createResponseCache, type ResponseCache } from './graphql/response-cache.ts';
+import { createResponseCaches } from './graphql/response-cache.ts';
 import { toCountingSchema } from './graphql/response-size.ts';
 import { createSchema, createSubgraphSchema } from './graphql/schema/index.ts';
 import { decodeTrustedDocuments, TrustedDocumentsError } from './graphql/trusted-documents-file.ts';
-import type { Send } from './http-client/client.ts';
 import type { Clock } from './lib/clock.ts';
 import { Deadlines } from './lib/deadlines.ts';
 import { HeldMemory } from './lib/held-memory.ts';
 import { Turns } from './lib/turns.ts';
-import type { Sandbox } from './sandbox/sandbox.ts';
 import { createClientIp } from './server/client-ip.ts';
-import { AllowedOrigins } from './server/guards/allowed-origins.ts';
-import { createCors } from './server/guards/cors.ts';
-import { createCsrfGuard } from './server/guards/csrf.ts';
-import { createIntake, type Intake } from './server/guards/intake.ts';
-import { createRateLimit } from './server/guards/rate-limit.ts';
-import type { ReadinessCheck, ReadinessChecks } from './server/health.ts';
+import { createIntake } from './server/guards/intake.ts';
+import type { ReadinessChecks } from './server/health.ts';
 import { METRICS_PATH } from './server/metrics.ts';
 import { createPipeline } from './server/pipeline.ts';
 import { createMetricsRoutes, createRoutes } from './server/routes.ts';
-import { createSendRoom, type SendRoom } from './server/send-room.ts';
+import { createSendRoom } from './server/send-room.ts';
 import { createHttpServer, type Server, type ServerOptions } from './server/server.ts';
 import { createGraphiQL } from './server/static.ts';
-import { createStreams, type Streams } from './server/streams.ts';
-import type { GatewayState } from './telemetry/gateway-metrics.ts';
+import { createStreams } from './server/streams.ts';
+import { StatusStore } from './status/store.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import type { MeasuredProcess } from './telemetry/process-metrics.ts';
-import {
-  createIssuerClient,
-  createTenantServices,
-  keySourceOf,
-  openService,
-  type TenantParts,
-  type TenantServices,
-} from './tenants.ts';
+import { openTenants } from './tenants/open-tenants.ts';
 
 /** The path of the GraphQL endpoint. */
 export const GRAPHQL_PATH = '/graphql';
@@ -70,6 +53,8 @@ const METRICS_SHUTDOWN_LIMIT_MS = 200;
 
 interface GatewayDependencies {
   settings: Settings;
+  /** What they are from: the files of TENANTS_DIR are read with it. Empty by default. */
+  environment?: Environment;
   clock: Clock;
   telemetry: Telemetry;
   /** For metrics; undefined: nothing is told of the process. */
@@ -100,29 +85,23 @@ export interface Gateway {
 
 /**
  * The composition root: builds the parts and hands each what it needs. Starts the sandbox when no Participant
- * Service is set. Rejects with a {@link SettingsError} when the file of trusted documents cannot be used.
+ * Service is set. Rejects with a {@link SettingsError} when the file of trusted documents cannot be used, or none of
+ * TENANTS_DIR.
  */
 export async function createGateway(dependencies: GatewayDependencies): Promise<Gateway> {
   const { settings, clock, readiness = {} } = dependencies;
   const metrics = await loadMetrics(dependencies);
   const telemetry = metrics?.telemetry ?? dependencies.telemetry;
-  const configured = await openService(settings, clock);
-  const { service } = configured;
-  const { tenantId } = service;
   const turns = new Turns();
-  const issuerClient = createIssuerClient(settings, clock);
   const deadlines = new Deadlines(clock);
   const heldMemory = new HeldMemory(MAX_HELD_BYTES);
-  const parts = { clock, telemetry, turns, deadlines, heldMemory };
-  const tenant = createTenantServices(service, settings, parts);
-  const callers = await createCallers(settings, tenantId, configured.sandbox, {
-    clock,
-    telemetry,
-    send: issuerClient.send,
-  });
-  const loopbackOnly = settings.auth.mode === 'unchecked-loopback';
-  const methods = settings.getQueries ? ['GET', 'HEAD', 'POST'] : ['POST'];
-  const origins = new AllowedOrigins(settings.corsOrigins);
+  const statusStore = new StatusStore();
+  const responseCaches = createResponseCaches(clock);
+  const { documents, persistedDocuments } = await createDocumentParts(settings);
+  let polls = 0;
+  const onPoll = () => {
+    polls += 1;
+  };
   const intake = createIntake(settings.intake);
   const sendRoom = createSendRoom({
     maxBytes: Math.max(MIN_UNSENT_BYTES, 4 * settings.responseMaxBytes),
@@ -133,7 +112,6 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
     trustedProxies: settings.trustedProxies,
     header: settings.clientAddressHeader,
   });
-  const graphql = await createGraphQL(settings, tenant, parts);
   const streams = createStreams({
     ...settings.streams,
     clock,
@@ -141,25 +119,23 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
     random: Math.random,
     timeoutMs: settings.responseTimeoutMs,
   });
+  const tenants = await openTenants({
+    settings,
+    environment: dependencies.environment ?? {},
+    clock,
+    telemetry,
+    shared: {
+      ...{ clock, telemetry, turns, deadlines, heldMemory, statusStore, onPoll },
+      ...{ documents, persistedDocuments, responseCaches },
+    },
+    endStreams: streams.endOfTenant,
+  });
   const pipeline = createPipeline({
-    cors: createCors({ origins, methods }),
-    csrf: createCsrfGuard({ origins, methods }),
-    authenticate: createAuthenticate({
-      tenantId,
-      tokens: callers?.verifier,
-      requiredScopes: settings.auth.requiredScopes,
-      router: settings.federationAccess,
-      forwardUserInfo: settings.auth.forwardUserInfo,
-    }),
+    tenants: tenants.served,
     clientIp,
-    rateLimit:
-      settings.rateLimit.perSecond === 0
-        ? undefined
-        : await createRateLimit({ ...settings.rateLimit, tenantId, clock, random: Math.random }),
     intake,
     sendRoom,
     streams,
-    handler: graphql.handler,
     refuse,
     telemetry,
     clock,
@@ -169,6 +145,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
     maxBodyBytes: settings.requestMaxBytes,
     routerWeight: settings.limits.maxBatches,
   });
+  const loopbackOnly = settings.auth.mode === 'unchecked-loopback';
   const routes = createRoutes({
     endpoint: GRAPHQL_PATH,
     pipeline,
@@ -181,9 +158,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
       : undefined,
     readiness: {
       ...readiness,
-      token: tokenReadiness(tenant),
-      upstream: upstreamReadiness(tenant),
-      ...(callers && { keys: keysReadiness(callers.keys) }),
+      ...tenants.readiness,
       server: { missing: () => server.unready() },
     },
     metrics: settings.metrics?.port === undefined ? metrics : undefined,
@@ -212,7 +187,13 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
       ...serverOptions,
       routes: createMetricsRoutes({ metrics, loopbackOnly, clientIp, telemetry }),
     });
-  metrics?.measure(stateOf({ settings, tenant, graphql, intake, sendRoom, streams, server }));
+  metrics?.measure(
+    stateOf({
+      ...{ settings, tenants, statusStore, responseCaches, documents, heldMemory },
+      ...{ intake, sendRoom, streams, server },
+      polls: () => polls,
+    }),
+  );
   let metricsUrl: URL | undefined;
 
   return {
@@ -222,10 +203,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
       const origin = await listenOn(server, '', settings);
       metricsUrl = metrics && new URL(METRICS_PATH, metricsOrigin ?? origin);
       // A turn later, when it is told that it listens: what is loaded for these takes as long as Node to start.
-      setImmediate(() => {
-        tenant.tokens.prime();
-        callers?.keys.prime();
-      });
+      setImmediate(() => tenants.prime());
       return origin;
     },
     metricsUrl: () => metricsUrl,
@@ -233,14 +211,9 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
       streams.close();
       await server.drain(noticeMs, SHUTDOWN_LIMIT_MS);
       metrics?.close();
-      await Promise.all([
-        metricsServer?.drain(0, METRICS_SHUTDOWN_LIMIT_MS),
-        tenant.close(),
-        issuerClient.close(),
-        configured.close(),
-      ]);
+      await Promise.all([metricsServer?.drain(0, METRICS_SHUTDOWN_LIMIT_MS), tenants.close()]);
     },
-    sandboxToken: callers?.sandboxToken,
+    sandboxToken: tenants.sandboxToken,
   };
 }
 
@@ -276,69 +249,14 @@ async function loadMetrics({
   });
 }
 
-interface MeasuredParts {
-  settings: Settings;
-  tenant: TenantServices;
-  graphql: GraphQL;
-  intake: Intake;
-  sendRoom: SendRoom;
-  streams: Streams;
-  server: Server;
-}
-
-/** What the parts know of themselves, for metrics. */
-function stateOf({
-  settings: { intake: ofIntake, upstreamMaxConnections, sockets },
-  tenant: { statuses, followService, callSlots, client, participantService, tokens },
-  graphql: { documents, responseCache, heldMemory },
-  intake,
-  sendRoom,
-  streams,
-  server,
-}: MeasuredParts): GatewayState {
-  return {
-    requests: () => intake.requests,
-    connections: () => server.connections(),
-    saturation: async () => ({
-      intake_requests: intake.requests / ofIntake.maxRequests,
-      intake_bytes: intake.bytes / ofIntake.maxBytes,
-      connections: (await server.connections()) / sockets.maxSockets,
-      upstream_calls: callSlots.used / upstreamMaxConnections,
-      held_statuses: heldMemory.share,
-      unsent_answers: sendRoom.share,
-    }),
-    statuses: () => statuses.served,
-    streams: streams.use,
-    followed: followService.use,
-    caches: () => ({
-      statuses: statuses.cacheUse(),
-      responses: responseCache.use(),
-      documents: documents.cacheUse(),
-    }),
-    upstreamCalls: () => ({ active: callSlots.used, waiting: callSlots.waiting }),
-    upstreamConnections: () => client.connections(),
-    circuits: () => participantService.circuits(),
-    tokenRemainingMs: () => tokens.remainingMs(),
-  };
-}
-
-/** What answers GraphQL, and what of it is measured. */
-interface GraphQL {
-  handler: Handler;
+/** What is known of documents, whoever sends them. Rejects with a {@link SettingsError}. */
+async function createDocumentParts(settings: Settings): Promise<{
   documents: Documents;
-  responseCache: ResponseCache;
-  heldMemory: HeldMemory;
-}
-
-/** Rejects with a {@link SettingsError}. */
-async function createGraphQL(
-  settings: Settings,
-  { statuses, followService }: TenantServices,
-  { clock, telemetry, turns, heldMemory }: TenantParts,
-): Promise<GraphQL> {
-  const { limits, introspection, participantTypes, responseMaxBytes, errorDetail } = settings;
+  persistedDocuments: PersistedDocuments;
+}> {
+  const { limits, introspection, federation } = settings;
   const createOwnSchema = () =>
-    settings.federation ? createSubgraphSchema(limits.maxReferences) : createSchema();
+    federation ? createSubgraphSchema(limits.maxReferences) : createSchema();
   const schema = createOwnSchema();
   const documents = createDocuments({
     schema,
@@ -346,34 +264,7 @@ async function createGraphQL(
     limits,
     introspection,
   });
-  const responseCache = createResponseCache(clock);
-  const handler = createHandler({
-    documents,
-    persistedDocuments: await createPersistedDocuments(settings, schema),
-    responseCache,
-    statuses,
-    liveOperations:
-      settings.streams.maxStreams === 0
-        ? undefined
-        : createLiveOperations({
-            followService,
-            heldMemory,
-            participantTypes,
-            maxBatches: limits.maxBatches,
-            maxResponseBytes: responseMaxBytes,
-            errorDetail,
-            telemetry,
-          }),
-    heldMemory,
-    participantTypes,
-    maxBatches: limits.maxBatches,
-    maxResponseBytes: responseMaxBytes,
-    turns,
-    forwardUserInfo: settings.auth.forwardUserInfo,
-    errorDetail,
-    telemetry,
-  });
-  return { handler, documents, responseCache, heldMemory };
+  return { documents, persistedDocuments: await createPersistedDocuments(settings, schema) };
 }
 
 /** Rejects with a {@link SettingsError}. */
@@ -391,84 +282,4 @@ async function createPersistedDocuments(
     }
   }
   return persistedQueries ? createAutomaticPersistedQueries() : createPlainDocuments();
-}
-
-/**
- * Until the first token the credentials are unproven. Later, a token endpoint that is down is an error to tell
- * callers, not a reason to take every instance out of service.
- */
-function tokenReadiness({ tokens }: TenantServices): ReadinessCheck {
-  return {
-    missing() {
-      if (tokens.state() !== 'none yet') return undefined;
-      tokens.prime();
-      return 'no access token yet';
-    },
-  };
-}
-
-function upstreamReadiness({ participantService }: TenantServices): ReadinessCheck {
-  return { degraded: () => participantService.problem() };
-}
-
-/** Without keys nobody could come in. */
-function keysReadiness(keys: KeySet): ReadinessCheck {
-  return {
-    missing() {
-      if (keys.usable()) return undefined;
-      keys.prime();
-      return "none of the keys of callers' tokens yet";
-    },
-  };
-}
-
-interface Callers {
-  keys: KeySet;
-  verifier: AccessTokenVerifier;
-  sandboxToken: string | undefined;
-}
-
-/**
- * Undefined where nobody's identity is checked, and nothing of that is loaded then. The sandbox is the issuer,
- * unless one is set.
- */
-async function createCallers(
-  { auth }: Settings,
-  tenantId: string,
-  sandbox: Sandbox | undefined,
-  { clock, telemetry, send }: { clock: Clock; telemetry: Telemetry; send: Send },
-): Promise<Callers | undefined> {
-  if (auth.mode !== 'jwt') return undefined;
-  const [{ createAccessTokenVerifier }, { createKeySet }] = await Promise.all([
-    import('./auth/access-token.ts'),
-    import('./auth/jwks.ts'),
-  ]);
-  const issuer = auth.issuer ?? sandbox?.url.origin;
-  if (issuer === undefined) throw new Error('there is no issuer of tokens');
-  const keys = createKeySet({
-    source: keySourceOf(auth) ?? { issuer },
-    algorithms: auth.algorithms,
-    send,
-    clock,
-    telemetry,
-    random: Math.random,
-  });
-  const ofSandbox = auth.issuer === undefined ? sandbox?.issuer : undefined;
-  const verifier = createAccessTokenVerifier({
-    tenantId,
-    keys,
-    issuer,
-    audiences: ofSandbox === undefined ? auth.audiences : [ofSandbox.audience],
-    algorithms: auth.algorithms,
-    tokenTypes: auth.tokenTypes,
-    leewayMs: auth.leewayMs,
-    participantTypesClaim: auth.participantTypesClaim,
-    clock,
-  });
-  const claim = auth.participantTypesClaim;
-  const sandboxToken = await ofSandbox?.issueToken({
-    scope: auth.requiredScopes.join(' '),
-    ...(claim === undefined ? {} : { [claim]: ofSandbox.participantTypes }),
-  });
-  return { keys, verifier, sandboxToken };
 }

@@ -63,7 +63,7 @@ async function httpClient(): Promise<Answer> {
 
 /** And with the call's headers, the envelope, the echo, the outcome; the token is a fixed one. */
 async function upstreamCall(): Promise<Answer> {
-  const { createServiceCall, createStatusClient } = await import('../../src/tenants.ts');
+  const { createServiceCall, createStatusClient } = await import('../../src/tenants/services.ts');
   const client = createStatusClient(settings, clock);
   const call = createServiceCall(service, settings, client, { clock, turns, onRenewal() {} });
   const token = { value: TOKEN };
@@ -77,14 +77,22 @@ async function upstreamCall(): Promise<Answer> {
 async function tenantParts() {
   const { Deadlines } = await import('../../src/lib/deadlines.ts');
   const { HeldMemory } = await import('../../src/lib/held-memory.ts');
+  const { StatusStore } = await import('../../src/status/store.ts');
   const heldMemory = new HeldMemory(64 * 1024 * 1024);
-  return { clock, telemetry: {}, turns, deadlines: new Deadlines(clock), heldMemory };
+  const statusStore = new StatusStore();
+  const deadlines = new Deadlines(clock);
+  return { clock, telemetry: {}, turns, deadlines, heldMemory, statusStore, onPoll() {} };
 }
 
 /** And with token cache, circuits, retry budget, call slots, statuses that are shared and kept. */
 async function statusService(): Promise<Answer> {
-  const { createTenantServices } = await import('../../src/tenants.ts');
-  const { statuses } = createTenantServices(service, settings, await tenantParts());
+  const { createTenantServices } = await import('../../src/tenants/services.ts');
+  const { statuses } = createTenantServices(
+    service.tenantId,
+    service,
+    settings,
+    await tenantParts(),
+  );
   return answerKeys(async (key, patience) => {
     const result = await statuses.get(key, { ...patience, caller: CALLER, user: undefined });
     if ('error' in result) throw result.error;
@@ -94,11 +102,11 @@ async function statusService(): Promise<Answer> {
 
 /** And with schema, documents and the handler, as app.ts has them; no guards, no log. */
 async function executedDocument(): Promise<Answer> {
-  const { createTenantServices } = await import('../../src/tenants.ts');
+  const { createTenantServices } = await import('../../src/tenants/services.ts');
   const { createDocuments } = await import('../../src/graphql/documents.ts');
   const { createHandler } = await import('../../src/graphql/handler.ts');
   const { createPlainDocuments } = await import('../../src/graphql/persisted-documents.ts');
-  const { createResponseCache } = await import('../../src/graphql/response-cache.ts');
+  const { createResponseCaches } = await import('../../src/graphql/response-cache.ts');
   const { toCountingSchema } = await import('../../src/graphql/response-size.ts');
   const { createSubgraphSchema } = await import('../../src/graphql/schema/index.ts');
   const { limits, introspection, participantTypes, errorDetail } = settings;
@@ -107,11 +115,11 @@ async function executedDocument(): Promise<Answer> {
   const createCountingSchema = () => toCountingSchema(createSchema());
   const parts = await tenantParts();
   const { telemetry, heldMemory } = parts;
-  const { statuses } = createTenantServices(service, settings, parts);
+  const { statuses } = createTenantServices(service.tenantId, service, settings, parts);
   const handler = createHandler({
     documents: createDocuments({ schema, createCountingSchema, limits, introspection }),
     persistedDocuments: createPlainDocuments(),
-    responseCache: createResponseCache(clock),
+    responseCache: createResponseCaches(clock).ofTenant(service.tenantId),
     statuses,
     liveOperations: undefined,
     heldMemory,

@@ -67,8 +67,10 @@ export function createAccessTokenVerifier(options: AccessTokenOptions): AccessTo
   const algorithms = toJoseAlgorithms(options.algorithms);
   const tokenTypes = new Set(options.tokenTypes.map(bareType));
   const underWay = new Map<string, Promise<TokenClaims>>();
+  // By size, not by number: room for so many is not taken before there are some.
   const remembered = new LRUCache<string, Remembered>({
-    max: MAX_REMEMBERED,
+    maxSize: MAX_REMEMBERED,
+    sizeCalculation: () => 1,
     perf: clock,
     ttlResolution: 0,
   });
@@ -218,7 +220,7 @@ function words(claim: unknown, separator: RegExp): string[] {
 }
 
 /** A claim by its name, which may have dots in it, or by a path of names. Own members alone. */
-function claimAt(payload: JWTPayload, name: string): unknown {
+export function claimAt(payload: JWTPayload, name: string): unknown {
   if (Object.hasOwn(payload, name)) return payload[name];
   let claim: unknown = payload;
   for (const step of name.split('.')) {

@@ -109,7 +109,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     const showsSecret = anyoneIsRouter || hasRouterSecret(headers);
     if (tokens === undefined) return showsSecret ? unknownRouter : unknownOther;
     const { authorization } = headers;
-    const token = BEARER.exec(authorization ?? '')?.[1];
+    const token = bearerToken(authorization);
     if (token === undefined) throw missingToken(authorization);
     const claims = tokens.known(token);
     return claims === undefined
@@ -118,12 +118,17 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   };
 }
 
+/** The token of an `authorization` header; undefined: it has none of this scheme. */
+export function bearerToken(authorization: string | undefined): string | undefined {
+  return BEARER.exec(authorization ?? '')?.[1];
+}
+
 function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
 /** RFC 6750, section 3.1: who shows no token is told no error code. */
-function missingToken(authorization: string | undefined): RefusedRequest {
+export function missingToken(authorization: string | undefined): RefusedRequest {
   return authorization === undefined || !/^bearer\b/i.test(authorization)
     ? new RefusedRequest(
         'UNAUTHENTICATED',
@@ -134,7 +139,7 @@ function missingToken(authorization: string | undefined): RefusedRequest {
     : invalidToken('The access token is not valid.');
 }
 
-function invalidToken(message: string, detail?: string): RefusedRequest {
+export function invalidToken(message: string, detail?: string): RefusedRequest {
   const description = message.replace(/\.$/, '');
   return new RefusedRequest('UNAUTHENTICATED', 401, message, {
     headers: {

@@ -118,6 +118,8 @@ function toSettings(
   return {
     host: values.HOST,
     port: values.PORT,
+    tenants: undefined,
+    tenantHosts: [],
     participantService:
       url === undefined
         ? undefined

@@ -1,8 +1,12 @@
-/** What the gateway runs with. Read once, from the environment; see `load.ts`. */
+/** What the gateway, or one of its tenants, runs with: see `load.ts` and `tenant-settings.ts`. */
 export interface Settings {
   host: string;
   port: number;
-  /** Undefined: the embedded sandbox stands for it. */
+  /** Undefined: the environment is the one tenant. */
+  tenants: TenantsSettings | undefined;
+  /** The Hosts that mean this tenant, in lower case; one without a port means any port. Only with many tenants. */
+  tenantHosts: readonly string[];
+  /** Undefined: the embedded sandbox stands for it; with many tenants, each has its own. */
   participantService: ParticipantServiceSettings | undefined;
   participantTypes: ReadonlySet<string>;
   upstreamTimeoutMs: number;
@@ -48,6 +52,17 @@ export interface Settings {
   shutdownDelayMs: number;
   /** Names of variables that look like settings, but are none. */
   unknownVariables: readonly string[];
+}
+
+/** Where the tenants are, and how a request says which of them it means, beside its Host. */
+export interface TenantsSettings {
+  directory: string;
+  /** A claim of the caller's token, by name or by a path with dots. */
+  claim: string | undefined;
+  /** In lower case; believed from `trustedProxies` alone. */
+  header: string | undefined;
+  /** Tenants that are served at a time. */
+  maxActive: number;
 }
 
 /** How connections to the service, the token endpoint and the issuer are opened. */

@@ -95,6 +95,11 @@ export const ERROR_CODES = {
     cause:
       'No trusted document of this instance has this hash. During a rollout another instance may have it.',
   },
+  UNKNOWN_TENANT: {
+    retryable: false,
+    cause:
+      'With many tenants: the tenant that the request means is not served here, or it means none.',
+  },
   INTERNAL_SERVER_ERROR: {
     retryable: false,
     cause: 'A fault of the gateway. Its cause is in the log, under the requestId.',

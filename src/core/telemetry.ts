@@ -1,7 +1,12 @@
 import type { AnswerSummary } from './answer.ts';
 
+/** What is told of one of several tenants; undefined where there is only one. */
+interface OfTenant {
+  readonly tenant?: string | undefined;
+}
+
 /** A request to the GraphQL endpoint, at its end. */
-interface RequestEvent {
+interface RequestEvent extends OfTenant {
   readonly requestId: string;
   readonly method: string;
   /** From where it came, as far as that can be trusted. */
@@ -35,7 +40,7 @@ export type CircuitName =
   | { readonly circuit: 'participant type'; readonly participantType: string };
 
 /** A call that went out to the Participant Service, at its end. */
-interface UpstreamCallEvent {
+interface UpstreamCallEvent extends OfTenant {
   readonly participantType: string;
   /** What it came to (docs/architecture.md has the kinds); `aborted`: nobody waited for it any more. */
   readonly outcome: UpstreamCallOutcome;
@@ -69,6 +74,7 @@ export const STREAM_ENDS = [
   'client does not read',
   'time limit',
   'shutdown',
+  'tenant changed',
 ] as const;
 export type StreamEnd = (typeof STREAM_ENDS)[number];
 
@@ -89,20 +95,22 @@ export interface Telemetry {
   /** A fault outside GraphQL, answered with 500. */
   handlerFailed?(event: { error: unknown }): void;
   upstreamCall?(event: UpstreamCallEvent): void;
-  circuitOpened?(event: CircuitName & { fault: string }): void;
-  circuitClosed?(event: CircuitName & { openMs: number }): void;
+  circuitOpened?(event: CircuitName & OfTenant & { fault: string }): void;
+  circuitClosed?(event: CircuitName & OfTenant & { openMs: number }): void;
   /** The upstream answered a request with the answer to another, and its connections are renewed. */
-  foreignAnswer?(): void;
-  tokenRenewed?(event: { lifetimeMs: number }): void;
-  tokenFailed?(event: {
-    reason: string;
-    requestId: string;
-    retryAfterMs: number | undefined;
-    failures: number;
-  }): void;
-  keysFailed?(event: { error: unknown; failures: number; retryAfterMs: number }): void;
+  foreignAnswer?(event: OfTenant): void;
+  tokenRenewed?(event: OfTenant & { lifetimeMs: number }): void;
+  tokenFailed?(
+    event: OfTenant & {
+      reason: string;
+      requestId: string;
+      retryAfterMs: number | undefined;
+      failures: number;
+    },
+  ): void;
+  keysFailed?(event: OfTenant & { error: unknown; failures: number; retryAfterMs: number }): void;
   /** Keys of callers' tokens that cannot be used are left out. Each list of reasons is told once. */
-  keysLeftOut?(event: { reasons: readonly string[] }): void;
+  keysLeftOut?(event: OfTenant & { reasons: readonly string[] }): void;
   /** A connection of a client was closed at once, because there are too many. */
   connectionRefused?(): void;
   /** Connections of clients that did not take their answers were ended. */
@@ -121,4 +129,27 @@ export interface Telemetry {
   fileDescriptorsBack?(event: { lastedMs: number }): void;
   /** Requests that did not finish before the end of the process. */
   requestsCutOff?(event: { requests: number }): void;
+  /** A tenant's file has changed, was added, or is gone. */
+  tenantChanged?(event: { tenant: string; change: 'added' | 'changed' | 'removed' }): void;
+  /** A tenant's file cannot be used; the directory of them, where there is no name. Its old self stays in force. */
+  tenantFaulty?(event: OfTenant & { fault: string }): void;
+  /** What was faulty is good again. */
+  tenantRepaired?(event: OfTenant): void;
+}
+
+/** The same, told as of one of several tenants. */
+export function tellOfTenant(telemetry: Telemetry, tenant: string): Telemetry {
+  const { upstreamCall, circuitOpened, circuitClosed, foreignAnswer } = telemetry;
+  const { tokenRenewed, tokenFailed, keysFailed, keysLeftOut } = telemetry;
+  return {
+    ...telemetry,
+    ...(upstreamCall && { upstreamCall: (event) => upstreamCall({ ...event, tenant }) }),
+    ...(circuitOpened && { circuitOpened: (event) => circuitOpened({ ...event, tenant }) }),
+    ...(circuitClosed && { circuitClosed: (event) => circuitClosed({ ...event, tenant }) }),
+    ...(foreignAnswer && { foreignAnswer: (event) => foreignAnswer({ ...event, tenant }) }),
+    ...(tokenRenewed && { tokenRenewed: (event) => tokenRenewed({ ...event, tenant }) }),
+    ...(tokenFailed && { tokenFailed: (event) => tokenFailed({ ...event, tenant }) }),
+    ...(keysFailed && { keysFailed: (event) => keysFailed({ ...event, tenant }) }),
+    ...(keysLeftOut && { keysLeftOut: (event) => keysLeftOut({ ...event, tenant }) }),
+  };
 }

@@ -12,7 +12,7 @@ import {
   keySourceOf,
   openService,
   tokenSourceOf,
-} from '../tenants.ts';
+} from '../tenants/services.ts';
 import { inspectTls, type Look, type LookUp, lookUpName, openConnection } from './connection.ts';
 import { examineKeys } from './keys.ts';
 import { type Finding, type Report, type Step, type StepName, toReport } from './report.ts';

@@ -7,7 +7,7 @@ import type { Send } from '../http-client/client.ts';
 import { HttpClientError } from '../http-client/errors.ts';
 import { type HttpResponse, headerOf } from '../http-client/response-collector.ts';
 import type { Clock } from '../lib/clock.ts';
-import { createServiceGrant } from '../tenants.ts';
+import { createServiceGrant } from '../tenants/services.ts';
 import type { GrantedToken } from '../tokens/client-credentials.ts';
 import { TokenError } from '../tokens/errors.ts';
 import type { Finding } from './report.ts';

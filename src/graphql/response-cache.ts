@@ -4,6 +4,7 @@ import type { Principal } from '../core/principal.ts';
 import type { CacheUse } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
 import { textBytes } from '../lib/json-size.ts';
+import { deleteOfTenant } from '../lib/tenant-keys.ts';
 
 /** Bounds of what is kept: in number, and in bytes that requests and answers take in memory together. */
 const MAX_ENTRIES = 10_000;
@@ -33,6 +34,13 @@ export interface ResponseCache {
    * past or unknown.
    */
   set(question: Question, answer: Answer, body: string, freshUntil: number): void;
+  /** Drops what is kept for this tenant, and is empty from then on. */
+  close(): void;
+}
+
+/** The answers of all tenants, bounded together. */
+export interface ResponseCaches {
+  ofTenant(tenantId: string): ResponseCache;
   use(): CacheUse;
 }
 
@@ -49,7 +57,7 @@ interface Entry {
   readonly bodyBytes: number;
 }
 
-export function createResponseCache(clock: Clock): ResponseCache {
+export function createResponseCaches(clock: Clock): ResponseCaches {
   const entries = new LRUCache<string, Entry>({
     max: MAX_ENTRIES,
     maxSize: MAX_ALL_BYTES,
@@ -58,21 +66,35 @@ export function createResponseCache(clock: Clock): ResponseCache {
   });
   let hits = 0;
   let misses = 0;
+
+  function get(question: Question): Answer | undefined {
+    const entry = entries.size === 0 ? undefined : entries.get(responseKey(question));
+    if (entry === undefined || clock.now() >= entry.freshUntil) {
+      misses += 1;
+      return undefined;
+    }
+    hits += 1;
+    return entry.answer;
+  }
+
   return {
-    get(question) {
-      const entry = entries.size === 0 ? undefined : entries.get(responseKey(question));
-      if (entry === undefined || clock.now() >= entry.freshUntil) {
-        misses += 1;
-        return undefined;
-      }
-      hits += 1;
-      return entry.answer;
-    },
-    set(question, answer, body, freshUntil) {
-      if (freshUntil <= clock.now() || freshUntil === Number.POSITIVE_INFINITY) return;
-      const kept = textAnswer(body, { ...answer, summary: toCached(answer.summary) });
-      const entry = { answer: kept, freshUntil, bodyBytes: textBytes(body) };
-      entries.set(responseKey(question), entry);
+    ofTenant(tenantId) {
+      let isClosed = false;
+      return {
+        get: (question) => (isClosed ? undefined : get(question)),
+        set(question, answer, body, freshUntil) {
+          const isFresh = freshUntil > clock.now() && freshUntil !== Number.POSITIVE_INFINITY;
+          if (isClosed || !isFresh) return;
+          const kept = textAnswer(body, { ...answer, summary: toCached(answer.summary) });
+          const entry = { answer: kept, freshUntil, bodyBytes: textBytes(body) };
+          entries.set(responseKey(question), entry);
+        },
+        close() {
+          if (isClosed) return;
+          isClosed = true;
+          deleteOfTenant(entries, tenantId);
+        },
+      };
     },
     use: () => ({ hits, misses, entries: entries.size, bytes: entries.calculatedSize }),
   };

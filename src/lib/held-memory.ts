@@ -11,10 +11,18 @@ export class MemoryUse {
 /** Bounds the memory of what several can hold at a time. */
 export class HeldMemory {
   readonly #maxBytes: number;
+  readonly #whole: HeldMemory | undefined;
   #bytes = 0;
 
-  constructor(maxBytes: number) {
+  /** `whole`: what is held here counts there, too. */
+  constructor(maxBytes: number, whole?: HeldMemory) {
     this.#maxBytes = maxBytes;
+    this.#whole = whole;
+  }
+
+  /** A part of it, with a bound of its own: 0 to 1 of the whole. */
+  part(share: number): HeldMemory {
+    return new HeldMemory(share * this.#maxBytes, this);
   }
 
   /** The part of its bound that is held, 0 to 1. */
@@ -28,8 +36,8 @@ export class HeldMemory {
    */
   hold(use: MemoryUse): boolean {
     if (use.holders === 0) {
-      if (this.#bytes + use.bytes > this.#maxBytes) return false;
-      this.#bytes += use.bytes;
+      if (!this.#hasRoom(use.bytes)) return false;
+      this.#add(use.bytes);
     }
     use.holders += 1;
     return true;
@@ -38,6 +46,16 @@ export class HeldMemory {
   /** To be called once for each time that it was held. */
   release(use: MemoryUse): void {
     use.holders -= 1;
-    if (use.holders === 0) this.#bytes -= use.bytes;
+    if (use.holders === 0) this.#add(-use.bytes);
+  }
+
+  #hasRoom(bytes: number): boolean {
+    const hasOwn = this.#bytes + bytes <= this.#maxBytes;
+    return hasOwn && (this.#whole === undefined || this.#whole.#hasRoom(bytes));
+  }
+
+  #add(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#whole !== undefined) this.#whole.#add(bytes);
   }
 }

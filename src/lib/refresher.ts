@@ -112,5 +112,7 @@ export function createRefresher<Fetched, Value extends Lifetime>(
   const isFetching = () => fetching !== undefined;
   /** Whether there is a value, however old. */
   const hasFetched = () => last !== undefined;
-  return { current, get, refresh, prime, usable, isFetching, hasFetched, whyNotNow };
+  /** Whether the last fetch failed. */
+  const hasFailed = () => failures > 0;
+  return { current, get, refresh, prime, usable, isFetching, hasFetched, hasFailed, whyNotNow };
 }

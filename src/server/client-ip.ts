@@ -14,13 +14,10 @@ interface ClientIpOptions {
 /** Tells from which address a request comes, as far as that can be trusted. */
 export type ClientIp = (request: Pick<IncomingMessage, 'socket' | 'headers'>) => string;
 
-/**
- * The client is whoever connects; where that is a trusted proxy, the last address in the header that is not one
- * itself. What a client writes there further left is not looked at. `X-Forwarded-For` is read as balancers write
- * it: with a port, in brackets, in quotes; `Forwarded` by RFC 7239. Of an IPv6 address only the first 64 bits are
- * told: a client has all that begin with them.
- */
-export function createClientIp({ trustedProxies, header }: ClientIpOptions): ClientIp {
+/** Tells whether an address, as a socket has it, is among those listed, and in their ranges (`10.0.0.0/8`). */
+export function createTrustedProxies(
+  trustedProxies: readonly string[],
+): (remoteAddress: string | undefined) => boolean {
   const trusted = new BlockList();
   for (const proxy of trustedProxies) {
     const [address = '', prefix] = proxy.split('/');
@@ -28,8 +25,20 @@ export function createClientIp({ trustedProxies, header }: ClientIpOptions): Cli
     if (prefix === undefined) trusted.addAddress(address, family);
     else trusted.addSubnet(address, Number(prefix), family);
   }
-  const isTrusted = (address: string) => trusted.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
+  return (remoteAddress = '') => {
+    const address = toAddress(remoteAddress);
+    return isIP(address) !== 0 && trusted.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
+  };
+}
 
+/**
+ * The client is whoever connects; where that is a trusted proxy, the last address in the header that is not one
+ * itself. What a client writes there further left is not looked at. `X-Forwarded-For` is read as balancers write
+ * it: with a port, in brackets, in quotes; `Forwarded` by RFC 7239. Of an IPv6 address only the first 64 bits are
+ * told: a client has all that begin with them.
+ */
+export function createClientIp({ trustedProxies, header }: ClientIpOptions): ClientIp {
+  const isTrusted = createTrustedProxies(trustedProxies);
   const ofSockets = new WeakMap<Socket, string>();
   function networkOf(socket: Socket): string {
     let network = ofSockets.get(socket);
@@ -45,7 +54,7 @@ export function createClientIp({ trustedProxies, header }: ClientIpOptions): Cli
     let client = toAddress(socket.remoteAddress ?? '');
     // Node joins the lines of a header that came more than once.
     let hops = String(headers[header] ?? '');
-    while (isIP(client) !== 0 && isTrusted(client)) {
+    while (isTrusted(client)) {
       const [last = '', element = ''] = LAST_ELEMENT.exec(hops) ?? [];
       hops = hops.slice(0, hops.length - last.length);
       const hop = toAddress(header === 'forwarded' ? forOf(element) : element);

@@ -28,21 +28,38 @@ import { respond } from './respond.ts';
 import type { SendRoom } from './send-room.ts';
 import type { Streams } from './streams.ts';
 
-interface PipelineOptions {
-  cors: Cors;
-  csrf: CsrfGuard;
+/** A tenant as the pipeline knows it: its own guards, and what answers for it. */
+export interface ServedTenant {
+  /** Undefined where there is only one. */
+  readonly name: string | undefined;
+  readonly cors: Cors;
+  readonly csrf: CsrfGuard;
   /** Tells on whose behalf a request is made; throws, or rejects with, a {@link RefusedRequest}. */
   authenticate(
     headers: IncomingHttpHeaders,
     context: RequestContext,
   ): Principal | Promise<Principal>;
-  clientIp: ClientIp;
   /** Undefined: none. */
-  rateLimit: RateLimit | undefined;
+  readonly rateLimit: RateLimit | undefined;
+  readonly handler: Handler;
+}
+
+/** Those whose requests are answered. */
+export interface ServedTenants {
+  /** The tenant that a request means. Throws a {@link RefusedRequest} where it means none that is served here. */
+  find(request: IncomingMessage): ServedTenant | Promise<ServedTenant>;
+  /** For a request whose tenant is not known: a preflight shows no token. */
+  corsOf(request: IncomingMessage): Cors;
+  /** For requests that mean no tenant that is served; undefined: none. */
+  readonly rateLimit: RateLimit | undefined;
+}
+
+interface PipelineOptions {
+  tenants: ServedTenants;
+  clientIp: ClientIp;
   intake: Intake;
   sendRoom: SendRoom;
   streams: Streams;
-  handler: Handler;
   /** The answer to a request that is refused. */
   refuse(
     refusal: RefusedRequest,
@@ -74,9 +91,11 @@ export type Pipeline = (
 ) => void | Promise<void>;
 
 export function createPipeline(options: PipelineOptions): Pipeline {
-  const { cors } = options;
+  const { tenants } = options;
   return (request, response, search) => {
-    if (request.method === 'OPTIONS') return cors.answerOptions(request, response);
+    if (request.method === 'OPTIONS') {
+      return tenants.corsOf(request).answerOptions(request, response);
+    }
     return new Run(options, request, response).answer(search);
   };
 }
@@ -88,6 +107,8 @@ class Run {
   readonly #response: ServerResponse;
   readonly #context: HttpRequestContext;
   readonly #address: string;
+  /** Undefined until it is known. */
+  #tenant: ServedTenant | undefined;
   #held: HeldRequest | undefined;
   #sending: Permit | undefined;
   #subject: string | undefined;
@@ -104,14 +125,19 @@ class Run {
   }
 
   async answer(search: string): Promise<void> {
-    const { intake, csrf, handler, sendRoom, maxBodyBytes } = this.#options;
+    const { intake, sendRoom, maxBodyBytes } = this.#options;
     const request = this.#request;
     const { method = '', headers } = request;
     let answer: Answer | undefined;
     try {
       this.#held = intake.enter(this.#address);
-      csrf(request);
-      const identified = this.#identify(this.#address);
+      const found = this.#findTenant();
+      const tenant = found instanceof Promise ? await found : found;
+      this.#tenant = tenant;
+      if (tenant.name !== undefined) this.#held?.countFor(tenant.name);
+      tenant.csrf(request);
+      const { handler } = tenant;
+      const identified = this.#identify(tenant, this.#address);
       const asker = identified instanceof Promise ? await identified : identified;
       this.#subject = asker.principal.subject;
       const body = method === 'POST' ? await readBody(request, maxBodyBytes, this.#held) : '';
@@ -120,7 +146,7 @@ class Run {
         handler.cached(question, asker.principal) ?? handler.handle(question, this.#context, asker);
       const ready = made instanceof Promise ? await made : made;
       if ('open' in ready) {
-        this.#stream(ready, asker);
+        this.#stream(ready, asker, tenant);
         return;
       }
       answer = ready;
@@ -131,6 +157,20 @@ class Run {
       answer = this.#refuse(error);
     }
     this.#write(answer);
+  }
+
+  #findTenant(): ServedTenant | Promise<ServedTenant> {
+    const { tenants } = this.#options;
+    try {
+      return tenants.find(this.#request);
+    } catch (error) {
+      return this.#countUnknown(tenants.rateLimit, error);
+    }
+  }
+
+  async #countUnknown(rateLimit: RateLimit | undefined, error: unknown): Promise<never> {
+    await rateLimit?.check({ address: this.#address });
+    throw error;
   }
 
   /** The answer to a request that is refused. Throws what is a fault of the gateway. */
@@ -153,19 +193,20 @@ class Run {
     }
     const body = answer.serialize();
     this.#sending?.resize(Buffer.byteLength(body));
-    const ofCors = this.#options.cors.headersFor(this.#request);
+    const { cors } = this.#tenant ?? { cors: this.#options.tenants.corsOf(this.#request) };
+    const ofCors = cors.headersFor(this.#request);
     const headers = [...ofCors, ...answer.headers, 'x-request-id', this.#context.id];
     const isHead = this.#request.method === 'HEAD';
     respond(response, answer.status, headers, body, isHead, answer.bodyBytes);
   }
 
   /** Hands the response on to a stream, which is no request that is held any more. */
-  #stream(answer: LiveAnswer, { principal, caller }: Asker): void {
-    const { streams, cors, refuse, authenticate, clock, deadlineMs } = this.#options;
+  #stream(answer: LiveAnswer, { principal, caller }: Asker, tenant: ServedTenant): void {
+    const { streams, refuse, clock, deadlineMs } = this.#options;
     const request = this.#request;
     const response = this.#response;
     const { id } = this.#context;
-    const { cachePartition, expiresAt } = principal;
+    const { tenantId, cachePartition, expiresAt } = principal;
     // The client went away meanwhile, or was answered that its request is no HTTP.
     if (response.closed || response.headersSent) {
       answer.discard();
@@ -175,7 +216,7 @@ class Run {
       if (known.cachePartition !== cachePartition) throw changed();
     };
     this.#summary = answer.summary;
-    const headers = [...cors.headersFor(request), 'x-request-id', id];
+    const headers = [...tenant.cors.headersFor(request), 'x-request-id', id];
     if (request.method === 'HEAD') {
       answer.discard();
       response.writeHead(200, [...headers, 'content-type', answer.format]).end();
@@ -183,12 +224,13 @@ class Run {
     }
     const of = {
       requestId: id,
+      tenantId,
       caller,
       expiresAt,
       headers,
       check: () => {
         const deadline = clock.now() + deadlineMs;
-        const known = authenticate(request.headers, { id, deadline, signal: neverAborted });
+        const known = tenant.authenticate(request.headers, { id, deadline, signal: neverAborted });
         return known instanceof Promise ? known.then(check) : check(known);
       },
       toResult: (refusal: RefusedRequest) => refuse(refusal, request, id).serialize(),
@@ -205,19 +247,23 @@ class Run {
   }
 
   /** Counted by name once that is known, and by address before. What is at hand is no promise. */
-  #identify(address: string): Asker | Promise<Asker> {
-    const { authenticate, rateLimit } = this.#options;
-    if (rateLimit !== undefined) return this.#identifyAndCount(address, rateLimit);
-    const principal = authenticate(this.#request.headers, this.#context);
+  #identify(tenant: ServedTenant, address: string): Asker | Promise<Asker> {
+    const { rateLimit } = tenant;
+    if (rateLimit !== undefined) return this.#identifyAndCount(tenant, address, rateLimit);
+    const principal = tenant.authenticate(this.#request.headers, this.#context);
     return principal instanceof Promise
       ? principal.then((known) => this.#toAsker(known, identityOf(known, address)))
       : this.#toAsker(principal, identityOf(principal, address));
   }
 
-  async #identifyAndCount(address: string, rateLimit: RateLimit): Promise<Asker> {
+  async #identifyAndCount(
+    tenant: ServedTenant,
+    address: string,
+    rateLimit: RateLimit,
+  ): Promise<Asker> {
     let principal: Principal;
     try {
-      principal = await this.#options.authenticate(this.#request.headers, this.#context);
+      principal = await tenant.authenticate(this.#request.headers, this.#context);
     } catch (error) {
       await rateLimit.check({ address });
       throw error;
@@ -242,6 +288,7 @@ class Run {
     this.#sending?.leave();
     telemetry.request?.({
       requestId: this.#context.id,
+      tenant: this.#tenant?.name,
       method: this.#request.method ?? '',
       address: this.#address,
       status: writableFinished ? statusCode : undefined,

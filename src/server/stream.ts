@@ -9,6 +9,7 @@ import { STREAM_FRAMINGS, type StreamFraming } from './stream-format.ts';
 /** The request that a stream answers. */
 export interface OpenStream {
   readonly requestId: string;
+  readonly tenantId: string;
   readonly caller: Caller;
   /** Names and values in turn. */
   readonly headers: readonly string[];
@@ -77,6 +78,10 @@ export class Stream implements EventReceiver {
     this.startedAt = options.clock.now();
     this.#wroteAt = this.startedAt;
     this.#tookAt = this.startedAt;
+  }
+
+  get tenantId(): string {
+    return this.#of.tenantId;
   }
 
   begin(): void {

@@ -26,6 +26,8 @@ export interface Streams {
   open(answer: LiveAnswer, response: ServerResponse, of: OpenStream): void;
   /** Ends them all, so that their clients come again elsewhere, spread over some seconds. */
   close(): void;
+  /** Ends those of one tenant in the same way: it is gone, or has other settings. */
+  endOfTenant(tenantId: string): void;
 }
 
 /** Streams are looked at so often within the time of a heartbeat. */
@@ -121,6 +123,11 @@ export function createStreams(options: StreamsOptions): Streams {
     close() {
       isClosed = true;
       for (const stream of streams) stream.comeAgain(comeAgainMs(), 'shutdown');
+    },
+    endOfTenant(tenantId) {
+      for (const stream of streams) {
+        if (stream.tenantId === tenantId) stream.comeAgain(comeAgainMs(), 'tenant changed');
+      }
     },
   };
 }

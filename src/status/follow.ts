@@ -8,12 +8,14 @@ interface FollowOptions extends PollerOptions {
   tenantId: string;
   /** How many different batches are followed at a time. */
   maxPollers: number;
+  /** Called at each poll. */
+  onPoll(): void;
 }
 
-/** Batches followed for the whole process: one poller for each, however many follow it. */
+/** Batches of a tenant, followed for the whole process: one poller for each, however many follow it. */
 export interface FollowService {
-  /** Batches that are polled now, by how many followers together, and polls since the start. */
-  use(): { readonly batches: number; readonly followers: number; readonly polls: number };
+  /** Batches that are polled now, by how many followers together. */
+  use(): { readonly batches: number; readonly followers: number };
   /**
    * Tells a follower of a batch until its end, or until the returned function is called. Throws a {@link FieldError},
    * OVERLOADED, when too many different batches are followed.
@@ -22,9 +24,8 @@ export interface FollowService {
 }
 
 export function createFollowService(options: FollowOptions): FollowService {
-  const { tenantId, maxPollers } = options;
+  const { tenantId, maxPollers, onPoll } = options;
   const pollers = new Map<string, Poller>();
-  let polls = 0;
 
   function pollerOf(key: BatchKey, user: EndUser | undefined): Poller {
     const id = batchStatusKey(tenantId, key, user);
@@ -37,9 +38,7 @@ export function createFollowService(options: FollowOptions): FollowService {
       );
     }
     const poller = new Poller(key, user, options, {
-      polled() {
-        polls += 1;
-      },
+      polled: onPoll,
       ended: () => void pollers.delete(id),
     });
     pollers.set(id, poller);
@@ -50,7 +49,7 @@ export function createFollowService(options: FollowOptions): FollowService {
     use() {
       let followers = 0;
       for (const poller of pollers.values()) followers += poller.followers;
-      return { batches: pollers.size, followers, polls };
+      return { batches: pollers.size, followers };
     },
     follow: (key, user, follower) => pollerOf(key, user).add(follower),
   };

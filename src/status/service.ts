@@ -1,11 +1,8 @@
-import { LRUCache } from 'lru-cache';
 import type { BatchKey } from '../core/batch-key.ts';
 import type { Caller } from '../core/caller.ts';
 import { DeadlineExceeded } from '../core/errors.ts';
-import type { CacheUse } from '../core/telemetry.ts';
 import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
-import { textBytes } from '../lib/json-size.ts';
 import { SlotMap } from '../lib/slot-map.ts';
 import type { Turns } from '../lib/turns.ts';
 import { decodeAgain } from '../upstream/envelope.ts';
@@ -15,6 +12,7 @@ import type { EndUser } from '../upstream/request.ts';
 import type { CallSlots } from './call-slots.ts';
 import { Flight } from './flight.ts';
 import { type BatchStatus, toBatchStatus } from './status.ts';
+import type { CacheEntry, StatusStore, StatusText } from './store.ts';
 
 /** On whose behalf a status is wanted. */
 export interface Requester {
@@ -54,6 +52,8 @@ interface StatusServiceOptions {
   /** For long statuses, which are read one at a time. */
   turns: Turns;
   tenantId: string;
+  /** Of all tenants. */
+  store: StatusStore;
   /** Statuses in which a batch is finished, in upper case. */
   finishedStatuses: ReadonlySet<string>;
   /** How long the status of an unfinished batch may be served from the cache, in milliseconds; 0: never. */
@@ -65,7 +65,7 @@ interface StatusServiceOptions {
 }
 
 /**
- * Statuses for the whole process: at most one upstream call under way per key, and a short-lived cache entry of
+ * Statuses of a tenant, for the whole process: at most one upstream call under way per key, and a short-lived cache entry of
  * what it answered.
  */
 export interface StatusService {
@@ -92,34 +92,8 @@ export interface StatusService {
     user: EndUser | undefined,
     onFetched: (status: BatchStatus) => void,
   ): () => void;
-  /** Statuses that requesters got since the start, by where they came from. */
-  readonly served: Readonly<Record<StatusSource, number>>;
-  cacheUse(): CacheUse;
-}
-
-/** The cache, another requester's call, a call of one's own, or the cache because the upstream fails. */
-type StatusSource = 'cached' | 'joined' | 'fetched' | 'stale';
-
-/** Bounds of the cache: in number, and in bytes as they are held. */
-const MAX_ENTRIES = 10_000;
-const MAX_ENTRIES_SIZE = 32 * 1024 * 1024;
-/** What an entry takes beside the upstream's answer: its key, typed fields, dates, its place in the cache. */
-const ENTRY_SIZE = 1_024;
-
-/** The last answer about a batch. As long as nobody asks again, it is kept as it came: a single text. */
-interface CacheEntry {
-  readonly content: BatchStatus | StatusText;
-  /** Until when it may be served, on the clock. */
-  readonly freshUntil: number;
-  /** Until when it may be served when the upstream fails. */
-  readonly staleUntil: number;
-}
-
-/** A status that is not read yet. */
-interface StatusText extends Pick<BatchStatus, 'fetchedAt' | 'jsonBytes'> {
-  readonly text: string;
-  /** Bytes that it takes in memory at most, once it is read. */
-  readonly size: number;
+  /** Drops what is kept: its tenant is gone, or has other settings. Nothing is kept from then on. */
+  close(): void;
 }
 
 /** Characters of a status that takes a millisecond or so to be read. */
@@ -136,17 +110,11 @@ export function batchStatusKey(
 
 export function createStatusService(options: StatusServiceOptions): StatusService {
   const { participantService, callSlots, clock, turns, tenantId, finishedStatuses } = options;
-  const { ttlMs, finishedTtlMs, staleMs } = options;
+  const { store, ttlMs, finishedTtlMs, staleMs } = options;
+  const { served } = store;
+  const entries = store.ofTenant(tenantId);
   const flights = new SlotMap<Flight>();
-  const served: Record<StatusSource, number> = { cached: 0, joined: 0, fetched: 0, stale: 0 };
-  let misses = 0;
   const observers = new Map<string, (status: BatchStatus) => void>();
-  const entries = new LRUCache<string, CacheEntry>({
-    max: MAX_ENTRIES,
-    maxSize: MAX_ENTRIES_SIZE,
-    sizeCalculation: ({ content }) =>
-      ENTRY_SIZE + ('text' in content ? textBytes(content.text) : content.memory.bytes),
-  });
 
   function keep(id: string, status: BatchStatus, text: string | undefined): void {
     const freshMs = status.finished ? finishedTtlMs : ttlMs;
@@ -288,7 +256,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
       const id = batchStatusKey(tenantId, key, requester.user);
       const entry = entries.get(id);
       if (entry === undefined || clock.now() >= entry.freshUntil) {
-        misses += 1;
+        store.misses += 1;
         return fetchOrServeStale(id, key, requester, entry);
       }
       served.cached += 1;
@@ -311,13 +279,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
       observers.set(id, onFetched);
       return () => void observers.delete(id);
     },
-    served,
-    cacheUse: () => ({
-      hits: served.cached,
-      misses,
-      entries: entries.size,
-      bytes: entries.calculatedSize,
-    }),
+    close: () => entries.close(),
   };
 }
 

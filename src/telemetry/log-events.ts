@@ -29,7 +29,8 @@ export function logEvents(
     handlerFailed: ({ error }) => log.error({ err: error }, 'request handler failed'),
     circuitOpened: (event) => log.warn(event, 'circuit open: the upstream fails'),
     circuitClosed: (event) => log.info(event, 'circuit closed: the upstream answers again'),
-    foreignAnswer: () => log.error('the upstream answered a request with the answer to another'),
+    foreignAnswer: (event) =>
+      log.error(event, 'the upstream answered a request with the answer to another'),
     tokenRenewed: (event) => log.debug(event, 'access token renewed'),
     tokenFailed: ({ requestId, ...event }) =>
       log.warn({ ...event, tokenRequestId: requestId }, 'no access token'),
@@ -47,6 +48,9 @@ export function logEvents(
         'no file descriptor is left: connections are closed; raise the limit of open files',
       ),
     fileDescriptorsBack: (event) => log.info(event, 'file descriptors are left again'),
+    tenantChanged: (event) => log.info(event, 'a tenant was changed'),
+    tenantFaulty: (event) => log.error(event, 'the file of a tenant is faulty: it stays as it was'),
+    tenantRepaired: (event) => log.info(event, 'the file of a tenant is good again'),
     requestsCutOff: (event) => log.warn(event, 'requests cut off: they did not finish in time'),
   };
 }
@@ -83,10 +87,13 @@ function isCommon(event: RequestEvent): boolean {
 }
 
 /** What pino writes of {@link requestFields}, for a fraction of what the rest of a request costs. */
-function requestLine({ requestId, method, status, durationMs, answer }: RequestEvent): string {
+function requestLine(event: RequestEvent): string {
+  const { requestId, tenant, method, status, durationMs, answer } = event;
   const { operationName, errorCodes } = answer;
   return (
-    `{"level":"info","time":"${isoTime()}","requestId":"${requestId}","method":"${method}"` +
+    `{"level":"info","time":"${isoTime()}","requestId":"${requestId}"` +
+    (tenant === undefined ? '' : `,"tenant":"${tenant}"`) +
+    `,"method":"${method}"` +
     (answer.cached ? ',"cached":true' : '') +
     `,"operationName":${operationName === null ? 'null' : `"${operationName}"`}` +
     `,"status":${status ?? '"client gone"'}` +
@@ -100,6 +107,7 @@ function requestFields({ subject, refusal, answer, ...event }: RequestEvent): ob
   const { upstreamRequestIds, staleStatuses, staleBecause } = answer;
   return {
     requestId: event.requestId,
+    ...(event.tenant === undefined ? {} : { tenant: event.tenant }),
     ...(subject === undefined ? {} : { sub: subject }),
     method: event.method,
     ...(isRefused(event) ? { address: event.address } : {}),

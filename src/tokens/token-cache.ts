@@ -43,6 +43,8 @@ export interface TokenCache {
   /** Asks for a token if there is none and none may not be asked for yet; does not wait for it. */
   prime(): void;
   state(): TokenState;
+  /** Whether there is none, and the last request for one failed. */
+  isFailing(): boolean;
   /** Milliseconds for which the token is still used; 0: there is none. */
   remainingMs(): number;
 }
@@ -124,6 +126,7 @@ export function createTokenCache(options: TokenCacheOptions): TokenCache {
       if (tokens.usable() !== undefined) return 'valid';
       return tokens.hasFetched() ? 'expired' : 'none yet';
     },
+    isFailing: () => tokens.usable() === undefined && tokens.hasFailed(),
     remainingMs() {
       const token = tokens.usable();
       return token === undefined ? 0 : token.usableUntil - clock.now();

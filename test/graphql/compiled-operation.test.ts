@@ -5,7 +5,7 @@ import { isCompilable } from '../../src/graphql/compiled-operation.ts';
 import { createDocuments } from '../../src/graphql/documents.ts';
 import { createHandler } from '../../src/graphql/handler.ts';
 import { createPlainDocuments } from '../../src/graphql/persisted-documents.ts';
-import { createResponseCache } from '../../src/graphql/response-cache.ts';
+import { createResponseCaches } from '../../src/graphql/response-cache.ts';
 import { toCountingSchema } from '../../src/graphql/response-size.ts';
 import { createSubgraphSchema } from '../../src/graphql/schema/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -58,7 +58,7 @@ function createTestHandler(schema: GraphQLSchema): Handler {
       introspection: true,
     }),
     persistedDocuments: createPlainDocuments(),
-    responseCache: createResponseCache(systemClock),
+    responseCache: createResponseCaches(systemClock).ofTenant('tenant-1'),
     heldMemory: new HeldMemory(64 * 1024 * 1024),
     liveOperations: undefined,
     statuses: {

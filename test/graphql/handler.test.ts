@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { createDocuments } from '../../src/graphql/documents.ts';
 import { createHandler } from '../../src/graphql/handler.ts';
 import { createPlainDocuments } from '../../src/graphql/persisted-documents.ts';
-import { createResponseCache } from '../../src/graphql/response-cache.ts';
+import { createResponseCaches } from '../../src/graphql/response-cache.ts';
 import { toCountingSchema } from '../../src/graphql/response-size.ts';
 import { createSchema } from '../../src/graphql/schema/index.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -32,7 +32,7 @@ test('a fault of the gateway itself is masked, and logged with its cause and the
       introspection: true,
     }),
     persistedDocuments: createPlainDocuments(),
-    responseCache: createResponseCache(systemClock),
+    responseCache: createResponseCaches(systemClock).ofTenant('tenant-1'),
     heldMemory: new HeldMemory(64 * 1024 * 1024),
     liveOperations: undefined,
     statuses: { get: () => Promise.reject(new TypeError('canary: a bug', { cause })) },

@@ -23,7 +23,7 @@ test('circuit breakers and retry budgets have one owner, which has one caller, a
     'upstream/retry-budget.ts',
   ]);
   expect(await filesWith(/\bcircuits\.\w+\(/)).toEqual(['upstream/participant-service.ts']);
-  expect(await filesWith(/upstream\/circuits\.ts'/)).toEqual(['tenants.ts']);
+  expect(await filesWith(/upstream\/circuits\.ts'/)).toEqual(['tenants/services.ts']);
   expect(await filesWith(/'\.\/circuits\.ts'/)).toEqual(['upstream/participant-service.ts']);
 });
 

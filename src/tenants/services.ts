@@ -1,33 +1,34 @@
 import { readFile } from 'node:fs/promises';
-import type { KeySource } from './auth/jwks.ts';
+import type { KeySource } from '../auth/jwks.ts';
 import type {
   AuthSettings,
   ParticipantServiceSettings,
   Settings,
   TokenSettings,
-} from './config/settings.ts';
-import type { Telemetry } from './core/telemetry.ts';
-import { createHttpClient, type HttpClient, type Send } from './http-client/client.ts';
-import { createFindRoute, type FindRoute } from './http-client/route.ts';
-import type { Clock } from './lib/clock.ts';
-import type { Deadlines } from './lib/deadlines.ts';
-import type { HeldMemory } from './lib/held-memory.ts';
-import type { Turns } from './lib/turns.ts';
-import { urlBelow } from './lib/url.ts';
-import type { Sandbox } from './sandbox/sandbox.ts';
-import { type CallSlots, createCallSlots } from './status/call-slots.ts';
-import { createFollowService, type FollowService } from './status/follow.ts';
-import { createStatusService, type StatusService } from './status/service.ts';
-import type { Grant, TokenSource } from './tokens/client-credentials.ts';
-import { fixedSecret, secretFromFile } from './tokens/client-secret.ts';
-import { OS1_TOKEN_PATH } from './tokens/os1.ts';
-import { createTokenCache, type TokenCache } from './tokens/token-cache.ts';
-import { createCircuits } from './upstream/circuits.ts';
+} from '../config/settings.ts';
+import type { Telemetry } from '../core/telemetry.ts';
+import { createHttpClient, type HttpClient, type Send } from '../http-client/client.ts';
+import { createFindRoute, type FindRoute } from '../http-client/route.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Deadlines } from '../lib/deadlines.ts';
+import type { HeldMemory } from '../lib/held-memory.ts';
+import type { Turns } from '../lib/turns.ts';
+import { urlBelow } from '../lib/url.ts';
+import type { Sandbox } from '../sandbox/sandbox.ts';
+import { type CallSlots, createCallSlots } from '../status/call-slots.ts';
+import { createFollowService, type FollowService } from '../status/follow.ts';
+import { createStatusService, type StatusService } from '../status/service.ts';
+import type { StatusStore } from '../status/store.ts';
+import type { Grant, TokenSource } from '../tokens/client-credentials.ts';
+import { fixedSecret, secretFromFile } from '../tokens/client-secret.ts';
+import { OS1_TOKEN_PATH } from '../tokens/os1.ts';
+import { createTokenCache, type TokenCache } from '../tokens/token-cache.ts';
+import { createCircuits } from '../upstream/circuits.ts';
 import {
   createParticipantService,
   type ParticipantService,
-} from './upstream/participant-service.ts';
-import { createStatusCall, type StatusCall } from './upstream/request.ts';
+} from '../upstream/participant-service.ts';
+import { createStatusCall, type StatusCall } from '../upstream/request.ts';
 
 /** The Participant Service that the settings mean: a tenant's, or the sandbox, which runs until `close`. */
 interface ConfiguredService {
@@ -42,7 +43,7 @@ export async function openService(settings: Settings, clock: Clock): Promise<Con
   if (settings.participantService !== undefined) {
     return { service: settings.participantService, sandbox: undefined, close: async () => {} };
   }
-  const { startSandbox } = await import('./sandbox/sandbox.ts');
+  const { startSandbox } = await import('../sandbox/sandbox.ts');
   const sandbox = await startSandbox({ clock, port: 0 });
   return {
     sandbox,
@@ -140,7 +141,7 @@ export function createServiceGrant(
   };
   let ask: Grant | undefined;
   return async () => {
-    const { createClientCredentialsGrant } = await import('./tokens/client-credentials.ts');
+    const { createClientCredentialsGrant } = await import('../tokens/client-credentials.ts');
     ask ??= createClientCredentialsGrant(options);
     return ask();
   };
@@ -186,6 +187,8 @@ export interface TenantServices {
   readonly callSlots: CallSlots;
   /** For status calls. */
   readonly client: HttpClient;
+  /** The most of `callSlots`. */
+  readonly maxCalls: number;
   /** Ends all connections; calls under way fail. */
   close(): Promise<void>;
 }
@@ -197,13 +200,21 @@ export interface TenantParts {
   deadlines: Deadlines;
   /** What requests and pollers hold. */
   heldMemory: HeldMemory;
+  /** Of all tenants. */
+  statusStore: StatusStore;
+  /** Called at each poll of a batch that is followed. */
+  onPoll(): void;
 }
 
-/** The services of one tenant: its tokens, the upstream under its policies, and its statuses. */
+/**
+ * The services of one tenant: its tokens, the upstream under its policies, and its statuses. `tenantId` is what the
+ * keys of all that is kept begin with.
+ */
 export function createTenantServices(
+  tenantId: string,
   service: ParticipantServiceSettings,
   settings: Settings,
-  { clock, telemetry, turns, deadlines, heldMemory }: TenantParts,
+  { clock, telemetry, turns, deadlines, heldMemory, statusStore, onPoll }: TenantParts,
 ): TenantServices {
   const statusClient = createStatusClient(settings, clock);
   const tokenClient = createTokenClient(settings, clock);
@@ -218,7 +229,7 @@ export function createTenantServices(
     call: createServiceCall(service, settings, statusClient, {
       clock,
       turns,
-      onRenewal: () => telemetry.foreignAnswer?.(),
+      onRenewal: () => telemetry.foreignAnswer?.({}),
     }),
     tokens,
     circuits: createCircuits({ clock, telemetry, random }),
@@ -231,7 +242,8 @@ export function createTenantServices(
     callSlots,
     clock,
     turns,
-    tenantId: service.tenantId,
+    tenantId,
+    store: statusStore,
     finishedStatuses: settings.finishedStatuses,
     ttlMs: settings.statusTtlMs,
     finishedTtlMs: settings.statusFinishedTtlMs,
@@ -244,7 +256,8 @@ export function createTenantServices(
     deadlines,
     random,
     deadlineMs: settings.requestDeadlineMs,
-    tenantId: service.tenantId,
+    tenantId,
+    onPoll,
     finishedStatuses: settings.finishedStatuses,
     ...settings.follow,
   });
@@ -254,6 +267,7 @@ export function createTenantServices(
     participantService,
     tokens,
     callSlots,
+    maxCalls: settings.upstreamMaxConnections,
     client: statusClient,
     close: async () => {
       await Promise.all([statusClient.close(), tokenClient.close()]);

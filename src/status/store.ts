@@ -1,0 +1,80 @@
+import { LRUCache } from 'lru-cache';
+import type { CacheUse } from '../core/telemetry.ts';
+import { textBytes } from '../lib/json-size.ts';
+import { deleteOfTenant } from '../lib/tenant-keys.ts';
+import type { BatchStatus } from './status.ts';
+
+/** Bounds of what is kept: in number, and in bytes as they are held. */
+const MAX_ENTRIES = 10_000;
+const MAX_ENTRIES_SIZE = 32 * 1024 * 1024;
+/** What an entry takes beside the upstream's answer: its key, typed fields, dates, its place in the cache. */
+const ENTRY_SIZE = 1_024;
+
+/** The last answer about a batch. As long as nobody asks again, it is kept as it came: a single text. */
+export interface CacheEntry {
+  readonly content: BatchStatus | StatusText;
+  /** Until when it may be served, on the clock. */
+  readonly freshUntil: number;
+  /** Until when it may be served when the upstream fails. */
+  readonly staleUntil: number;
+}
+
+/** A status that is not read yet. */
+export interface StatusText extends Pick<BatchStatus, 'fetchedAt' | 'jsonBytes'> {
+  readonly text: string;
+  /** Bytes that it takes in memory at most, once it is read. */
+  readonly size: number;
+}
+
+/** Where a status came from: the cache, another requester's call, a call of one's own, or the cache because the upstream fails. */
+export type StatusSource = 'cached' | 'joined' | 'fetched' | 'stale';
+
+/** The last statuses of one tenant, by keys that begin with it. */
+export interface TenantStatuses {
+  get(id: string): CacheEntry | undefined;
+  /** The same, without counting as a use. */
+  peek(id: string): CacheEntry | undefined;
+  set(id: string, entry: CacheEntry): void;
+  delete(id: string): void;
+  /** Drops them all, and is empty from then on. */
+  close(): void;
+}
+
+/** The last statuses of all tenants, bounded together: those that were not used for longest go first. */
+export class StatusStore {
+  /** Statuses that requesters got since the start, by where they came from. */
+  readonly served: Record<StatusSource, number> = { cached: 0, joined: 0, fetched: 0, stale: 0 };
+  /** Of those that were looked for, how many were not there, or too old. */
+  misses = 0;
+  readonly #entries = new LRUCache<string, CacheEntry>({
+    max: MAX_ENTRIES,
+    maxSize: MAX_ENTRIES_SIZE,
+    sizeCalculation: ({ content }) =>
+      ENTRY_SIZE + ('text' in content ? textBytes(content.text) : content.memory.bytes),
+  });
+
+  ofTenant(tenantId: string): TenantStatuses {
+    const entries = this.#entries;
+    let isClosed = false;
+    return {
+      get: (id) => (isClosed ? undefined : entries.get(id)),
+      peek: (id) => (isClosed ? undefined : entries.peek(id)),
+      set(id, entry) {
+        if (!isClosed) entries.set(id, entry);
+      },
+      delete(id) {
+        if (!isClosed) entries.delete(id);
+      },
+      close() {
+        if (isClosed) return;
+        isClosed = true;
+        deleteOfTenant(entries, tenantId);
+      },
+    };
+  }
+
+  use(): CacheUse {
+    const { size: entries, calculatedSize: bytes } = this.#entries;
+    return { hits: this.served.cached, misses: this.misses, entries, bytes };
+  }
+}
