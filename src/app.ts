@@ -193,6 +193,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
       ...{ intake, sendRoom, streams, server },
       polls: () => polls,
     }),
+    tenants.several,
   );
   let metricsUrl: URL | undefined;
 
@@ -244,6 +245,7 @@ async function loadMetrics({
   return createMetrics({
     participantTypes: settings.participantTypes,
     hasTrustedDocuments: settings.trustedDocuments !== undefined,
+    hasTenants: settings.tenants !== undefined,
     telemetry,
     process,
   });

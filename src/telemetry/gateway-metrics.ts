@@ -1,6 +1,6 @@
 import type { CacheUse, CircuitName } from '../core/telemetry.ts';
 import type { Instruments, Sample } from './instruments.ts';
-import { type KnownNames, OTHER } from './known-names.ts';
+import type { KnownNames } from './known-names.ts';
 
 /** What the parts of the gateway know of themselves; each is asked when somebody looks. */
 export interface GatewayState {
@@ -148,30 +148,30 @@ function measureUpstream(
   });
   instruments.observeGauge({
     name: 'participant_gateway_circuit_state',
-    help: 'Circuits, by what for: 0 closed, 1 half-open, 2 open. service has no participant type; new stands for all types that have not answered; other for the worst of those that have no label.',
+    help: 'Circuits, by what for: 0 closed, 1 half-open, 2 open. service has no participant type; new stands for all types that have not answered; other for the worst of those that have no label. With many tenants, the worst of theirs.',
     labelNames: ['circuit', 'participant_type'],
     read: () => circuitSamples(state, participantTypes),
   });
 }
 
+/** Of circuits that have one label, as those of several tenants do, the worst. */
 function circuitSamples(state: GatewayState, participantTypes: KnownNames): Sample[] {
-  const samples: Sample[] = [];
-  let others: number | undefined;
+  const worst = new Map<string, Sample>();
   for (const { name, state: now } of state.circuits()) {
-    const value = CIRCUIT_STATES[now];
-    if (name.circuit === 'participant type') {
-      const type = participantTypes.labelOf(name.participantType);
-      if (type === OTHER) others = Math.max(others ?? 0, value);
-      else samples.push([{ circuit: 'participant_type', participant_type: type }, value]);
-    } else {
-      const circuit = name.circuit === 'service' ? 'service' : 'new';
-      samples.push([{ circuit, participant_type: '' }, value]);
-    }
+    const labels = circuitLabels(name, participantTypes);
+    const key = JSON.stringify(labels);
+    const [, before = 0] = worst.get(key) ?? [];
+    worst.set(key, [labels, Math.max(before, CIRCUIT_STATES[now])]);
   }
-  if (others !== undefined) {
-    samples.push([{ circuit: 'participant_type', participant_type: OTHER }, others]);
+  return [...worst.values()];
+}
+
+function circuitLabels(name: CircuitName, participantTypes: KnownNames): Sample[0] {
+  if (name.circuit === 'participant type') {
+    const participant_type = participantTypes.labelOf(name.participantType);
+    return { circuit: 'participant_type', participant_type };
   }
-  return samples;
+  return { circuit: name.circuit === 'service' ? 'service' : 'new', participant_type: '' };
 }
 
 function samplesOf(label: string, values: Readonly<Record<string, number>>): Sample[] {

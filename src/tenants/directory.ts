@@ -75,7 +75,10 @@ export async function openDirectory(
         faulty: files.faults.size,
       }),
       *each() {
-        for (const { name = '', services } of registry.active()) yield { name, services };
+        for (const { name = '', services } of registry.active()) {
+          const isFailing = services.participantService.problem() !== undefined;
+          yield { name, isFailing, lacksToken: services.tokens.isFailing() };
+        }
       },
     },
     prime() {},

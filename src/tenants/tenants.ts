@@ -35,5 +35,5 @@ export interface Tenants {
 /** For metrics. */
 export interface SeveralTenants {
   counts(): Readonly<Record<'configured' | 'active' | 'faulty', number>>;
-  each(): Iterable<{ readonly name: string; readonly services: TenantServices }>;
+  each(): Iterable<{ name: string; isFailing: boolean; lacksToken: boolean }>;
 }

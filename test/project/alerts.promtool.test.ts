@@ -65,6 +65,7 @@ test('promtool has nothing against what a gateway shows', async () => {
 
 test('nor against what one shows that has met all that there is', async () => {
   const metrics = createBusyMetrics({
+    tenants: ['acme'],
     participantTypes: ['vehicles', '"quoted"', 'größer'],
     operationNames: ['A', 'B'],
   });

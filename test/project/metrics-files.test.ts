@@ -15,7 +15,11 @@ function read(path: string): Promise<string> {
 }
 
 test('the table in docs/metrics.md is what a gateway shows, in order', async () => {
-  const metrics = createBusyMetrics({ participantTypes: ['vehicles'], operationNames: ['Status'] });
+  const metrics = createBusyMetrics({
+    participantTypes: ['vehicles'],
+    operationNames: ['Status'],
+    tenants: ['acme'],
+  });
   const shown = parseExposition((await metrics.scrape(undefined)).body);
   metrics.close();
   const rows = [...shown].map(([name, { type, help, samples }]) => {

@@ -1,6 +1,7 @@
 import { NOTHING_LOADED } from '../../src/core/answer.ts';
 import { ERROR_CODES } from '../../src/core/error-codes.ts';
 import { STREAM_ENDS, type UpstreamCallOutcome } from '../../src/core/telemetry.ts';
+import type { GatewayState } from '../../src/telemetry/gateway-metrics.ts';
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
 
 export const CALL_OUTCOMES: readonly UpstreamCallOutcome[] = [
@@ -18,13 +19,16 @@ interface Busy {
   participantTypes: readonly string[];
   /** Each was executed, with and without errors. */
   operationNames: readonly string[];
+  /** Each was asked for, and fails in every way. */
+  tenants: readonly string[];
 }
 
 /** The metrics of a gateway with trusted documents that has met all that there is. To be closed. */
-export function createBusyMetrics({ participantTypes, operationNames }: Busy): Metrics {
+export function createBusyMetrics({ participantTypes, operationNames, tenants }: Busy): Metrics {
   const metrics = createMetrics({
     participantTypes: new Set(),
     hasTrustedDocuments: true,
+    hasTenants: true,
     telemetry: {},
     process: { node: process, version: '1.2.3', droppedLogLines: () => 7 },
   });
@@ -33,8 +37,10 @@ export function createBusyMetrics({ participantTypes, operationNames }: Busy): M
     operationName: string | null,
     operationType: 'query' | undefined,
     errorCodes: readonly string[],
+    tenant?: string,
   ) =>
     telemetry.request?.({
+      tenant,
       address: '192.0.2.1',
       requestId: 'r-1',
       method: 'POST',
@@ -60,8 +66,13 @@ export function createBusyMetrics({ participantTypes, operationNames }: Busy): M
       telemetry.upstreamCall?.({ participantType, outcome, isRetry: true, durationMs: 3 });
     }
   }
+  for (const tenant of tenants) {
+    request(null, undefined, [], tenant);
+    const call = { participantType: 'vehicles', isRetry: false, durationMs: 3 };
+    telemetry.upstreamCall?.({ ...call, outcome: 'ok', tenant });
+  }
   const use = { hits: 3, misses: 1, entries: 2, bytes: 2_048 };
-  metrics.measure({
+  const state: GatewayState = {
     requests: () => 1,
     connections: async () => 2,
     saturation: async () => ({
@@ -87,6 +98,10 @@ export function createBusyMetrics({ participantTypes, operationNames }: Busy): M
       })),
     ],
     tokenRemainingMs: () => 1_500,
+  };
+  metrics.measure(state, {
+    counts: () => ({ configured: tenants.length, active: tenants.length, faulty: 1 }),
+    each: () => tenants.map((name) => ({ name, isFailing: true, lacksToken: true })),
   });
   return metrics;
 }

@@ -9,11 +9,12 @@ function labelsIn(text: string, name: string): string[] {
   return [...samples.keys()].map((series) => series.slice(name.length));
 }
 
-test('a gateway that has met all that there is, with 1,000 participant types and operations, has at most 500 series', async () => {
+test('a gateway that has met all that there is, with 1,000 participant types, operations and tenants, has at most 500 series', async () => {
   const names = (prefix: string) => Array.from({ length: 1_000 }, (_, index) => prefix + index);
   const metrics = createBusyMetrics({
     participantTypes: names('type-'),
     operationNames: names('Operation'),
+    tenants: names('tenant-'),
   });
   const { body } = await metrics.scrape(undefined);
   metrics.close();
@@ -23,11 +24,13 @@ test('a gateway that has met all that there is, with 1,000 participant types and
   expect(labelsIn(body, 'participant_gateway_upstream_retries_total')).toHaveLength(17);
   expect(labelsIn(body, 'participant_gateway_operations_total')).toHaveLength(81);
   expect(labelsIn(body, 'participant_gateway_circuit_state')).toHaveLength(19);
+  expect(labelsIn(body, 'participant_gateway_tenant_requests_total')).toHaveLength(26);
+  expect(labelsIn(body, 'participant_gateway_tenant_failing')).toHaveLength(26);
 });
 
 test('participant types that are alike, or hold what ends a label, have series of their own', async () => {
   const participantTypes = ['a', 'a|', 'a|ok', '"a"', 'a\\n', 'ok|a'];
-  const metrics = createBusyMetrics({ participantTypes, operationNames: [] });
+  const metrics = createBusyMetrics({ participantTypes, operationNames: [], tenants: [] });
   const { body } = await metrics.scrape(undefined);
   metrics.close();
   const written = ['a', 'a|', 'a|ok', '\\"a\\"', 'a\\\\n', 'ok|a', 'other'];
@@ -43,6 +46,7 @@ test('participant types of the list have series before anybody asks, the first 1
   const metrics = createMetrics({
     participantTypes,
     hasTrustedDocuments: false,
+    hasTenants: false,
     telemetry: {},
     process: { node: process, version: '1.2.3', droppedLogLines: () => 0 },
   });
@@ -62,6 +66,7 @@ test('what is told is handed on as it is, and counted', async () => {
   const metrics = createMetrics({
     participantTypes: new Set(),
     hasTrustedDocuments: false,
+    hasTenants: false,
     telemetry: {
       tokenRenewed: note('tokenRenewed'),
       circuitClosed: note('circuitClosed'),
