@@ -165,6 +165,16 @@ export const proxyUrl: Decoder<URL> = {
     'an http:// or https:// URL without path, query and fragment; what is special in name and password as %..',
 };
 
+/** A host name or an address as clients write it into `Host`, in any case: with a port only where that is not the scheme's own. */
+export function isHost(text: string): boolean {
+  const [, host = '', port] = /^([^:[\]]+|\[[\da-fA-F:.]+\])(?::([1-9]\d{0,4}))?$/.exec(text) ?? [];
+  const isName =
+    host.length <= 253 &&
+    /^(?:[\da-z_](?:[\w-]{0,61}[\da-z_])?\.)*[\da-z_](?:[\w-]{0,61}[\da-z_])?$/i.test(host);
+  const isAddress = host.startsWith('[') && isIP(host.slice(1, -1)) === 6;
+  return (isName || isAddress) && port !== '80' && port !== '443' && Number(port ?? 1) <= 65_535;
+}
+
 /** What NO_PROXY lists: `*`; a host name, maybe with a dot or `*.` before it; an address or a range; maybe a port. */
 export function isHostPattern(text: string): boolean {
   return (

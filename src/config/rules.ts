@@ -1,5 +1,6 @@
 import { isLoopbackHost } from '../lib/loopback.ts';
 import { faultOfFile, type ReadFile } from './files.ts';
+import { faultyTenants } from './tenant-rules.ts';
 import { type Fault, type Given, infoOf, VARIABLE_NAMES, type VariableName } from './variables.ts';
 
 /** Of the world around the variables. */
@@ -15,14 +16,20 @@ interface Surroundings {
  */
 export function faultyCombinations(given: Given, { nodeEnv, readFile }: Surroundings): Fault[] {
   return [
-    ...faultyToken(given),
     ...faultyDocuments(given, readFile),
-    ...faultyAuth(given),
-    ...faultyTenant(given, nodeEnv),
+    ...faultyMode(given),
     ...faultyIntake(given),
     ...faultyMetrics(given),
-    ...faultyFollow(given),
+    ...faultyTenants(given),
+    ...(given.TENANTS_DIR === undefined
+      ? [...faultyService(given, nodeEnv), ...faultyTenant(given)]
+      : faultyWithoutJwt(given)),
   ];
+}
+
+/** The same of what is a tenant's: with many, what its file and the environment say together. */
+export function faultyTenant(given: Given): Fault[] {
+  return [...faultyToken(given), ...faultyAuth(given), ...faultyFollow(given)];
 }
 
 function numberOf(given: Given, name: VariableName): number {
@@ -74,43 +81,42 @@ function faultyDocuments(given: Given, readFile: ReadFile): Fault[] {
   return faults;
 }
 
-/** Settings of AUTH_MODE=jwt mean that somebody wants callers checked: without it nobody would. */
+function faultyMode({ AUTH_MODE, HOST, METRICS_HOST }: Given): Fault[] {
+  if (AUTH_MODE !== undefined) return [];
+  if (!isLoopbackHost(HOST ?? '127.0.0.1')) {
+    const problem =
+      "is missing, although others than this machine can connect to HOST: whoever does could read the tenant's batches";
+    return [['AUTH_MODE', problem]];
+  }
+  return isLoopbackHost(METRICS_HOST ?? '127.0.0.1')
+    ? []
+    : [['AUTH_MODE', 'is missing, although others than this machine can connect to METRICS_HOST']];
+}
+
 function faultyAuth(given: Given): Fault[] {
+  if (given.AUTH_MODE !== 'jwt') return faultyWithoutJwt(given);
   const faults: Fault[] = [];
-  const mode = given.AUTH_MODE;
-  if (mode === undefined && !isLoopbackHost(given.HOST ?? '127.0.0.1')) {
-    faults.push([
-      'AUTH_MODE',
-      "is missing, although others than this machine can connect to HOST: whoever does could read the tenant's batches",
-    ]);
-  } else if (mode === undefined && !isLoopbackHost(given.METRICS_HOST ?? '127.0.0.1')) {
-    faults.push([
-      'AUTH_MODE',
-      'is missing, although others than this machine can connect to METRICS_HOST',
-    ]);
+  const issuer = given.AUTH_ISSUER !== undefined;
+  if (!issuer && (given.PARTICIPANT_SERVICE_URL ?? given.TENANTS_DIR) !== undefined) {
+    faults.push(['AUTH_ISSUER', 'is missing, although AUTH_MODE is jwt']);
   }
-  if (mode === 'jwt') {
-    const issuer = given.AUTH_ISSUER !== undefined;
-    if (!issuer && given.PARTICIPANT_SERVICE_URL !== undefined) {
-      faults.push(['AUTH_ISSUER', 'is missing, although AUTH_MODE is jwt']);
-    }
-    if (issuer && given.AUTH_AUDIENCE === undefined) {
-      faults.push(['AUTH_AUDIENCE', 'is missing, although AUTH_ISSUER is set']);
-    }
-    for (const name of ['AUTH_AUDIENCE', 'AUTH_JWKS_URL'] as const) {
-      if (!issuer && given[name] !== undefined) {
-        faults.push([name, 'is set without AUTH_ISSUER']);
-      }
-    }
-    return faults;
+  if (issuer && given.AUTH_AUDIENCE === undefined) {
+    faults.push(['AUTH_AUDIENCE', 'is missing, although AUTH_ISSUER is set']);
   }
-  for (const name of NEED_JWT) {
-    const text = given[name];
-    if (text !== undefined && text !== infoOf(name).fallback) {
-      faults.push([name, 'is set without AUTH_MODE=jwt']);
+  for (const name of ['AUTH_AUDIENCE', 'AUTH_JWKS_URL'] as const) {
+    if (!issuer && given[name] !== undefined) {
+      faults.push([name, 'is set without AUTH_ISSUER']);
     }
   }
   return faults;
+}
+
+/** Settings of AUTH_MODE=jwt mean that somebody wants callers checked: without it nobody would. */
+function faultyWithoutJwt(given: Given): Fault[] {
+  if (given.AUTH_MODE === 'jwt') return [];
+  return NEED_JWT.filter(
+    (name) => given[name] !== undefined && given[name] !== infoOf(name).fallback,
+  ).map((name) => [name, 'is set without AUTH_MODE=jwt']);
 }
 
 const NEED_JWT = VARIABLE_NAMES.filter(
@@ -120,19 +126,25 @@ const NEED_JWT = VARIABLE_NAMES.filter(
     name === 'FORWARD_USER_INFO',
 );
 
-function faultyTenant(given: Given, nodeEnv: string): Fault[] {
+/** What it takes to ask a Participant Service; `secret` is where its secret may come from. */
+export function missingOfService(given: Given, secret: VariableName): Fault[] {
+  const required: VariableName[] = ['PARTICIPANT_SERVICE_TENANT_ID', 'TOKEN_CLIENT_ID'];
+  if ((given.TOKEN_CLIENT_SECRET_FILE ?? given.TOKEN_CLIENT_SECRET) === undefined) {
+    required.push(secret);
+  }
+  if (given.TOKEN_GRANT === 'oauth2' && given.TOKEN_ISSUER === undefined) {
+    required.push('TOKEN_URL');
+  }
+  return required.filter((name) => given[name] === undefined).map((name) => [name, 'is missing']);
+}
+
+function faultyService(given: Given, nodeEnv: string): Fault[] {
   const faults: Fault[] = [];
   if (given.PARTICIPANT_SERVICE_URL !== undefined) {
     if (given.SANDBOX === 'on') {
       faults.push(['SANDBOX', 'is on together with PARTICIPANT_SERVICE_URL: one of them']);
     }
-    const required: VariableName[] = ['PARTICIPANT_SERVICE_TENANT_ID', 'TOKEN_CLIENT_ID'];
-    if (given.TOKEN_CLIENT_SECRET_FILE === undefined) required.push('TOKEN_CLIENT_SECRET');
-    if (given.TOKEN_GRANT === 'oauth2' && given.TOKEN_ISSUER === undefined) {
-      required.push('TOKEN_URL');
-    }
-    for (const name of required) if (given[name] === undefined) faults.push([name, 'is missing']);
-    return faults;
+    return [...faults, ...missingOfService(given, 'TOKEN_CLIENT_SECRET')];
   }
   // Somebody means a real tenant: do not serve them the sandbox's answers.
   const meant = MEAN_A_TENANT.find((name) => given[name] !== undefined);

@@ -1,3 +1,5 @@
+import type { Environment } from './variables.ts';
+
 /** What the gateway, or one of its tenants, runs with: see `load.ts` and `tenant-settings.ts`. */
 export interface Settings {
   host: string;
@@ -63,6 +65,8 @@ export interface TenantsSettings {
   header: string | undefined;
   /** Tenants that are served at a time. */
   maxActive: number;
+  /** The variables that count where a tenant's file does not set them. They may hold secrets. */
+  environment: Environment;
 }
 
 /** How connections to the service, the token endpoint and the issuer are opened. */

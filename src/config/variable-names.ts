@@ -47,7 +47,7 @@ export function findOddNames(environment: Environment): OddNames {
   for (const [name, text = ''] of Object.entries(environment)) {
     const isInjected = OF_KUBERNETES.test(name);
     if (text.trim() === '' || isOfSomebody(name) || (isInjected && !isPort(name, text))) continue;
-    const meant = nearestTo(name.toUpperCase().replace(/_PATH$/, '_FILE'));
+    const meant = nearestName(name);
     if (meant !== undefined) misspelt.push([name, meant]);
     else if (isInjected) continue;
     else if (PREFIXES.has(name.slice(0, name.indexOf('_') + 1))) unknown.push(name);
@@ -78,7 +78,8 @@ const CAN_BE_MEANT = [...VARIABLE_NAMES, 'NODE_ENV']
   .map((name) => ({ name, stem: stemOf(name), letters: lettersOf(name) }));
 
 /** The name of ours that is the same but for two letters (one, where it is short), plurals, a unit, or `_FILE`. */
-function nearestTo(text: string): string | undefined {
+export function nearestName(written: string): string | undefined {
+  const text = written.toUpperCase().replace(/_PATH$/, '_FILE');
   const [stem, letters] = [stemOf(text), lettersOf(text)];
   let nearest: string | undefined;
   let least = 3;

@@ -3,6 +3,7 @@ import {
   endpointUrl,
   integer,
   isAddressOrNarrowRange,
+  isHost,
   isHostPattern,
   isOriginOrPattern,
   isScope,
@@ -22,6 +23,9 @@ import { optional, type VariableInfo, variableInfos, withDefault } from './varia
 
 /** What RATE_LIMIT_PER_SECOND is when it is left out with AUTH_MODE=jwt; without that, there is no limit. */
 export const RATE_PER_SECOND_WITH_JWT = 100;
+
+const own = { perTenant: 'own' } as const;
+const shared = { perTenant: 'shared' } as const;
 
 const timeLimit = integer(1, 600_000, 'milliseconds');
 const hostName = matching(/^[\w.:-]{1,253}$/, 'an IP address or a host name of this machine');
@@ -53,6 +57,7 @@ const upstream = {
   PARTICIPANT_SERVICE_URL: optional(
     safeUrl,
     "The tenant's address, `https://{tenantSubdomain}`; empty: the embedded sandbox.",
+    own,
   ),
   SANDBOX: optional(
     where(onOff, 'on without PARTICIPANT_SERVICE_URL'),
@@ -64,17 +69,20 @@ const upstream = {
       '1 to 256 characters of ASCII, no control characters',
     ),
     "The tenant's id (`X-COREOS-TID`). Required with PARTICIPANT_SERVICE_URL.",
+    own,
   ),
   PARTICIPANT_TYPES: optional(
     listOf('plural names of participant types', (text) =>
       /^(?!\.{1,2}$)[^/\\\p{Cc}]{1,128}$/u.test(text),
     ),
     'The participant types that may be asked for; empty: any.',
+    shared,
   ),
   UPSTREAM_TIMEOUT_MS: withDefault(
     '2000',
     timeLimit,
     'Time limit of one call to the upstream, in milliseconds.',
+    shared,
   ),
   REQUEST_DEADLINE_MS: withDefault(
     '5000',
@@ -85,31 +93,94 @@ const upstream = {
     '64',
     integer(1, 10_000),
     'Connections to the upstream, and so the bound on concurrent calls.',
+    shared,
   ),
   UPSTREAM_MAX_BODY_BYTES: withDefault(
     '1048576',
     integer(1024, 268_435_456, 'bytes'),
     'The longest answer that is read from the upstream, in bytes.',
+    shared,
   ),
   STATUS_TTL_MS: withDefault(
     '1000',
     cacheLifetime,
     'How long the status of an unfinished batch is served from the cache, in milliseconds; 0: never.',
+    shared,
   ),
-  STATUS_FINISHED_TTL_MS: withDefault('30000', cacheLifetime, 'The same for a finished batch.'),
+  STATUS_FINISHED_TTL_MS: withDefault(
+    '30000',
+    cacheLifetime,
+    'The same for a finished batch.',
+    shared,
+  ),
   STATUS_STALE_MS: withDefault(
     '60000',
     cacheLifetime,
     'How old the last status may be that is served, as `stale`, when the upstream fails, in milliseconds; 0: none is.',
+    shared,
   ),
   FINISHED_STATUSES: withDefault(
     'SUCCESS,PARTIAL_SUCCESS,FAILED,COMPLETED,CANCELLED',
     listOf('statuses', (text) => /^\P{Cc}+$/u.test(text)),
     'The statuses in which a batch is finished; compared without case.',
+    shared,
   ),
   ERROR_DETAIL: optional(
     oneOf('public', 'full'),
     "`full` shows the upstream's echo of the request in errors; empty: full on the sandbox, else public.",
+    shared,
+  ),
+};
+
+const claim = matching(/^[\x21-\x7e]{1,256}$/, 'the name of a claim, or a path with dots');
+
+/** They have a meaning, to the gateway or to HTTP. */
+const HEADERS_OF_OTHERS: ReadonlySet<string> = new Set([
+  'authorization',
+  'connection',
+  'content-length',
+  'content-type',
+  'cookie',
+  'forwarded',
+  'host',
+  'origin',
+  'router-authorization',
+  'transfer-encoding',
+  'x-forwarded-for',
+]);
+
+const tenants = {
+  TENANTS_DIR: optional(
+    { schema: z.string(), accepts: 'the path of a directory that can be read' },
+    'A directory with a JSON file for each tenant, `<name>.json`: see tenants.md; empty: the environment is the one tenant.',
+  ),
+  TENANT_CLAIM: optional(
+    where(claim, 'with TENANTS_DIR and AUTH_MODE=jwt'),
+    "The claim of a caller's token that names the tenant.",
+  ),
+  TENANT_HEADER: optional(
+    {
+      schema: z
+        .string()
+        .regex(/^[\w-]{1,64}$/)
+        .transform((name) => name.toLowerCase())
+        .refine((name) => !HEADERS_OF_OTHERS.has(name)),
+      accepts: 'the name of a header that means nothing else, with TENANTS_DIR and TRUSTED_PROXIES',
+    },
+    'The header in which the TRUSTED_PROXIES name the tenant; from others it is not read.',
+  ),
+  TENANT_HOSTS: optional(
+    where(
+      listOf('host names, each maybe with a port but 80 and 443', isHost),
+      "in a tenant's file; without AUTH_MODE=jwt only on loopback or with TRUSTED_PROXIES",
+    ),
+    'The Hosts that mean the tenant, without a port whatever the port is. Required where there is neither TENANT_CLAIM nor TENANT_HEADER.',
+    own,
+  ),
+  MAX_ACTIVE_TENANTS: withDefault(
+    '256',
+    where(integer(1, 100_000), 'with TENANTS_DIR'),
+    'Tenants that are served at a time; those that were not asked for longest make room.',
   ),
 };
 
@@ -131,10 +202,12 @@ const network = {
   UPSTREAM_CLIENT_CERT_FILE: optional(
     where(path, 'with UPSTREAM_CLIENT_KEY_FILE'),
     'A certificate, in PEM, with those that lead to its authority, that is shown to PARTICIPANT_SERVICE_URL (mutual TLS).',
+    own,
   ),
   UPSTREAM_CLIENT_KEY_FILE: optional(
     where(path, 'with UPSTREAM_CLIENT_CERT_FILE'),
     'Its private key, in PEM, not encrypted.',
+    own,
   ),
 };
 
@@ -143,38 +216,45 @@ const tokens = {
     'os1',
     oneOf('os1', 'oauth2'),
     "How access tokens are asked for: the platform's own way, or RFC 6749 client credentials.",
+    shared,
   ),
   TOKEN_CLIENT_ID: optional(
     textUpTo(1024),
     "The gateway's client id. Required with PARTICIPANT_SERVICE_URL.",
+    own,
   ),
   TOKEN_CLIENT_SECRET: optional(
     textUpTo(4096),
     'Its secret. This or TOKEN_CLIENT_SECRET_FILE is required with PARTICIPANT_SERVICE_URL.',
-    { secret: true },
+    { secret: true, perTenant: 'own' },
   ),
   TOKEN_CLIENT_SECRET_FILE: optional(
     path,
     'A file that holds the secret; it is read anew when the credentials are refused.',
+    own,
   ),
   TOKEN_URL: optional(
     endpointUrl,
     "The token endpoint; empty with os1: the platform's, at the tenant's address.",
+    shared,
   ),
   TOKEN_ISSUER: optional(
     where(safeUrl, 'with TOKEN_GRANT=oauth2'),
     'The issuer whose metadata name the token endpoint, instead of TOKEN_URL.',
+    shared,
   ),
   TOKEN_CLIENT_AUTH: withDefault(
     'client_secret_basic',
     oneOf('client_secret_basic', 'client_secret_post'),
     'How the secret is sent with oauth2.',
+    shared,
   ),
-  TOKEN_AUDIENCE: optional(textUpTo(1024), 'Sent as the audience when set.'),
-  TOKEN_SCOPE: optional(textUpTo(1024), 'Sent as the scope with oauth2, when set.'),
+  TOKEN_AUDIENCE: optional(textUpTo(1024), 'Sent as the audience when set.', shared),
+  TOKEN_SCOPE: optional(textUpTo(1024), 'Sent as the scope with oauth2, when set.', shared),
   TOKEN_HEADER: optional(
     oneOf('X-COREOS-ACCESS', 'Authorization'),
     'The header that carries the token; empty: X-COREOS-ACCESS with os1, Authorization with oauth2.',
+    shared,
   ),
 };
 
@@ -189,14 +269,17 @@ const callers = {
   AUTH_ISSUER: optional(
     safeUrlText,
     "The issuer of callers' tokens (`iss`), exactly as it writes itself. Required with AUTH_MODE=jwt, except on the sandbox.",
+    shared,
   ),
   AUTH_AUDIENCE: optional(
     listOf('audiences', (text) => /^\P{Cc}{1,256}$/u.test(text)),
     "The gateway's name in tokens (`aud`): one of these. Required with AUTH_ISSUER.",
+    shared,
   ),
   AUTH_JWKS_URL: optional(
     where(endpointUrl, 'with AUTH_ISSUER'),
     "The issuer's keys; empty: where its metadata say.",
+    shared,
   ),
   AUTH_ALGORITHMS: withDefault(
     'RS256,PS256,ES256,EdDSA',
@@ -204,42 +287,46 @@ const callers = {
       /^(?:[RPE]S(?:256|384|512)|EdDSA)$/.test(text),
     ),
     'The algorithms that tokens may be signed with.',
+    shared,
   ),
   AUTH_TOKEN_TYPES: withDefault(
     'at+jwt',
     listOf('media types without "application/"', (text) => /^[\w.+/-]{1,64}$/.test(text)),
     'The `typ` of tokens; add `JWT` for issuers that do not follow RFC 9068 (it also stands for none).',
+    shared,
   ),
   AUTH_LEEWAY_SECONDS: withDefault(
     '5',
     integer(0, 300, 'seconds'),
     "How far the issuer's clock may be off, in seconds.",
+    shared,
   ),
   AUTH_REQUIRED_SCOPES: optional(
     where(listOf('scopes', isScope), 'with AUTH_MODE=jwt'),
     'The scopes that a token must have, all of them.',
+    shared,
   ),
   AUTH_PARTICIPANT_TYPES_CLAIM: optional(
-    matching(
-      /^[\x21-\x7e]{1,256}$/,
-      'the name of a claim, or a path with dots, with AUTH_MODE=jwt',
-    ),
+    where(claim, 'with AUTH_MODE=jwt'),
     'The claim that lists the participant types that the caller may see; empty: all.',
+    shared,
   ),
   FORWARD_USER_INFO: withDefault(
     'off',
     where(onOff, 'on with AUTH_MODE=jwt'),
     "Whether the upstream is told the token's `sub` and `name` (`X-COREOS-USERINFO`); answers are then shared within one user only.",
+    shared,
   ),
   FEDERATION_SECRET: optional(
     matching(/^[\x21-\x7e]{16,1024}$/, '16 to 1024 characters of ASCII without spaces'),
     'Sent by the router as `router-authorization`; then nobody else may ask for `_service` and `_entities`.',
-    { secret: true },
+    { secret: true, perTenant: 'shared' },
   ),
-  FEDERATION_SECRET_FILE: optional(path, 'A file that holds it.'),
+  FEDERATION_SECRET_FILE: optional(path, 'A file that holds it.', shared),
   FEDERATION_SCOPE: optional(
     where(scope, 'with AUTH_MODE=jwt'),
     'A scope in place of FEDERATION_SECRET, or beside it: one of them is enough.',
+    shared,
   ),
 };
 
@@ -250,6 +337,7 @@ const browsers = {
       isOriginOrPattern,
     ),
     'The origins whose pages may call the gateway from a browser; `*` is one label of a host; empty: none.',
+    shared,
   ),
   GET_QUERIES: withDefault(
     'on',
@@ -294,11 +382,13 @@ const limits = {
   RATE_LIMIT_PER_SECOND: optional(
     integer(0, 1_000_000),
     `Requests of one caller in a second: of a subject, else of an address; 0: any; empty: ${RATE_PER_SECOND_WITH_JWT} with AUTH_MODE=jwt, else any.`,
+    shared,
   ),
   RATE_LIMIT_BURST: withDefault(
     '100',
     integer(0, 1_000_000),
     'Requests beyond that, in 10 seconds.',
+    shared,
   ),
   INTAKE_MAX_REQUESTS: withDefault(
     '4096',
@@ -332,16 +422,19 @@ const streams = {
     '1000',
     integer(100, 60_000, 'milliseconds'),
     'How long after a change a batch that is followed is polled again, in milliseconds.',
+    shared,
   ),
   FOLLOW_MAX_MS: withDefault(
     '10000',
     integer(100, 600_000, 'milliseconds'),
     'The same at most, when nothing changes; not less than FOLLOW_MIN_MS.',
+    shared,
   ),
   MAX_POLLERS: withDefault(
     '5000',
     integer(1, 1_000_000),
     'Different batches that are followed at a time, however many follow each.',
+    shared,
   ),
   MAX_STREAMS: withDefault(
     '12000',
@@ -416,6 +509,7 @@ const logAndProcess = {
 export const environmentSchema = z.object({
   ...server,
   ...upstream,
+  ...tenants,
   ...network,
   ...tokens,
   ...callers,
@@ -458,6 +552,7 @@ export const VARIABLE_NAMES: readonly VariableName[] = Object.keys(environmentSc
 export const VARIABLE_GROUPS: readonly { heading: string; names: readonly VariableName[] }[] = [
   { heading: 'Server', names: namesOf(server) },
   { heading: 'Upstream', names: namesOf(upstream) },
+  { heading: 'Many tenants', names: namesOf(tenants) },
   { heading: 'Network', names: namesOf(network) },
   { heading: 'Tokens', names: namesOf(tokens) },
   { heading: 'Callers', names: namesOf(callers) },

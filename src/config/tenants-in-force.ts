@@ -1,0 +1,117 @@
+import { describeFaults } from './judge-variables.ts';
+import { SettingsError } from './load.ts';
+import { conflictsOf } from './tenant-conflicts.ts';
+import type { TenantFileContent } from './tenant-file-reader.ts';
+import { faultyTenantFile, parseTenantSettings, type TenantSettings } from './tenant-settings.ts';
+import type { Environment } from './variables.ts';
+
+/** What comes of a change of the files. */
+export interface TenantListener {
+  /** A tenant is in force from now on: a new one, or another self of it. Undefined: its file was removed. */
+  onChanged(name: string, tenant: TenantSettings | undefined): void;
+  /** Once for each change that is faulty. The name is undefined where the directory itself cannot be read. */
+  onFault(name: string | undefined, message: string): void;
+  /** What was faulty is so no longer, after `onChanged` where that is told. */
+  onRepaired(name: string | undefined): void;
+}
+
+/** The tenants that are in force: of each the last self that was good. */
+export class TenantsInForce {
+  readonly tenants = new Map<string, TenantSettings>();
+  /** What is wrong with a file now, by the tenant's name. */
+  readonly faults = new Map<string, string>();
+  readonly #environment: Environment;
+  readonly #listener: TenantListener;
+  /** Of what was judged last, by the tenant's name. */
+  readonly #judged = new Map<string, string>();
+  /** Of what those in force were made of. */
+  readonly #inForce = new Map<string, string>();
+
+  constructor(environment: Environment, listener: TenantListener) {
+    this.#environment = environment;
+    this.#listener = listener;
+  }
+
+  /** Removes those that have no file any more, and returns their names. */
+  removeOthersThan(names: readonly string[]): string[] {
+    const present = new Set(names);
+    const removed = [...this.#judged.keys()].filter((name) => !present.has(name));
+    for (const name of removed) {
+      this.#judged.delete(name);
+      this.#inForce.delete(name);
+      if (this.tenants.delete(name)) this.#listener.onChanged(name, undefined);
+      if (this.faults.delete(name)) this.#listener.onRepaired(name);
+    }
+    return removed;
+  }
+
+  /**
+   * Judges files, by the tenants' names; what is the same as before is passed over, unless it was faulty: that may
+   * have been another's fault. What changed together is judged together, in this order, so that a Host can go from
+   * one tenant to another.
+   */
+  judge(files: ReadonlyMap<string, TenantFileContent>): void {
+    const found = new Map<string, TenantSettings | string>();
+    for (const [name, content] of files) {
+      const isNews = this.faults.has(name) || this.#judged.get(name) !== content.digest;
+      if (isNews) found.set(name, this.#parse(name, content));
+    }
+    this.#findConflicts(found);
+    for (const [name, tenant] of found) {
+      const digest = files.get(name)?.digest ?? '';
+      if (typeof tenant === 'string') this.#tellFault(name, digest, tenant);
+      else this.#putInForce(digest, tenant);
+      this.#judged.set(name, digest);
+    }
+  }
+
+  /** The settings, or what is wrong. */
+  #parse(name: string, { text, fault, readFile }: TenantFileContent): TenantSettings | string {
+    if (fault !== undefined) return faultyTenantFile(name, [`It ${fault}`]).message;
+    try {
+      return parseTenantSettings(name, text, this.#environment, readFile);
+    } catch (error) {
+      if (error instanceof SettingsError) return error.message;
+      throw error;
+    }
+  }
+
+  /**
+   * Puts what is wrong in the place of those that are in conflict with others. Whose new self is faulty keeps its old
+   * one, with which others may be in conflict then: so until nothing changes.
+   */
+  #findConflicts(found: Map<string, TenantSettings | string>): void {
+    let isAgain: boolean;
+    do {
+      isAgain = false;
+      const good = new Map(this.tenants);
+      for (const [name, tenant] of found) if (typeof tenant !== 'string') good.delete(name);
+      for (const [name, tenant] of found) {
+        if (typeof tenant === 'string') continue;
+        const conflicts = conflictsOf(tenant, good.values());
+        if (conflicts.length === 0) {
+          good.set(name, tenant);
+          continue;
+        }
+        found.set(name, faultyTenantFile(name, describeFaults(new Map(conflicts))).message);
+        isAgain ||= this.tenants.has(name);
+      }
+    } while (isAgain);
+  }
+
+  #putInForce(digest: string, tenant: TenantSettings): void {
+    const { name } = tenant;
+    if (this.#inForce.get(name) !== digest) {
+      this.tenants.set(name, tenant);
+      this.#inForce.set(name, digest);
+      this.#listener.onChanged(name, tenant);
+    }
+    if (this.faults.delete(name)) this.#listener.onRepaired(name);
+  }
+
+  #tellFault(name: string, digest: string, fault: string): void {
+    const isTold = this.faults.get(name) === fault && this.#judged.get(name) === digest;
+    this.faults.set(name, fault);
+    if (!isTold) this.#listener.onFault(name, fault);
+  }
+}
