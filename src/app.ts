@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { GraphQLSchema } from 'graphql';
-import { type Environment, SettingsError } from './config/load.ts';
+import { SettingsError } from './config/load.ts';
 import type { Settings } from './config/settings.ts';
 import type { Telemetry } from './core/telemetry.ts';
 import { stateOf } from './gateway-state.ts';
@@ -53,8 +53,6 @@ const METRICS_SHUTDOWN_LIMIT_MS = 200;
 
 interface GatewayDependencies {
   settings: Settings;
-  /** What they are from: the files of TENANTS_DIR are read with it. Empty by default. */
-  environment?: Environment;
   clock: Clock;
   telemetry: Telemetry;
   /** For metrics; undefined: nothing is told of the process. */
@@ -121,7 +119,6 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
   });
   const tenants = await openTenants({
     settings,
-    environment: dependencies.environment ?? {},
     clock,
     telemetry,
     shared: {

@@ -1,4 +1,4 @@
-import type { Settings } from '../config/settings.ts';
+import type { TenantsSettings } from '../config/settings.ts';
 import type { TenantSettings } from '../config/tenant-settings.ts';
 import { openTenantsDirectory } from '../config/tenants-directory.ts';
 import { createTrustedProxies } from '../server/client-ip.ts';
@@ -15,8 +15,8 @@ const LAST_WORK_MS = 1_000;
 
 /** Serves the tenants of a directory, as its files are at any time. Rejects with a `SettingsError` where none is good. */
 export async function openDirectory(
-  { directory, claim, header, maxActive }: NonNullable<Settings['tenants']>,
-  { settings, environment, clock, telemetry, shared, endStreams }: OpenTenantsOptions,
+  { directory, environment, claim, header, maxActive }: TenantsSettings,
+  { settings, clock, telemetry, shared, endStreams }: OpenTenantsOptions,
 ): Promise<Tenants> {
   const tenantOfToken = claim === undefined ? undefined : await loadTenantOfToken(claim);
   const files = await openTenantsDirectory({

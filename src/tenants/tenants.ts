@@ -1,4 +1,3 @@
-import type { Environment } from '../config/load.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -9,8 +8,6 @@ import type { SharedParts } from './tenant.ts';
 
 export interface OpenTenantsOptions {
   settings: Settings;
-  /** Where the settings are from: what the files of TENANTS_DIR do not say is looked for there. */
-  environment: Environment;
   clock: Clock;
   telemetry: Telemetry;
   shared: SharedParts;
