@@ -61,12 +61,11 @@ export async function startTestTenant(name: string): Promise<TestTenant> {
       CORS_ORIGINS: `https://${name}.example`,
     },
     issueToken: (claims = {}) =>
-      new SignJWT({ [TENANT_CLAIM]: name, ...claims })
+      new SignJWT({ [TENANT_CLAIM]: name, sub: `somebody-of-${name}`, ...claims })
         .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: 'key-1' })
         .setIssuer(issuer)
         .setAudience(audience)
-        .setSubject(`somebody-of-${name}`)
-        .setExpirationTime('1h')
+        .setExpirationTime(new Date('2100-01-01'))
         .sign(privateKey),
     issuerRequests: () => issuerRequests,
     async [Symbol.asyncDispose]() {
