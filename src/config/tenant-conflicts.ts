@@ -2,43 +2,68 @@ import type { TenantSettings } from './tenant-settings.ts';
 import type { Fault } from './variables.ts';
 
 /**
- * What makes a tenant one with another: a Host in common; tokens that both accept, where no claim tells them apart;
- * or the same tenant of the same service, where most likely a file was copied, and not changed.
+ * What tenants may not have in common: a Host; tokens that both accept, where no claim tells them apart; and the same
+ * tenant of the same service, which most likely is a file that was copied, and not changed.
  */
-export function conflictsOf(tenant: TenantSettings, others: Iterable<TenantSettings>): Fault[] {
-  const faults: Fault[] = [];
-  for (const other of others) {
-    const [mine, theirs] = [tenant.settings, other.settings];
-    const host = mine.tenantHosts.find((each) => theirs.tenantHosts.some((its) => meet(each, its)));
-    if (host !== undefined) {
-      faults.push(['TENANT_HOSTS', `has ${host}, which means tenant ${other.name}`]);
+export class TenantConflicts {
+  /** The name of a tenant that has it, by what there can be one of. */
+  readonly #holders = new Map<string, string>();
+
+  /** A tenant that others may not be in conflict with. */
+  add(tenant: TenantSettings): void {
+    for (const key of [serviceKey(tenant), ...tokenKeys(tenant)]) {
+      this.#holders.set(key, tenant.name);
     }
-    const audience = mine.auth.audiences.find((each) => theirs.auth.audiences.includes(each));
-    const { issuer } = mine.auth;
-    const sameTokens =
-      issuer !== undefined && issuer === theirs.auth.issuer && audience !== undefined;
-    if (sameTokens && mine.tenants?.claim === undefined) {
-      faults.push([
-        'AUTH_AUDIENCE',
-        `has one of tenant ${other.name}, whose AUTH_ISSUER is the same, and no TENANT_CLAIM tells their tokens apart`,
-      ]);
-    }
-    const [service, its] = [mine.participantService, theirs.participantService];
-    if (service?.tenantId === its?.tenantId && service?.url.href === its?.url.href) {
-      faults.push([
-        'PARTICIPANT_SERVICE_TENANT_ID',
-        `is, at the same PARTICIPANT_SERVICE_URL, that of tenant ${other.name}: callers of each would see the other's batches`,
-      ]);
+    for (const host of tenant.settings.tenantHosts) {
+      this.#holders.set(host, tenant.name);
+      this.#holders.set(anyPortOf(host), tenant.name);
     }
   }
-  return faults;
+
+  /** What is wrong with a tenant beside those that were added. */
+  of(tenant: TenantSettings): Fault[] {
+    const faults: Fault[] = [];
+    for (const host of tenant.settings.tenantHosts) {
+      // Without a port, it is in conflict with any.
+      const bare = bareHost(host);
+      const holder =
+        this.#holders.get(host) ?? this.#holders.get(bare === host ? anyPortOf(host) : bare);
+      if (holder !== undefined) {
+        faults.push(['TENANT_HOSTS', `has ${host}, which means tenant ${holder}`]);
+      }
+    }
+    const [issuing] = tokenKeys(tenant).flatMap((key) => this.#holders.get(key) ?? []);
+    if (issuing !== undefined) {
+      faults.push([
+        'AUTH_AUDIENCE',
+        `has one of tenant ${issuing}, whose AUTH_ISSUER is the same, and no TENANT_CLAIM tells their tokens apart`,
+      ]);
+    }
+    const same = this.#holders.get(serviceKey(tenant));
+    if (same !== undefined) {
+      faults.push([
+        'PARTICIPANT_SERVICE_TENANT_ID',
+        `is, at the same PARTICIPANT_SERVICE_URL, that of tenant ${same}: callers of each would see the other's batches`,
+      ]);
+    }
+    return faults;
+  }
 }
 
-/** Whether a request can have a Host that is both: without a port it is any. */
-function meet(a: string, b: string): boolean {
-  return a === b || a === withoutPort(b) || withoutPort(a) === b;
+function serviceKey({ settings: { participantService: service } }: TenantSettings): string {
+  return JSON.stringify([service?.url.href, service?.tenantId]);
 }
 
-function withoutPort(host: string): string {
+function tokenKeys({ settings: { auth, tenants } }: TenantSettings): string[] {
+  const { issuer, audiences } = auth;
+  if (issuer === undefined || tenants?.claim !== undefined) return [];
+  return audiences.map((audience) => JSON.stringify([issuer, audience, 'token']));
+}
+
+function bareHost(host: string): string {
   return host.replace(/:\d+$/, '');
+}
+
+function anyPortOf(host: string): string {
+  return `${bareHost(host)}:*`;
 }

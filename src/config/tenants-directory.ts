@@ -74,7 +74,7 @@ class WatchedDirectory implements TenantsDirectory {
   /** Which directory is watched, where its path leads to now this one, now that. */
   #identity: string | undefined;
   #watcher: FSWatcher | undefined;
-  /** What is found before is not told. */
+  /** What is found before and after is not told. */
   #isWatching = false;
   #isClosed = false;
   #isLooking = false;
@@ -121,6 +121,7 @@ class WatchedDirectory implements TenantsDirectory {
 
   close(): void {
     this.#isClosed = true;
+    this.#isWatching = false;
     this.#watcher?.close();
     this.#cancelLook();
     this.#cancelGather?.();
@@ -140,7 +141,7 @@ class WatchedDirectory implements TenantsDirectory {
     const files = await this.#reader.read(names, (name) => this.faults.has(name));
     if (this.#isClosed) return;
     for (const name of this.#inForce.removeOthersThan(names)) this.#reader.forget(name);
-    this.#inForce.judge(files);
+    await this.#inForce.judge(files);
   }
 
   /** While it cannot be read, all stays as it is: nobody removed a tenant. */

@@ -1,6 +1,7 @@
+import { setImmediate } from 'node:timers/promises';
 import { describeFaults } from './judge-variables.ts';
 import { SettingsError } from './load.ts';
-import { conflictsOf } from './tenant-conflicts.ts';
+import { TenantConflicts } from './tenant-conflicts.ts';
 import type { TenantFileContent } from './tenant-file-reader.ts';
 import { faultyTenantFile, parseTenantSettings, type TenantSettings } from './tenant-settings.ts';
 import type { Environment } from './variables.ts';
@@ -48,13 +49,15 @@ export class TenantsInForce {
   /**
    * Judges files, by the tenants' names; what is the same as before is passed over, unless it was faulty: that may
    * have been another's fault. What changed together is judged together, in this order, so that a Host can go from
-   * one tenant to another.
+   * one tenant to another. Requests have their turns in between.
    */
-  judge(files: ReadonlyMap<string, TenantFileContent>): void {
+  async judge(files: ReadonlyMap<string, TenantFileContent>): Promise<void> {
     const found = new Map<string, TenantSettings | string>();
     for (const [name, content] of files) {
       const isNews = this.faults.has(name) || this.#judged.get(name) !== content.digest;
-      if (isNews) found.set(name, this.#parse(name, content));
+      if (!isNews) continue;
+      found.set(name, this.#parse(name, content));
+      await setImmediate();
     }
     this.#findConflicts(found);
     for (const [name, tenant] of found) {
@@ -84,16 +87,19 @@ export class TenantsInForce {
     let isAgain: boolean;
     do {
       isAgain = false;
-      const good = new Map(this.tenants);
-      for (const [name, tenant] of found) if (typeof tenant !== 'string') good.delete(name);
+      const conflicts = new TenantConflicts();
+      for (const [name, tenant] of this.tenants) {
+        const next = found.get(name);
+        if (next === undefined || typeof next === 'string') conflicts.add(tenant);
+      }
       for (const [name, tenant] of found) {
         if (typeof tenant === 'string') continue;
-        const conflicts = conflictsOf(tenant, good.values());
-        if (conflicts.length === 0) {
-          good.set(name, tenant);
+        const faults = conflicts.of(tenant);
+        if (faults.length === 0) {
+          conflicts.add(tenant);
           continue;
         }
-        found.set(name, faultyTenantFile(name, describeFaults(new Map(conflicts))).message);
+        found.set(name, faultyTenantFile(name, describeFaults(new Map(faults))).message);
         isAgain ||= this.tenants.has(name);
       }
     } while (isAgain);
