@@ -39,6 +39,8 @@ ${messageOf({
 })}
 \`\`\`
 
+**Many tenants.** With \`TENANTS_DIR\`, a tenant is a JSON file with these names: [tenants.md](tenants.md). Where a row ends with "in the tenant's file", the setting is in each file, and not in the environment; with "in either", the environment has the default of all tenants; the others are the process's.
+
 A variable whose name is one of these but for two letters, a plural, a unit or \`_FILE\` is a fault, as the last one here. Another one that begins like one of these is a warning, in the log at the start and in the doctor's report. What Kubernetes injects for a Service of any name (\`*_SERVICE_HOST\`, \`*_SERVICE_PORT*\`, \`*_PORT\`, \`*_PORT_*_TCP*\`), and CGI for a request (\`REQUEST_METHOD\` and its like), is neither.
 
 **Files.** Every secret X can come from the file that \`X_FILE\` names. That file, like \`.env\`, is UTF-8, with a byte order mark or without, with line ends of any system; UTF-16 is refused, and so is a line of \`.env\` that sets nothing, such as \`PORT: 4000\`. A secret is one line without control and invisible characters. Files are read at the start; \`TOKEN_CLIENT_SECRET_FILE\` also when the credentials are refused.
@@ -60,13 +62,18 @@ function messageOf(environment: Environment): string {
   throw new Error('These settings are not faulty');
 }
 
+/** Where a variable is set that is a tenant's, with TENANTS_DIR. */
+const IN_A_FILE = { own: "in the tenant's file", shared: 'in either' } as const;
+
 function printSettings(): string {
   const sections = VARIABLE_GROUPS.map(({ heading, names }) => {
     const rows = names.map((name) => {
-      const { accepts, meaning, fallback } = infoOf(name);
-      return [`\`${name}\``, fallback ? `\`${fallback}\`` : '', accepts, meaning];
+      const { accepts, meaning, fallback, perTenant } = infoOf(name);
+      const where = perTenant === undefined ? '' : IN_A_FILE[perTenant];
+      return [`\`${name}\``, fallback ? `\`${fallback}\`` : '', accepts, meaning, where];
     });
-    return `\n## ${heading}\n\n${table(['setting', 'default', 'accepts', 'meaning'], rows)}`;
+    const head = ['setting', 'default', 'accepts', 'meaning', 'with many tenants'];
+    return `\n## ${heading}\n\n${table(head, rows)}`;
   });
   return introduction() + sections.join('');
 }
@@ -74,8 +81,9 @@ function printSettings(): string {
 function printExample(): string {
   const sections = VARIABLE_GROUPS.map(({ heading, names }) => {
     const lines = names.map((name) => {
-      const { meaning, fallback } = infoOf(name);
-      return `\n# ${meaning}\n#${name}=${fallback ?? ''}\n`;
+      const { meaning, fallback, perTenant } = infoOf(name);
+      const note = perTenant === 'own' ? " With TENANTS_DIR: in each tenant's file, not here." : '';
+      return `\n# ${meaning}${note}\n#${name}=${fallback ?? ''}\n`;
     });
     return `\n# ---- ${heading} ----\n${lines.join('')}`;
   });

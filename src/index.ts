@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import { createGateway as createApp, GRAPHQL_PATH } from './app.ts';
 import { readRegularFile } from './config/files.ts';
-import { parseSettings, SettingsError } from './config/load.ts';
+import { SettingsError } from './config/load.ts';
+import { loadSettings } from './config/load-settings.ts';
 import { isVariableName, type VariableName } from './config/variables.ts';
 import { systemClock } from './lib/clock.ts';
 import { createLog } from './telemetry/log.ts';
@@ -44,7 +45,7 @@ export async function createGateway(
   settings: GatewaySettings = {},
   { writeLog }: GatewayOptions = {},
 ): Promise<Gateway> {
-  const parsed = parseSettings(toEnvironment(settings), readRegularFile);
+  const parsed = await loadSettings(toEnvironment(settings), readRegularFile, systemClock);
   const output = writeLog === undefined ? standardOutput() : undefined;
   const destination = output ?? { write: writeLog ?? (() => {}) };
   const telemetry = logEvents(createLog(parsed.logLevel, destination), destination);

@@ -33,21 +33,17 @@ const EXIT_SOFTWARE = 70;
 
 const args = process.argv.slice(2);
 if (args.length > 1 || (args[0] ?? 'serve') !== 'serve') {
-  const [
-    { runCommand },
-    { systemClock },
-    { parseSettings },
-    { parseEnvFile },
-    { readRegularFile },
-  ] = await Promise.all([
-    import('./commands/run-command.ts'),
-    import('./lib/clock.ts'),
-    import('./config/load.ts'),
-    import('./config/env-file.ts'),
-    import('./config/files.ts'),
-  ]);
+  const [{ runCommand }, { systemClock }, { loadSettings }, { parseEnvFile }, { readRegularFile }] =
+    await Promise.all([
+      import('./commands/run-command.ts'),
+      import('./lib/clock.ts'),
+      import('./config/load-settings.ts'),
+      import('./config/env-file.ts'),
+      import('./config/files.ts'),
+    ]);
   const exitCode = await runCommand(args, {
-    readSettings: () => parseSettings(readEnvironment(parseEnvFile), readRegularFile),
+    readSettings: async () =>
+      loadSettings(readEnvironment(parseEnvFile), readRegularFile, systemClock),
     port: process.env['PORT'],
     clock: systemClock,
     lookUp: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
@@ -62,13 +58,23 @@ if (args.length > 1 || (args[0] ?? 'serve') !== 'serve') {
   process.exit(exitCode);
 }
 
-const [{ parseSettings, SettingsError }, { parseEnvFile }, { readRegularFile }] = await Promise.all(
-  [import('./config/load.ts'), import('./config/env-file.ts'), import('./config/files.ts')],
-);
+const [
+  { systemClock },
+  { SettingsError },
+  { loadSettings },
+  { parseEnvFile },
+  { readRegularFile },
+] = await Promise.all([
+  import('./lib/clock.ts'),
+  import('./config/load.ts'),
+  import('./config/load-settings.ts'),
+  import('./config/env-file.ts'),
+  import('./config/files.ts'),
+]);
 
-function readSettings(): Settings {
+async function readSettings(): Promise<Settings> {
   try {
-    return parseSettings(readEnvironment(parseEnvFile), readRegularFile);
+    return await loadSettings(readEnvironment(parseEnvFile), readRegularFile, systemClock);
   } catch (error) {
     if (error instanceof SettingsError) fail(error.message);
     throw error;
@@ -76,7 +82,7 @@ function readSettings(): Settings {
 }
 
 // Before all the rest is loaded: faulty settings are told at once.
-const settings = readSettings();
+const settings = await readSettings();
 
 // Tools send it, to have files opened anew, and it would end the process.
 process.on('SIGUSR2', () => {});
@@ -84,14 +90,12 @@ process.on('SIGUSR2', () => {});
 if (process.env['NODE_ENV'] === 'production') process.on('SIGUSR1', () => {});
 
 const [
-  { systemClock },
   { createGateway, GRAPHQL_PATH, ListenError },
   { monitorProcess },
   { createLog, createPrettyDestination },
   { createStandardOutput, LogOutput },
   { logEvents },
 ] = await Promise.all([
-  import('./lib/clock.ts'),
   import('./app.ts'),
   import('./server/process-monitor.ts'),
   import('./telemetry/log.ts'),
@@ -200,17 +204,18 @@ const origin = await gateway.listen().catch((error: unknown) => {
 monitor.begin();
 const { unknownVariables: variables } = settings;
 if (variables.length > 0) log.warn({ variables }, 'variables look like settings, and are none');
+const isSandbox = settings.participantService === undefined && settings.tenants === undefined;
 const endpoint = new URL(GRAPHQL_PATH, origin).href;
 const metrics = gateway.metricsUrl();
 log.info(
   {
     graphql: endpoint,
-    upstream: settings.participantService?.url.origin ?? 'sandbox',
+    upstream: settings.participantService?.url.origin ?? (isSandbox ? 'sandbox' : 'tenants'),
     ...(metrics && { metrics: metrics.href }),
   },
   'listening',
 );
-if (settings.participantService === undefined) output.write(sandboxGreeting());
+if (isSandbox) output.write(sandboxGreeting());
 
 // Not left to the exit, which may be a kill; and once more for what is loaded a little later.
 flushCompileCache();

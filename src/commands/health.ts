@@ -4,11 +4,13 @@ import { SettingsError } from '../config/load.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Clock } from '../lib/clock.ts';
 
+type Address = Pick<Settings, 'host' | 'port'>;
+
 interface HealthOptions {
   /** What follows `health` on the command line. */
   args: readonly string[];
   /** Of the gateway that is asked. Throws a {@link SettingsError} when they are faulty. */
-  readSettings: () => Pick<Settings, 'host' | 'port'>;
+  readSettings: () => Address | Promise<Address>;
   clock: Clock;
   /** To standard output: what the gateway answered. */
   write: (text: string) => void;
@@ -43,7 +45,7 @@ export async function runHealth(options: HealthOptions): Promise<number> {
   const late = new AbortController();
   const cancelLimit = clock.after(LIMIT_MS, () => late.abort());
   try {
-    const url = new URL(flag === '--ready' ? '/readyz' : '/livez', originOf(readSettings()));
+    const url = new URL(flag === '--ready' ? '/readyz' : '/livez', originOf(await readSettings()));
     const response = await ask(url, late.signal);
     write(await text(response));
     return response.statusCode === 200 ? 0 : 1;
@@ -68,7 +70,7 @@ function ask(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
 }
 
 /** Who listens on all addresses is asked on loopback. */
-function originOf({ host, port }: Pick<Settings, 'host' | 'port'>): string {
+function originOf({ host, port }: Address): string {
   const address = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   return `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
 }

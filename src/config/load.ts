@@ -46,10 +46,15 @@ export function parseSettings(environment: Environment, readFile: ReadFile): Set
     return toSettings(values, {
       production: nodeEnv === 'production',
       clientCertificate,
-      environment: { ...given, NODE_ENV: nodeEnv },
+      environment: ownEnvironment(environment),
       unknownVariables: unknown,
     });
   }
   const lines = [...describeFaults(faults), ...others].map((line) => `  ${line}`);
   throw new SettingsError(`The settings are faulty:\n${lines.join('\n')}`);
+}
+
+/** Of an environment, what the gateway reads, without white space around it and what is empty. */
+export function ownEnvironment(environment: Environment): Environment {
+  return { ...textsOf(environment), NODE_ENV: environment['NODE_ENV']?.trim() };
 }
