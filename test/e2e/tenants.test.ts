@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openStream } from '../support/event-stream.ts';
+import { ECHO } from '../support/scripted-upstream.ts';
 import { TestClock } from '../support/test-clock.ts';
 import {
   askAs,
@@ -251,4 +253,40 @@ test('a tenant is added, changed, broken, repaired and removed while another is 
     { level: 'info', tenant: 'globex', msg: 'the file of a tenant is good again' },
     change('removed'),
   ]);
+});
+
+test("streams end when their tenant's file changes, and go on when another's does", async () => {
+  await using gateway = await startTenantsGateway([acme, globex]);
+  const follow = async (tenant: TestTenant) =>
+    openStream(gateway, {
+      query:
+        'subscription { batchStatusUpdates(batches: [{ participantType: "vehicles" }]) { batchStatus { status } } }',
+      headers: bearer(await tenant.issueToken()),
+    });
+  await using ofAcme = await follow(acme);
+  await using ofGlobex = await follow(globex);
+  const update = (status: string) => ({
+    data: { batchStatusUpdates: { batchStatus: { status } } },
+  });
+  expect(await ofAcme.data()).toEqual(update('acme'));
+  expect(await ofGlobex.data()).toEqual(update('globex'));
+  await gateway.write('globex', { ...globex.settings, CORS_ORIGINS: 'https://new.example' });
+  expect(await ofGlobex.rest()).toMatch(/^retry: \d+\n\n$/);
+  acme.upstream.onStatus = () => ({ body: { data: { status: 'SUCCESS' }, request: ECHO } });
+  expect(await ofAcme.data()).toEqual(update('SUCCESS'));
+  acme.upstream.onStatus = () => ({ body: { data: { status: 'acme' }, request: ECHO } });
+});
+
+test('a secret that is rotated is used without a restart', async () => {
+  await using gateway = await startTenantsGateway([globex]);
+  const ofGlobex = bearer(await globex.issueToken());
+  expect(await askAs(gateway, ofGlobex)).toEqual(answerOf('globex'));
+  const [first] = globex.upstream.tokenCalls.slice(-1);
+  expect(first?.body).toContain('canary-secret-of-globex');
+  await gateway.rotateSecret('globex', 'another-secret');
+  const rotated = async () => {
+    await askAs(gateway, ofGlobex, 'b-2');
+    return globex.upstream.tokenCalls.at(-1)?.body.includes('another-secret');
+  };
+  await untilEqual(rotated, true);
 });

@@ -81,6 +81,8 @@ export interface TenantsGateway extends TestGateway {
   /** Writes a tenant's file anew, as editors do: the old one is there until the new one is whole. */
   write(name: string, settings: Record<string, unknown> | string): Promise<void>;
   remove(name: string): Promise<void>;
+  /** Writes the file of a tenant's secret anew. */
+  rotateSecret(name: string, secret: string): Promise<void>;
 }
 
 export async function startTenantsGateway(
@@ -109,6 +111,7 @@ export async function startTenantsGateway(
     ...gateway,
     write,
     remove: (name) => rm(join(directory, `${name}.json`)),
+    rotateSecret: (name, secret) => writeFile(join(directory, `${name}.secret`), secret),
     async [Symbol.asyncDispose]() {
       await gateway[Symbol.asyncDispose]();
       await rm(directory, { recursive: true });
