@@ -31,6 +31,9 @@ const MAX_BYTES = 1024 * 1024;
 /** Files that are read at a time. */
 const WIDTH = 16;
 
+/** When Kubernetes has swapped a volume, the links to what is no longer in it are there for a moment. */
+const GRACE_MS = 1_000;
+
 /** A file of a file system that is gone must not keep those of others from being read. */
 const LIMIT_MS = 2_000;
 
@@ -58,6 +61,8 @@ interface KnownFile {
   readonly signature: string;
   /** Read twice with this signature: what is written again within a tick of the file system's clock keeps it. */
   readonly isSettled: boolean;
+  /** By the clock; undefined: it is there. */
+  readonly missingSince?: number;
 }
 
 /** Reads the files of tenants, as far as they may have changed. */
@@ -117,12 +122,20 @@ export class TenantFileReader {
     const { directory, environment } = this.#options;
     const path = join(directory, `${name}${SUFFIX}`);
     const file = await readBounded(path);
+    if (known !== undefined && file.signature === 'ENOENT') {
+      const now = this.#options.clock.now();
+      const { missingSince = now } = known;
+      this.#known.set(name, { ...known, isSettled: false, missingSince });
+      if (now - missingSince < GRACE_MS) return undefined;
+    }
     const text = textOf(file);
     const named = typeof text === 'string' ? filesOfTenant(text, environment) : [];
     const others = await Promise.all(named.map(readBounded));
     const signature = [file, ...others].map((each) => each.signature).join();
     const isSettled = signature === known?.signature;
-    this.#known.set(name, { paths: [path, ...named], signature, isSettled });
+    if (file.signature !== 'ENOENT') {
+      this.#known.set(name, { paths: [path, ...named], signature, isSettled });
+    }
     return toContent(text, new Map(others.map((each) => [each.path, each])));
   }
 

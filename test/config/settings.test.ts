@@ -32,6 +32,8 @@ test('with nothing set, the gateway runs on the sandbox with the documented defa
   expect(parseSettings({}, ANY_FILE)).toEqual({
     host: '127.0.0.1',
     port: 4000,
+    tenants: undefined,
+    tenantHosts: [],
     participantService: undefined,
     participantTypes: new Set(),
     upstreamTimeoutMs: 2_000,
@@ -176,6 +178,11 @@ test('64: every setting faulty at once: one message names each, what it got and 
     STATUS_STALE_MS: 'long',
     FINISHED_STATUSES: ',',
     ERROR_DETAIL: 'all',
+    TENANTS_DIR: '/no/such\u200bcanary',
+    TENANT_CLAIM: 'a claim',
+    TENANT_HEADER: 'host',
+    TENANT_HOSTS: 'https://acme.example',
+    MAX_ACTIVE_TENANTS: '0',
     HTTPS_PROXY: 'socks5://user:canary@proxy.example',
     HTTPS_PROXY_FILE: '/no/such/canary',
     NO_PROXY: 'https://tenant.example',
@@ -547,3 +554,107 @@ test('plain HTTP is taken on loopback only', () => {
 function escapeRegExp(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
+
+test('with TENANTS_DIR there is no sandbox, and the environment has what is common to all tenants', () => {
+  const settings = parseSettings(
+    {
+      NODE_ENV: 'production',
+      TENANTS_DIR: ' /etc/tenants ',
+      TENANT_CLAIM: 'org.id',
+      TENANT_HEADER: 'X-Tenant',
+      MAX_ACTIVE_TENANTS: '9',
+      TRUSTED_PROXIES: '10.0.0.1',
+      AUTH_MODE: 'jwt',
+      AUTH_AUDIENCE: 'gateway',
+      SANDBOX: 'off',
+      CORS_ORIGINS: 'https://app.example.com',
+      HOME: '/not/ours',
+    },
+    noFile,
+  );
+  expect(settings).toMatchObject({
+    participantService: undefined,
+    errorDetail: 'public',
+    metrics: undefined,
+    tenantHosts: [],
+  });
+  expect(settings.tenants).toEqual({
+    directory: '/etc/tenants',
+    claim: 'org.id',
+    header: 'x-tenant',
+    maxActive: 9,
+    environment: {
+      NODE_ENV: 'production',
+      TENANTS_DIR: '/etc/tenants',
+      TENANT_CLAIM: 'org.id',
+      TENANT_HEADER: 'X-Tenant',
+      MAX_ACTIVE_TENANTS: '9',
+      TRUSTED_PROXIES: '10.0.0.1',
+      AUTH_MODE: 'jwt',
+      AUTH_AUDIENCE: 'gateway',
+      SANDBOX: 'off',
+      CORS_ORIGINS: 'https://app.example.com',
+    },
+  });
+});
+
+test('64: what names one tenant is not set together with TENANTS_DIR, nor what is for many without it', () => {
+  const own = VARIABLE_NAMES.filter((name) => infoOf(name).perTenant === 'own');
+  expect(own).toContain('PARTICIPANT_SERVICE_URL');
+  for (const name of own) {
+    const told = faultsOf({ TENANTS_DIR: '/t', [name]: 'x' }).filter((line) =>
+      line.startsWith(`${name} `),
+    );
+    expect(told).toHaveLength(1);
+  }
+  const problemsOf = (environment: Environment) =>
+    faultsOf(environment).map((line) => line.replace(/; it accepts .*/, ''));
+  expect(problemsOf({ TENANTS_DIR: '/t', ...TENANT, TENANT_HOSTS: 'acme.example' })).toEqual(
+    [
+      'PARTICIPANT_SERVICE_URL',
+      'PARTICIPANT_SERVICE_TENANT_ID',
+      'TENANT_HOSTS',
+      'TOKEN_CLIENT_ID',
+      'TOKEN_CLIENT_SECRET',
+    ].map((name) => `${name} is set together with TENANTS_DIR: set it in each tenant's file`),
+  );
+  expect(
+    problemsOf({
+      TENANT_CLAIM: 'org',
+      TENANT_HEADER: 'x-tenant',
+      TENANT_HOSTS: 'acme.example',
+      MAX_ACTIVE_TENANTS: '9',
+    }),
+  ).toEqual(
+    ['TENANT_CLAIM', 'TENANT_HEADER', 'TENANT_HOSTS', 'MAX_ACTIVE_TENANTS'].map(
+      (name) => `${name} is set without TENANTS_DIR`,
+    ),
+  );
+  expect(
+    problemsOf({
+      TENANTS_DIR: '/t',
+      SANDBOX: 'on',
+      TENANT_CLAIM: 'org',
+      TENANT_HEADER: 'x-tenant',
+      AUTH_ISSUER: 'https://issuer.example',
+    }),
+  ).toEqual([
+    'SANDBOX is on together with TENANTS_DIR: one of them',
+    'TENANT_CLAIM is set without AUTH_MODE=jwt',
+    'TENANT_HEADER is set without TRUSTED_PROXIES: whoever calls could write it',
+    'AUTH_ISSUER is set without AUTH_MODE=jwt',
+  ]);
+});
+
+test.each([
+  'Host',
+  'authorization',
+  'X-Forwarded-For',
+  'cookie',
+  'x tenant',
+  'x-tenant:',
+  'x'.repeat(65),
+])('the header %j cannot name the tenant', (header) => {
+  const environment = { TENANTS_DIR: '/t', TRUSTED_PROXIES: '10.0.0.1', TENANT_HEADER: header };
+  expect(faultsOf(environment)).toHaveLength(1);
+});
