@@ -35,7 +35,7 @@ export async function runCheck(options: CheckOptions): Promise<number> {
     const served =
       tenants === undefined
         ? describeTenant(settings)
-        : `tenants of TENANTS_DIR, ${tenants.tenants.size} in number`;
+        : `${tenants.tenants.size} tenants of TENANTS_DIR`;
     write(`The settings are good: ${served}; HOST ${host}, PORT ${port}.\n`);
     return 0;
   } catch (error) {

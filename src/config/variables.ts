@@ -172,7 +172,7 @@ const tenants = {
   TENANT_HOSTS: optional(
     where(
       listOf('host names, each maybe with a port but 80 and 443', isHost),
-      "in a tenant's file; without AUTH_MODE=jwt only on loopback or with TRUSTED_PROXIES",
+      "in a tenant's file; with AUTH_MODE=none only with TRUSTED_PROXIES",
     ),
     'The Hosts that mean the tenant, without a port whatever the port is. Required where there is neither TENANT_CLAIM nor TENANT_HEADER.',
     own,

@@ -273,6 +273,66 @@ test('--help is the usage, exit code 0', async () => {
   expect((await doctor(['--help'])).exitCode).toBe(0);
 });
 
+test('of many tenants the doctor examines one; where nobody says which, it lists them, exit code 2', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'doctor-'));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  await using upstream = await startScriptedUpstream();
+  const file = (name: string, more: object = {}) =>
+    writeFile(
+      join(directory, `${name}.json`),
+      JSON.stringify({
+        PARTICIPANT_SERVICE_URL: upstream.url.origin,
+        PARTICIPANT_SERVICE_TENANT_ID: `${name}-1`,
+        TOKEN_CLIENT_ID: 'gateway',
+        TOKEN_CLIENT_SECRET_FILE: 'secret',
+        TENANT_HOSTS: `${name}.test`,
+        ...more,
+      }),
+    );
+  await writeFile(join(directory, 'secret'), CLIENT_SECRET);
+  await file('acme');
+  await file('globex', { STATUS_TTL_MS: 'soon' });
+  await file('a b');
+  const many = { TENANTS_DIR: directory, TENANT_OF: 'x' };
+
+  expect(await doctor([], many)).toEqual({
+    exitCode: 2,
+    output: '',
+    complaints: 'There are many tenants: name one with --tenant, of "a b", acme, globex.\n',
+  });
+  expect((await doctor(['--tenant', 'initech'], many)).complaints).toBe(
+    'There is no tenant "initech": name one with --tenant, of "a b", acme, globex.\n',
+  );
+  expect(await doctor(['--tenant', 'acme'])).toEqual({
+    exitCode: 2,
+    output: '',
+    complaints: '--tenant is for many tenants, and TENANTS_DIR is not set.\n',
+  });
+
+  const acme = await examine(many, ['--tenant', 'acme']);
+  expect([acme.exitCode, acme.steps]).toEqual([
+    0,
+    ['settings warning', ...CONNECTED.slice(1), 'token warning', 'status ok'],
+  ]);
+  expect(acme.step('settings')).toEqual({
+    verdict: 'warning',
+    message: `tenant acme-1 at ${upstream.url.origin}, tokens by os1`,
+    advice: 'No settings, although they look like it: TENANT_OF. See docs/settings.md.',
+    facts: { sandbox: false, unknownVariables: ['TENANT_OF'] },
+  });
+
+  const globex = await examine(many, ['--tenant', 'globex']);
+  expect(globex.exitCode).toBe(1);
+  expect(globex.step('settings').message).toBe(
+    'The tenant\'s file globex.json is faulty:\n  STATUS_TTL_MS is "soon"; it accepts milliseconds, 0 to 86400000',
+  );
+  const missing = await examine({ TENANTS_DIR: join(directory, 'no') }, ['--tenant', 'acme']);
+  expect(missing.exitCode).toBe(1);
+  expect(missing.step('settings').message).toBe(
+    'The settings are faulty:\n  TENANTS_DIR names a directory that cannot be read (ENOENT)',
+  );
+});
+
 test('a participant type that the gateway would refuse is refused, exit code 2', async () => {
   expect(await doctor(['--type', 'ships'], { PARTICIPANT_TYPES: 'drivers' })).toEqual({
     exitCode: 2,

@@ -118,6 +118,76 @@ test('64: check looks into the file of trusted documents', async () => {
   });
 });
 
+/** A directory of tenants, each with its settings. */
+async function tenantsDirectory(files: Readonly<Record<string, object>>): Promise<string> {
+  const directory = await mkdtemp(join(folder, 'tenants-'));
+  for (const [name, file] of Object.entries(files)) {
+    await writeFile(join(directory, `${name}.json`), JSON.stringify(file));
+  }
+  await writeFile(join(directory, 'secret'), 'a-secret');
+  return directory;
+}
+
+function tenantFile(name: string) {
+  return {
+    PARTICIPANT_SERVICE_URL: 'https://tenants.example',
+    PARTICIPANT_SERVICE_TENANT_ID: name,
+    TOKEN_CLIENT_ID: 'gateway',
+    TOKEN_CLIENT_SECRET_FILE: 'secret',
+    TENANT_HOSTS: `${name}.test`,
+  };
+}
+
+test('64: check judges the files of all tenants', async () => {
+  const a = tenantFile('a');
+  const TENANTS_DIR = await tenantsDirectory({ a, b: tenantFile('b') });
+  expect(await run(['check'], { TENANTS_DIR })).toEqual({
+    exitCode: 0,
+    output: 'The settings are good: 2 tenants of TENANTS_DIR; HOST 127.0.0.1, PORT 4000.\n',
+    errors: '',
+  });
+  expect(
+    await run(['check'], {
+      TENANTS_DIR: await tenantsDirectory({ a, c: a, d: { ...tenantFile('d'), PORT: 1 } }),
+    }),
+  ).toEqual({
+    exitCode: 1,
+    output: '',
+    errors: `The tenant's file c.json is faulty:
+  PARTICIPANT_SERVICE_TENANT_ID is, at the same PARTICIPANT_SERVICE_URL, that of tenant a: callers of each would see the other's batches; it accepts 1 to 256 characters of ASCII, no control characters
+  TENANT_HOSTS has a.test, which means tenant a; it accepts host names, each maybe with a port but 80 and 443, separated by commas, in a tenant's file; with AUTH_MODE=none only with TRUSTED_PROXIES
+The tenant's file d.json is faulty:
+  PORT is not a tenant's, but the process's: set it in the environment
+`,
+  });
+});
+
+test('64: the faults of the environment and of the files of tenants are told in one message', async () => {
+  const TENANTS_DIR = await tenantsDirectory({
+    a: { ...tenantFile('a'), TOKEN_CLIENT_ID: '' },
+    b: tenantFile('b'),
+  });
+  const told = `The settings are faulty:
+  PORT is "http"; it accepts a whole number from 0 to 65535
+  STATUS_TTL_MS is "soon"; it accepts milliseconds, 0 to 86400000
+The tenant's file a.json is faulty:
+  TOKEN_CLIENT_ID is missing; it accepts up to 1024 characters
+`;
+  const environment = { TENANTS_DIR, PORT: 'http', STATUS_TTL_MS: 'soon' };
+  await using start = runProgram(GATEWAY, environment);
+  await using check = runProgram(GATEWAY, environment, { args: ['check'] });
+  expect([await start.exited, start.output()]).toEqual([1, told]);
+  expect([await check.exited, check.output()]).toEqual([1, told]);
+  await using missing = runProgram(GATEWAY, { TENANTS_DIR: join(folder, 'no'), PORT: 'http' });
+  expect([await missing.exited, missing.output()]).toEqual([
+    1,
+    `The settings are faulty:
+  PORT is "http"; it accepts a whole number from 0 to 65535
+  TENANTS_DIR names a directory that cannot be read (ENOENT)
+`,
+  ]);
+});
+
 test('a port that is taken is said by sandbox in one line, exit code 1', async () => {
   await using upstream = await startScriptedUpstream();
   const { port } = upstream.url;

@@ -65,6 +65,12 @@ test.each<{ what: string; settings: GatewaySettings; message: string }>([
       'The settings are faulty:\n  PORT is "http"; it accepts a whole number from 0 to 65535\n  QUERY_MAX_DEPTH is "1.5"; it accepts a whole number from 1 to 100',
   },
   {
+    what: 'a directory of tenants that is not there, and a setting beside it',
+    settings: { TENANTS_DIR: '/no/such/directory', PORT: 'http' },
+    message:
+      'The settings are faulty:\n  PORT is "http"; it accepts a whole number from 0 to 65535\n  TENANTS_DIR names a directory that cannot be read (ENOENT)',
+  },
+  {
     what: 'names that are none',
     settings: misspelt,
     message: 'There are no settings AUTH_MOD, PORTS.',

@@ -1,11 +1,21 @@
-import { access, readdir, readFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parse, validate } from 'graphql';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import { parse as parseYaml } from 'yaml';
 import { SETTINGS_DOCUMENTS } from '../../scripts/settings-documents.ts';
 import { type Environment, parseSettings } from '../../src/config/load.ts';
-import { VARIABLE_GROUPS, VARIABLE_NAMES } from '../../src/config/variables.ts';
+import { readTenantsDirectory } from '../../src/config/tenants-directory.ts';
+import {
+  infoOf,
+  isVariableName,
+  VARIABLE_GROUPS,
+  VARIABLE_NAMES,
+} from '../../src/config/variables.ts';
 import { ERROR_CODES } from '../../src/core/error-codes.ts';
 import { createSchema } from '../../src/graphql/schema/index.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { startTestGateway } from '../support/test-gateway.ts';
 
 const ROOT = new URL('../../', import.meta.url);
@@ -25,6 +35,7 @@ const DOCUMENTS = [
   'docs/releasing.md',
   'docs/security.md',
   'docs/settings.md',
+  'docs/tenants.md',
   'SECURITY.md',
   'bench/README.md',
   'examples/clients/README.md',
@@ -146,6 +157,62 @@ test('the settings for production are taken as they are written', async () => {
     getQueries: false,
     rateLimit: { perSecond: 100, burst: 100 },
   });
+});
+
+test('the tenants in docs/tenants.md are taken as they are written, also those of the ConfigMap', async () => {
+  const text = await read('docs/tenants.md');
+  const [, block = ''] = /```env\n(.*?)```/s.exec(text) ?? [];
+  const directory = await mkdtemp(join(tmpdir(), 'tenants-'));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  const environment: Environment = {
+    ...Object.fromEntries(
+      block
+        .trim()
+        .split('\n')
+        .map((line) => line.split('=')),
+    ),
+    TENANTS_DIR: join(directory, 'tenants'),
+  };
+  const { tenants } = parseSettings(environment, () => Buffer.of());
+  if (tenants === undefined) throw new Error('there is no TENANTS_DIR');
+  await mkdir(join(directory, 'secrets'));
+  await mkdir(tenants.directory);
+  for (const name of ['acme', 'globex'])
+    await writeFile(join(directory, 'secrets', name), 'a-secret');
+  const judge = async (files: Readonly<Record<string, string>>) => {
+    for (const [file, content] of Object.entries(files)) {
+      await writeFile(join(tenants.directory, file), content);
+    }
+    const found = await readTenantsDirectory({ ...tenants, clock: systemClock });
+    expect([...found.faults.values()]).toEqual([]);
+    return [...found.tenants].map(([name, { settings }]) => [name, settings.tenantHosts]);
+  };
+  const [acme = '', globex = ''] = [...text.matchAll(/```json\n(.*?)```/gs)].map(
+    ([, json]) => json,
+  );
+  expect(await judge({ 'acme.json': acme, 'globex.json': globex })).toEqual([
+    ['acme', ['acme.example.com']],
+    ['globex', ['batches.globex.example', 'globex.example.com']],
+  ]);
+  const [, manifest = ''] = /```yaml\n(.*?)\n---/s.exec(text) ?? [];
+  const map: { data: Record<string, string> } = parseYaml(manifest);
+  expect(Object.keys(map.data)).toEqual(['acme.json']);
+  expect(await judge(map.data)).toEqual([
+    ['acme', []],
+    ['globex', ['batches.globex.example', 'globex.example.com']],
+  ]);
+});
+
+test('what docs/tenants.md says of a setting is what the table has', async () => {
+  const text = await read('docs/tenants.md');
+  const named = (pattern: RegExp) => {
+    const [line = ''] = text.split('\n').filter((each) => pattern.test(each));
+    return [...line.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, name]) => name);
+  };
+  const kinds = (names: readonly (string | undefined)[]) =>
+    new Set(names.map((name) => (isVariableName(name) ? infoOf(name).perTenant : 'none')));
+  expect(kinds(named(/^- \*\*What names one tenant/))).toEqual(new Set(['own']));
+  expect(kinds(named(/^- \*\*What is the process's/))).toEqual(new Set([undefined]));
 });
 
 test.each(SETTINGS_DOCUMENTS)('$path is as npm run settings prints it', async ({ path, print }) => {
