@@ -80,8 +80,9 @@ const SPACE = /[ \t\n\r]*/y;
 
 class Tokens {
   readonly #text: string;
-  #at = 0;
   #end = 0;
+  /** That of the last token; the first is 1. */
+  line = 1;
 
   constructor(text: string) {
     this.#text = text;
@@ -90,16 +91,17 @@ class Tokens {
   /** The next token; an empty one at the end. */
   next(): string {
     SPACE.lastIndex = this.#end;
-    SPACE.test(this.#text);
-    this.#at = SPACE.lastIndex;
-    if (this.#at === this.#text.length) return '';
-    TOKEN.lastIndex = this.#at;
+    const [space = ''] = SPACE.exec(this.#text) ?? [];
+    this.line += space.match(/\r\n?|\n/g)?.length ?? 0;
+    const at = SPACE.lastIndex;
+    if (at === this.#text.length) return '';
+    TOKEN.lastIndex = at;
     const [token] = TOKEN.exec(this.#text) ?? [];
     if (token === undefined) {
-      const isComment = /^(?:\/[/*]|#)/.test(this.#text.slice(this.#at, this.#at + 2));
+      const isComment = /^(?:\/[/*]|#)/.test(this.#text.slice(at, at + 2));
       throw this.fault(isComment ? 'has a comment, which JSON does not know' : 'is not JSON');
     }
-    this.#end = this.#at + token.length;
+    this.#end = TOKEN.lastIndex;
     return token;
   }
 
@@ -111,11 +113,6 @@ class Tokens {
     } catch {
       throw this.fault('has a text with a line break in it, or an escape that JSON does not know');
     }
-  }
-
-  /** That of the last token; the first is 1. */
-  get line(): number {
-    return this.#text.slice(0, this.#at).split(/\r\n?|\n/).length;
   }
 
   fault(problem: string): TextFileError {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { parseSettings, SettingsError } from '../../src/config/load.ts';
+import { TenantFileReader } from '../../src/config/tenant-file-reader.ts';
 import { openTenantsDirectory, readTenantsDirectory } from '../../src/config/tenants-directory.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { TestClock } from '../support/test-clock.ts';
@@ -259,6 +260,19 @@ test("Kubernetes' swap of a whole volume changes what is another text, and nothi
     'c is gone',
     'd has a timeout of 2000',
   ]);
+});
+
+test('a file is read twice before it is taken as it is: what is written within a tick of the clock looks the same', async () => {
+  const directory = await makeDirectory();
+  await writeFile(join(directory, 'a.json'), textOf('a'));
+  const reader = new TenantFileReader({ ...locationOf(directory), clock: systemClock });
+  const read = async (isFaulty: boolean) => [...(await reader.read(['a'], () => isFaulty)).keys()];
+  expect(await read(false)).toEqual(['a']);
+  expect(await read(false)).toEqual(['a']);
+  expect(await read(false)).toEqual([]);
+  expect(await read(true)).toEqual(['a']);
+  await writeWhole(join(directory, 'secret'), 'another-secret');
+  expect(await read(false)).toEqual(['a']);
 });
 
 test('a link to nothing is a fault only once it stays so: until then its file may be about to go', async () => {
