@@ -164,8 +164,19 @@ class Connections {
     if (pool === undefined) {
       pool = this.#createPool(origin);
       this.#pools.set(origin, pool);
+      this.#letGoWhenIdle(origin, pool);
     }
     return pool;
+  }
+
+  /** A pool without connections is let go: there can be many, and each takes 16 KiB. */
+  #letGoWhenIdle(origin: string, pool: Pool): void {
+    pool.on('disconnect', () => {
+      const { connected, size } = pool.stats;
+      if (connected > 0 || size > 0 || pool.closed || pool.destroyed) return;
+      this.#pools.delete(origin);
+      void pool.close();
+    });
   }
 
   stats(): Pool['stats'][] {

@@ -88,13 +88,16 @@ export function createParticipantService(options: ParticipantServiceOptions): Pa
   };
 }
 
+/** By size, not by number: room for so many is not taken before there are some. */
+const BOUND = { maxSize: MAX_TYPES, sizeCalculation: () => 1 };
+
 /** What is known of the pace of calls for a participant type. */
 class Pace {
   readonly #clock: Clock;
   /** By participant type, when it may be asked for again. */
-  readonly #heldUntil = new LRUCache<string, number>({ max: MAX_TYPES });
+  readonly #heldUntil = new LRUCache<string, number>(BOUND);
   /** By participant type, how long a call takes: one that waited is not begun where nobody could wait so long. */
-  readonly #usual = new LRUCache<string, { ms: number }>({ max: MAX_TYPES });
+  readonly #usual = new LRUCache<string, { ms: number }>(BOUND);
 
   constructor(clock: Clock) {
     this.#clock = clock;
