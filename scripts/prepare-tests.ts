@@ -1,7 +1,7 @@
 /**
  * Brings what the tests need besides the root's packages, all at once: the packages of the bench and the
  * examples, the oldest Node.js that is supported, Chromium for the tests in a browser, nginx for those of
- * `deploy/nginx`, and promtool for those of the alerts. The programs are taken from Debian's packages where they are
+ * `deploy/nginx`, promtool for those of the alerts, and redis-server for those of replicas. The programs are taken from Debian's packages where they are
  * missing and this may be done (root, apt-get); where it may not, their tests are left out, and the test run says so.
  */
 import { spawn } from 'node:child_process';
@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { findChromium } from './find-chromium.ts';
 import { findNginx, NGINX_FOLDER } from './find-nginx.ts';
 import { findPromtool, PROMTOOL_FOLDER } from './find-promtool.ts';
+import { findRedis, REDIS_FOLDER } from './find-redis.ts';
 
 async function run(command: string, args: string[], cwd?: string): Promise<boolean> {
   const [code] = await once(spawn(command, args, { stdio: 'inherit', cwd }), 'close');
@@ -41,6 +42,7 @@ async function installDebianPackages(): Promise<void> {
       find: findPromtool,
       install: () => unpack('prometheus', './usr/bin/promtool', PROMTOOL_FOLDER),
     },
+    { find: findRedis, install: unpackRedis },
   ].filter(({ find }) => find() === undefined);
   if (wanted.length === 0) return;
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
@@ -54,6 +56,14 @@ async function installChromium(): Promise<void> {
   // Chromium with its windows is much larger, and all that older releases have.
   if (await run('apt-get', [...install, 'chromium-headless-shell'])) return;
   await run('apt-get', [...install, 'chromium']);
+}
+
+/** redis-server is a link to a program of redis-tools, and needs two libraries that few machines have. */
+async function unpackRedis(): Promise<void> {
+  await unpack('redis-server', './usr/bin/redis-server', REDIS_FOLDER);
+  await unpack('redis-tools', './usr/bin/redis-check-rdb', REDIS_FOLDER);
+  await unpack('liblzf1', './usr/lib', REDIS_FOLDER);
+  await unpack('libjemalloc2', './usr/lib', REDIS_FOLDER);
 }
 
 /** Takes a part of a Debian package out of it. It is not installed: that would start a server, now and with the machine. */

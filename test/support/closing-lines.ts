@@ -3,6 +3,7 @@ import { findChromium } from '../../scripts/find-chromium.ts';
 import { findNginx } from '../../scripts/find-nginx.ts';
 import { findProgram } from '../../scripts/find-program.ts';
 import { findPromtool } from '../../scripts/find-promtool.ts';
+import { findRedis } from '../../scripts/find-redis.ts';
 
 const AS_ROOT = '`npm run test:prepare` installs it only as root, with apt-get.';
 
@@ -15,6 +16,12 @@ const PROGRAMS = [
     end: '.promtool.test.ts',
     program: 'promtool',
     path: findPromtool(),
+  },
+  {
+    tests: 'Tests of replicas on Redis',
+    end: '.redis.test.ts',
+    program: 'redis-server',
+    path: findRedis(),
   },
   {
     tests: "kubectl's tests",

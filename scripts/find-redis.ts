@@ -1,0 +1,12 @@
+import { fileURLToPath } from 'node:url';
+import { findProgram } from './find-program.ts';
+
+/** Where `npm run test:prepare` unpacks Debian's redis-server, with the libraries that it needs. */
+export const REDIS_FOLDER = fileURLToPath(
+  new URL('../node_modules/.cache/redis/', import.meta.url),
+);
+
+/** The path of redis-server; undefined where there is none. */
+export function findRedis(): string | undefined {
+  return findProgram('redis-server', [`${REDIS_FOLDER}usr/bin`]);
+}
