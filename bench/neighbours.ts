@@ -7,7 +7,8 @@ import { ENV, judge, readOptions, say, toChosen, toCount, toEnv } from './comman
 import { notesOf, watchCores } from './core-watch.ts';
 import { countsOf, latenciesOf, p99Of, type Sample, startArrivals } from './faults/arrivals.ts';
 import { countsFrom, countsSince, describeCounts } from './neighbours/counts.ts';
-import { CALLERS_ENV, GOOD_ADDRESS, WAYS, type Way } from './neighbours/ways.ts';
+import { tenantsEnv } from './neighbours/tenants.ts';
+import { CALLERS_ENV, GOOD_CALLER, WAYS, type Way } from './neighbours/ways.ts';
 import { hasEnded } from './processes.ts';
 import { startServer } from './server.ts';
 import { type Stage, startProgram } from './stage.ts';
@@ -64,9 +65,10 @@ type Round = Record<'fresh' | 'ratio', number>;
 async function measureWay(stage: Stage, name: string, way: Way): Promise<Verdict[]> {
   const upstream = startProgram('neighbours/upstream-server.ts', [name], stage);
   const { port } = await countsFrom(upstream.child);
+  const upstreamOrigin = `http://127.0.0.1:${port}`;
   const server = await startServer(GATEWAY, stage, {
-    upstreamOrigin: `http://127.0.0.1:${port}`,
-    env: CALLERS_ENV,
+    upstreamOrigin,
+    env: way.isTenant ? { ...CALLERS_ENV, ...tenantsEnv(stage, upstreamOrigin) } : CALLERS_ENV,
   });
   try {
     await ask(server.endpoint, 'warm', WARMUP.seconds, WARMUP.perSecond);
@@ -115,7 +117,7 @@ async function ask(
 ): Promise<Sample[]> {
   const arrivals = startArrivals(endpoint, perSecond, {
     toBatch: (sequence) => ({ participantType: 'vehicles', batchId: `good-${id}-${sequence}` }),
-    headers: GOOD_ADDRESS,
+    headers: GOOD_CALLER,
     maxUnderWay: MAX_UNDER_WAY,
   });
   await sleep(1_000 * lasting);

@@ -10,7 +10,7 @@ import { Agent } from 'undici';
 import { post, queryForMany } from '../client.ts';
 import { type Batch, CLIENT_TIMEOUTS, startArrivals } from '../faults/arrivals.ts';
 import { type Counts, countEach } from './counts.ts';
-import { BAD_ADDRESS, BAD_NICENESS, BAD_PER_SECOND, BATCHES, WAYS } from './ways.ts';
+import { BAD_CALLER, BAD_NICENESS, BATCHES, WAYS } from './ways.ts';
 
 const [, , name = '', endpoint = ''] = process.argv;
 
@@ -26,10 +26,13 @@ const MAX_UNDER_WAY = 2_000;
 /** Who was refused comes again after so long: at once, it would be a flood. */
 const REFUSED_MS = 100;
 
-async function arrive(toBatch: (sequence: number, id: string) => Batch): Promise<Counts> {
-  const arrivals = startArrivals(endpoint, BAD_PER_SECOND, {
+async function arrive(
+  perSecond: number,
+  toBatch: (sequence: number, id: string) => Batch,
+): Promise<Counts> {
+  const arrivals = startArrivals(endpoint, perSecond, {
     toBatch: (sequence) => toBatch(sequence, `${nonce}-${sequence}`),
-    headers: BAD_ADDRESS,
+    headers: BAD_CALLER,
     maxUnderWay: MAX_UNDER_WAY,
   });
   await stopped;
@@ -38,7 +41,7 @@ async function arrive(toBatch: (sequence: number, id: string) => Batch): Promise
 }
 
 async function askForBatches(): Promise<Counts> {
-  const options = { headers: BAD_ADDRESS, dispatcher: new Agent(CLIENT_TIMEOUTS) };
+  const options = { headers: BAD_CALLER, dispatcher: new Agent(CLIENT_TIMEOUTS) };
   const results: string[] = [];
   let asked = 0;
   let isStopped = false;
@@ -61,5 +64,5 @@ async function askForBatches(): Promise<Counts> {
 }
 
 process.once('disconnect', () => process.exit());
-if (load?.kind === 'arrivals') process.send?.(await arrive(load.toBatch));
+if (load?.kind === 'arrivals') process.send?.(await arrive(load.perSecond, load.toBatch));
 if (load?.kind === 'batches') process.send?.(await askForBatches());

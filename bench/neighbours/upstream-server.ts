@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { setTimeout as sleep } from 'node:timers/promises';
 import { listenOnLoopback, sendJson } from '../loopback.ts';
 import { ENVELOPE } from '../workloads.ts';
+import { BAD_TENANT } from './ways.ts';
 
 const [, , way = ''] = process.argv;
 
@@ -51,6 +52,9 @@ const TYPES: ReadonlyMap<string, Answer> = new Map<string, Answer>([
   ['vehicles', answerVehicles],
 ]);
 
+/** Of whatever type it asks for. */
+const ofBadTenant = FAULTS.get(way.replace('tenant-', '')) ?? healthy;
+
 const calls: Record<string, number> = Object.fromEntries(
   [...TYPES.keys(), 'others'].map((name) => [name, 0]),
 );
@@ -59,7 +63,7 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
   const uri = request.url ?? '';
   const [, type = '', queryString = ''] =
     /\/participants\/([^/]+)\/batch\/status\??(.*)$/.exec(uri) ?? [];
-  const known = TYPES.get(type);
+  const known = request.headers['x-coreos-tid'] === BAD_TENANT ? ofBadTenant : TYPES.get(type);
   const counted = known === undefined ? 'others' : type;
   calls[counted] = (calls[counted] ?? 0) + 1;
   (known ?? notFound)(response, { uri, queryString });

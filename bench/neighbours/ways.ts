@@ -5,20 +5,24 @@ export interface Way {
   /** What it does, for people. */
   title: string;
   load: BadLoad;
+  /** Whether the bad load is another tenant's: then the gateway serves both, and the bad one asks for vehicles, too. */
+  isTenant?: true;
   /** How long the bad load is there before the good one is measured beside it, in milliseconds. */
   leadInMs: number;
 }
 
 type BadLoad =
   /** Requests at a constant rate, however long the answers take. */
-  | { kind: 'arrivals'; toBatch(sequence: number, id: string): Batch }
+  | { kind: 'arrivals'; toBatch(sequence: number, id: string): Batch; perSecond: number }
   /** One caller keeps requests for many slow batches each under way. */
   | { kind: 'batches' }
   /** Clients ask for large answers, and do not read them. */
   | { kind: 'stalled' };
 
 /** Requests in a second of a bad load that is at a constant rate. */
-export const BAD_PER_SECOND = 200;
+const BAD_PER_SECOND = 200;
+/** The same of one that is a flood: what a tenant with many users can come to. */
+const FLOOD_PER_SECOND = 800;
 
 /** Requests that one caller keeps under way, and the batches that each is for. */
 export const BATCHES = { requests: 64, batches: 20 };
@@ -76,16 +80,28 @@ export const WAYS: ReadonlyMap<string, Way> = new Map([
       leadInMs: STALLED.spreadMs,
     },
   ],
+  ['tenant-500', tenant('each call of another tenant is answered 500')],
+  ['tenant-hang', tenant('calls of another tenant are never answered')],
+  ['tenant-flood', tenant('another tenant asks for many batches', FLOOD_PER_SECOND)],
 ]);
 
 function drivers(title: string): Way {
   return arrivals(title, (_, id) => ({ participantType: 'drivers', batchId: id }));
 }
 
-function arrivals(title: string, toBatch: (sequence: number, id: string) => Batch): Way {
+function tenant(title: string, perSecond?: number): Way {
+  const toBatch = (_: number, id: string) => ({ participantType: 'vehicles', batchId: id });
+  return { ...arrivals(title, toBatch, perSecond), isTenant: true };
+}
+
+function arrivals(
+  title: string,
+  toBatch: (sequence: number, id: string) => Batch,
+  perSecond = BAD_PER_SECOND,
+): Way {
   return {
-    title: `${title}; ${BAD_PER_SECOND} requests/s`,
-    load: { kind: 'arrivals', toBatch },
+    title: `${title}; ${perSecond} requests/s`,
+    load: { kind: 'arrivals', toBatch, perSecond },
     leadInMs: LEAD_IN_MS,
   };
 }
@@ -111,8 +127,14 @@ export function toRequestText(port: number, headers: object, body: string): stri
   return `POST /graphql HTTP/1.1\r\n${lines.join('')}\r\n${body}`;
 }
 
-export const GOOD_ADDRESS = fromAddress('192.0.2.1');
-export const BAD_ADDRESS = fromAddress('198.51.100.1');
+/** Where there is one tenant, nobody reads which it is. */
+export const TENANT_HEADER = 'x-tenant';
+/** Two tenants, and so the ids by which they are known to the upstream. */
+export const GOOD_TENANT = 'good';
+export const BAD_TENANT = 'bad';
+
+export const GOOD_CALLER = { ...fromAddress('192.0.2.1'), [TENANT_HEADER]: GOOD_TENANT };
+export const BAD_CALLER = { ...fromAddress('198.51.100.1'), [TENANT_HEADER]: BAD_TENANT };
 
 /** For `os.setPriority`: the good clients on the same core must not wait for the bad ones. */
 export const BAD_NICENESS = 10;
