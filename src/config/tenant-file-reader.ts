@@ -26,7 +26,7 @@ interface TenantFileReaderOptions {
 }
 
 /** No file of settings, and none of a secret, is longer. */
-const MAX_BYTES = 1024 * 1024;
+const MAX_BYTES = 64 * 1024;
 
 /** Files that are read at a time. */
 const WIDTH = 16;
@@ -170,7 +170,7 @@ async function readBounded(path: string): Promise<FoundFile> {
     // A device may have no end, and a pipe no beginning.
     if (!stats.isFile())
       throw new TextFileError('is a directory, or something else that is no file');
-    if (stats.size > MAX_BYTES) throw new TextFileError('is longer than 1 MiB');
+    if (stats.size > MAX_BYTES) throw new TextFileError('is longer than 64 KiB');
     return { path, signature, content: await readFile(path) };
   } catch (error) {
     if (!(error instanceof Error)) throw error;

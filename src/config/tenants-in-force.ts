@@ -16,6 +16,12 @@ export interface TenantListener {
   onRepaired(name: string | undefined): void;
 }
 
+/** A file, and what it says on its own: its settings, or what is wrong. */
+interface JudgedFile {
+  readonly digest: string;
+  readonly parsed: TenantSettings | string;
+}
+
 /** The tenants that are in force: of each the last self that was good. */
 export class TenantsInForce {
   readonly tenants = new Map<string, TenantSettings>();
@@ -23,8 +29,8 @@ export class TenantsInForce {
   readonly faults = new Map<string, string>();
   readonly #environment: Environment;
   readonly #listener: TenantListener;
-  /** Of what was judged last, by the tenant's name. */
-  readonly #judged = new Map<string, string>();
+  /** What was judged last, by the tenant's name. */
+  readonly #judged = new Map<string, JudgedFile>();
   /** Of what those in force were made of. */
   readonly #inForce = new Map<string, string>();
 
@@ -52,19 +58,24 @@ export class TenantsInForce {
    * one tenant to another. Requests have their turns in between.
    */
   async judge(files: ReadonlyMap<string, TenantFileContent>): Promise<void> {
-    const found = new Map<string, TenantSettings | string>();
+    const news = new Map<string, JudgedFile>();
     for (const [name, content] of files) {
-      const isNews = this.faults.has(name) || this.#judged.get(name) !== content.digest;
-      if (!isNews) continue;
-      found.set(name, this.#parse(name, content));
+      const { digest } = content;
+      const known = this.#judged.get(name);
+      if (known?.digest === digest) {
+        if (this.faults.has(name)) news.set(name, known);
+        continue;
+      }
+      news.set(name, { digest, parsed: this.#parse(name, content) });
       await setImmediate();
     }
+    const found = new Map([...news].map(([name, { parsed }]) => [name, parsed]));
     this.#findConflicts(found);
-    for (const [name, tenant] of found) {
-      const digest = files.get(name)?.digest ?? '';
-      if (typeof tenant === 'string') this.#tellFault(name, digest, tenant);
-      else this.#putInForce(digest, tenant);
-      this.#judged.set(name, digest);
+    for (const [name, file] of news) {
+      const tenant = found.get(name) ?? file.parsed;
+      if (typeof tenant === 'string') this.#tellFault(name, file.digest, tenant);
+      else this.#putInForce(file.digest, tenant);
+      this.#judged.set(name, file);
     }
   }
 
@@ -116,7 +127,7 @@ export class TenantsInForce {
   }
 
   #tellFault(name: string, digest: string, fault: string): void {
-    const isTold = this.faults.get(name) === fault && this.#judged.get(name) === digest;
+    const isTold = this.faults.get(name) === fault && this.#judged.get(name)?.digest === digest;
     this.faults.set(name, fault);
     if (!isTold) this.#listener.onFault(name, fault);
   }

@@ -134,7 +134,7 @@ test('64: where a tenant is good, those that are not are told; where none is, al
   await mkdir(join(directory, 'a.json'));
   await writeFile(join(directory, 'b.json'), '{}\n{}');
   await writeFile(join(directory, 'c.json'), Buffer.from(`\ufeff${textOf('c')}`, 'utf16le'));
-  await writeFile(join(directory, 'd.json'), ' '.repeat(1024 * 1024 + 1));
+  await writeFile(join(directory, 'd.json'), ' '.repeat(64 * 1024 + 1));
   await symlink('no-such-file', join(directory, 'e.json'));
   await writeFile(join(directory, 'f g.json'), textOf('f'));
   await writeFile(
@@ -152,7 +152,7 @@ test('64: where a tenant is good, those that are not are told; where none is, al
     ['a', ofFile('a', 'It is a directory, or something else that is no file')],
     ['b', ofFile('b', 'It goes on after the end of its object (line 2)')],
     ['c', ofFile('c', 'It is in UTF-16: save it as UTF-8')],
-    ['d', ofFile('d', 'It is longer than 1 MiB')],
+    ['d', ofFile('d', 'It is longer than 64 KiB')],
     ['e', ofFile('e', 'It cannot be read (ENOENT)')],
     [
       'f g',
@@ -160,7 +160,7 @@ test('64: where a tenant is good, those that are not are told; where none is, al
     ],
     ['h', ofFile('h', ofSecret('cannot be read (ENOENT)'))],
     ['i', ofFile('i', ofSecret('is a directory, or something else that is no file'))],
-    ['j', ofFile('j', ofSecret('is longer than 1 MiB'))],
+    ['j', ofFile('j', ofSecret('is longer than 64 KiB'))],
     ['k', ofFile('k', 'It is a directory, or something else that is no file')],
   ]);
   expect(await messageOf(open(directory))).toBe([...faults.values()].join('\n'));
