@@ -23,7 +23,7 @@ import { HeldMemory } from './lib/held-memory.ts';
 import { Turns } from './lib/turns.ts';
 import { createClientIp } from './server/client-ip.ts';
 import { createIntake } from './server/guards/intake.ts';
-import type { ReadinessChecks } from './server/health.ts';
+import type { ReadinessCheck, ReadinessChecks } from './server/health.ts';
 import { METRICS_PATH } from './server/metrics.ts';
 import { createPipeline } from './server/pipeline.ts';
 import { createMetricsRoutes, createRoutes } from './server/routes.ts';
@@ -35,6 +35,7 @@ import { StatusStore } from './status/store.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import type { MeasuredProcess } from './telemetry/process-metrics.ts';
 import { openTenants } from './tenants/open-tenants.ts';
+import type { Sharing, TenantParts } from './tenants/services.ts';
 
 /** The path of the GraphQL endpoint. */
 export const GRAPHQL_PATH = '/graphql';
@@ -94,6 +95,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
   const deadlines = new Deadlines(clock);
   const heldMemory = new HeldMemory(MAX_HELD_BYTES);
   const statusStore = new StatusStore();
+  const sharing = await loadSharing(settings, { clock, telemetry });
   const responseCaches = createResponseCaches(clock);
   const { documents, persistedDocuments } = await createDocumentParts(settings);
   let polls = 0;
@@ -123,7 +125,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
     telemetry,
     shared: {
       ...{ clock, telemetry, turns, deadlines, heldMemory, statusStore, onPoll },
-      ...{ documents, persistedDocuments, responseCaches },
+      ...{ documents, persistedDocuments, responseCaches, sharing },
     },
     endStreams: streams.endOfTenant,
   });
@@ -156,6 +158,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
     readiness: {
       ...readiness,
       ...tenants.readiness,
+      ...(sharing && { redis: redisReadiness(sharing) }),
       server: { missing: () => server.unready() },
     },
     metrics: settings.metrics?.port === undefined ? metrics : undefined,
@@ -189,6 +192,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
       ...{ settings, tenants, statusStore, responseCaches, documents, heldMemory },
       ...{ intake, sendRoom, streams, server },
       polls: () => polls,
+      redis: sharing?.redis,
     }),
     tenants.several,
   );
@@ -199,6 +203,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
       const metricsOrigin =
         metricsServer && ownPort && (await listenOn(metricsServer, 'METRICS_', ownPort));
       const origin = await listenOn(server, '', settings);
+      sharing?.redis.connect();
       metricsUrl = metrics && new URL(METRICS_PATH, metricsOrigin ?? origin);
       // A turn later, when it is told that it listens: what is loaded for these takes as long as Node to start.
       setImmediate(() => tenants.prime());
@@ -209,6 +214,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
       streams.close();
       await server.drain(noticeMs, SHUTDOWN_LIMIT_MS);
       metrics?.close();
+      sharing?.redis.close();
       await Promise.all([metricsServer?.drain(0, METRICS_SHUTDOWN_LIMIT_MS), tenants.close()]);
     },
     sandboxToken: tenants.sandboxToken,
@@ -229,6 +235,26 @@ async function listenOn(
       { cause },
     );
   }
+}
+
+/** Undefined where there is no Redis, and nothing of that is loaded then. It is not connected yet. */
+async function loadSharing(
+  { redis: shared }: Settings,
+  { clock, telemetry }: Pick<TenantParts, 'clock' | 'telemetry'>,
+): Promise<Sharing | undefined> {
+  if (shared === undefined) return undefined;
+  const [{ Redis }, { createSharedStatuses }] = await Promise.all([
+    import('./lib/redis.ts'),
+    import('./status/shared-statuses.ts'),
+  ]);
+  const redis = new Redis({
+    ...shared,
+    clock,
+    random: Math.random,
+    lost: (reason) => telemetry.redisLost?.({ reason }),
+    back: (lostMs) => telemetry.redisBack?.({ lostMs }),
+  });
+  return { redis, createSharedStatuses };
 }
 
 /** Undefined where there are none, and nothing of that is loaded then. */
@@ -281,4 +307,13 @@ async function createPersistedDocuments(
     }
   }
   return persistedQueries ? createAutomaticPersistedQueries() : createPlainDocuments();
+}
+
+function redisReadiness({ redis }: Sharing): ReadinessCheck {
+  return {
+    degraded() {
+      const problem = redis.problem();
+      return problem && `it cannot be used (${problem}): this replica is on its own`;
+    },
+  };
 }

@@ -2,6 +2,7 @@ import type { Settings } from './config/settings.ts';
 import type { Documents } from './graphql/documents.ts';
 import type { ResponseCaches } from './graphql/response-cache.ts';
 import type { HeldMemory } from './lib/held-memory.ts';
+import type { Redis } from './lib/redis.ts';
 import type { Intake } from './server/guards/intake.ts';
 import type { SendRoom } from './server/send-room.ts';
 import type { Server } from './server/server.ts';
@@ -24,16 +25,20 @@ interface MeasuredParts {
   sendRoom: SendRoom;
   streams: Streams;
   server: Server;
+  /** Undefined: the process is on its own. */
+  redis: Redis | undefined;
 }
 
 /** What the parts know of themselves, for metrics; of several tenants, what they come to together. */
 export function stateOf(parts: MeasuredParts): GatewayState {
   const { settings, statusStore, responseCaches, documents, intake, sendRoom, server } = parts;
+  const { redis } = parts;
   const each = <T>(read: (tenant: TenantServices) => T) =>
     Array.from(parts.tenants.services(), read);
   const sum = (read: (tenant: TenantServices) => number) =>
     each(read).reduce((total, value) => total + value, 0);
   return {
+    redisIsUsable: redis && (() => redis.isUsable),
     requests: () => intake.requests,
     connections: () => server.connections(),
     saturation: async () => ({

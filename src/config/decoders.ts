@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
-import { isPlainLoopback } from '../lib/loopback.ts';
+import { isLoopbackHost, isPlainLoopback } from '../lib/loopback.ts';
 
 /** Reads the text of a variable, and says in words which texts it accepts. */
 export interface Decoder<T> {
@@ -173,6 +173,34 @@ export function isHost(text: string): boolean {
     /^(?:[\da-z_](?:[\w-]{0,61}[\da-z_])?\.)*[\da-z_](?:[\w-]{0,61}[\da-z_])?$/i.test(host);
   const isAddress = host.startsWith('[') && isIP(host.slice(1, -1)) === 6;
   return (isName || isAddress) && port !== '80' && port !== '443' && Number(port ?? 1) <= 65_535;
+}
+
+/** What is in it are the tenant's batches: in clear text it goes to this machine alone. */
+export const redisUrl: Decoder<URL> = {
+  schema: z
+    .string()
+    .refine((text) => URL.canParse(text))
+    .transform((text) => new URL(text))
+    .refine(({ protocol, hostname }) => {
+      return (
+        (protocol === 'rediss:' && hostname !== '') ||
+        (protocol === 'redis:' && isLoopbackHost(hostname))
+      );
+    })
+    .refine(({ pathname, search, hash }) => /^(?:\/\d{0,4})?$/.test(pathname) && !search && !hash)
+    .refine(({ username, password }) => isPercentEncoded(username + password)),
+  accepts:
+    'a rediss:// URL (redis:// on loopback only), maybe with a name, a password and the number of a database, without query and fragment; what is special in name and password as %..',
+};
+
+/** Whether it can be decoded. */
+function isPercentEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What NO_PROXY lists: `*`; a host name, maybe with a dot or `*.` before it; an address or a range; maybe a port. */

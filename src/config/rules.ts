@@ -20,6 +20,7 @@ export function faultyCombinations(given: Given, { nodeEnv, readFile }: Surround
     ...faultyMode(given),
     ...faultyIntake(given),
     ...faultyMetrics(given),
+    ...faultyReplicas(given),
     ...faultyTenants(given),
     ...(given.TENANTS_DIR === undefined
       ? [...faultyService(given, nodeEnv), ...faultyTenant(given)]
@@ -40,6 +41,13 @@ function faultyFollow(given: Given): Fault[] {
   return numberOf(given, 'FOLLOW_MAX_MS') < numberOf(given, 'FOLLOW_MIN_MS')
     ? [['FOLLOW_MAX_MS', 'is less than FOLLOW_MIN_MS']]
     : [];
+}
+
+function faultyReplicas(given: Given): Fault[] {
+  if (given.REDIS_URL !== undefined || given.REDIS_URL_FILE !== undefined) return [];
+  return (['REDIS_KEY_PREFIX', 'REPLICAS'] as const)
+    .filter((name) => given[name] !== undefined && given[name] !== infoOf(name).fallback)
+    .map((name) => [name, 'is set without REDIS_URL']);
 }
 
 function faultyIntake(given: Given): Fault[] {

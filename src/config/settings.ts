@@ -43,6 +43,8 @@ export interface Settings {
   follow: { minMs: number; maxMs: number; maxPollers: number };
   streams: { maxStreams: number; maxStreamsPerCaller: number; heartbeatMs: number; maxMs: number };
   sockets: { requestTimeoutMs: number; keepAliveMs: number; maxSockets: number };
+  /** Undefined: the process is on its own. */
+  redis: RedisSettings | undefined;
   graphiql: boolean;
   federation: boolean;
   introspection: boolean;
@@ -103,6 +105,14 @@ export interface AuthSettings {
   requiredScopes: readonly string[];
   participantTypesClaim: string | undefined;
   forwardUserInfo: boolean;
+}
+
+/** What replicas share, and how many there are. */
+interface RedisSettings {
+  /** With its credentials, if it has some. */
+  url: URL;
+  keyPrefix: string;
+  replicas: number;
 }
 
 /** What lets a request have `_service` and `_entities`; with neither, every request may. */

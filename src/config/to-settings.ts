@@ -92,6 +92,11 @@ export function toSettings(
       keepAliveMs: values.KEEP_ALIVE_MS,
       maxSockets: values.MAX_SOCKETS,
     },
+    redis: values.REDIS_URL && {
+      url: values.REDIS_URL,
+      keyPrefix: values.REDIS_KEY_PREFIX,
+      replicas: values.REPLICAS,
+    },
     graphiql: values.GRAPHIQL ?? (!production && values.TRUSTED_DOCUMENTS === undefined),
     federation: values.FEDERATION,
     introspection: values.INTROSPECTION ?? !production,

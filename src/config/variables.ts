@@ -13,6 +13,7 @@ import {
   onOff,
   path,
   proxyUrl,
+  redisUrl,
   safeUrl,
   safeUrlText,
   scope,
@@ -458,6 +459,25 @@ const streams = {
   ),
 };
 
+const replicas = {
+  REDIS_URL: optional(
+    redisUrl,
+    'A Redis or Valkey by which replicas share statuses and rates; empty: each is on its own.',
+    { secret: true },
+  ),
+  REDIS_URL_FILE: optional(path, 'A file that holds it.'),
+  REDIS_KEY_PREFIX: withDefault(
+    'participant-gateway',
+    where(matching(/^[\w.-]{1,64}$/, '1 to 64 of A-Z a-z 0-9 _ . -'), 'with REDIS_URL'),
+    'What every key and channel in it begins with.',
+  ),
+  REPLICAS: withDefault(
+    '1',
+    where(integer(1, 1_000), 'with REDIS_URL'),
+    'How many replicas there are: while Redis is away, each lets so large a part of RATE_LIMIT_PER_SECOND and RATE_LIMIT_BURST through.',
+  ),
+};
+
 const graphql = {
   FEDERATION: withDefault(
     'on',
@@ -516,6 +536,7 @@ export const environmentSchema = z.object({
   ...browsers,
   ...limits,
   ...streams,
+  ...replicas,
   ...graphql,
   ...logAndProcess,
 });
@@ -559,6 +580,7 @@ export const VARIABLE_GROUPS: readonly { heading: string; names: readonly Variab
   { heading: 'Browsers and GET', names: namesOf(browsers) },
   { heading: 'Limits', names: namesOf(limits) },
   { heading: 'Subscriptions', names: namesOf(streams) },
+  { heading: 'Replicas', names: namesOf(replicas) },
   { heading: 'GraphQL', names: namesOf(graphql) },
   { heading: 'Log, metrics and process', names: namesOf(logAndProcess) },
 ];

@@ -124,6 +124,9 @@ export interface Telemetry {
     skipped: number;
     durationMs: number;
   }): void;
+  /** Redis cannot be used: replicas are on their own. Told once. */
+  redisLost?(event: { reason: string }): void;
+  redisBack?(event: { lostMs: number }): void;
   eventLoopBlocked?(event: { blockedMs: number }): void;
   fileDescriptorsExhausted?(): void;
   fileDescriptorsBack?(event: { lastedMs: number }): void;

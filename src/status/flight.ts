@@ -1,9 +1,9 @@
 import type { BatchKey } from '../core/batch-key.ts';
 import type { Caller } from '../core/caller.ts';
 import { Cancellation, type CancelSignal } from '../lib/cancellation.ts';
-import type { StatusRequest } from '../upstream/participant-service.ts';
 import type { EndUser } from '../upstream/request.ts';
 import type { CallSlots } from './call-slots.ts';
+import type { StatusInquiry } from './source.ts';
 import type { BatchStatus } from './status.ts';
 
 /** Who waits for a flight. */
@@ -20,7 +20,7 @@ interface Starter extends Waiter {
   readonly caller: Caller;
 }
 
-interface FlightOptions extends Pick<StatusRequest, 'mayWait'> {
+interface FlightOptions extends Pick<StatusInquiry, 'mayWait' | 'isPoll'> {
   key: BatchKey;
   callSlots: CallSlots;
   /** Called when the last who waits has left, before the flight is aborted. */
@@ -31,7 +31,7 @@ interface FlightOptions extends Pick<StatusRequest, 'mayWait'> {
  * What is asked of the upstream for all who wait for the same status. Who leaves does not end it; when the last one
  * leaves, it is aborted with that one's reason. When it is over, it refers to nobody's request any more.
  */
-export class Flight implements StatusRequest {
+export class Flight implements StatusInquiry {
   /** Under which it is found. */
   readonly id: string;
   readonly user: EndUser | undefined;
@@ -53,6 +53,10 @@ export class Flight implements StatusRequest {
 
   get mayWait(): boolean {
     return this.#options.mayWait;
+  }
+
+  get isPoll(): boolean {
+    return this.#options.isPoll;
   }
 
   enter(): ReturnType<CallSlots['enter']> {

@@ -11,6 +11,7 @@ import type { ParticipantService } from '../upstream/participant-service.ts';
 import type { EndUser } from '../upstream/request.ts';
 import type { CallSlots } from './call-slots.ts';
 import { Flight } from './flight.ts';
+import type { FoundStatus, StatusSource } from './source.ts';
 import { type BatchStatus, toBatchStatus } from './status.ts';
 import type { CacheEntry, StatusStore, StatusText } from './store.ts';
 
@@ -47,6 +48,8 @@ interface FailedStatus {
 
 interface StatusServiceOptions {
   participantService: ParticipantService;
+  /** By default, the Participant Service. */
+  source?: StatusSource | undefined;
   callSlots: CallSlots;
   clock: Clock;
   /** For long statuses, which are read one at a time. */
@@ -84,8 +87,8 @@ export interface StatusService {
   /** The same, but what is in the cache is not served, unless the upstream fails. */
   refresh(key: BatchKey, requester: Requester): StatusResult | Promise<StatusResult>;
   /**
-   * Has `onFetched` called with each status that the upstream gives from now on, for whomever it was asked, until the
-   * returned function is called. There is one observer of a key at a time. It must not throw.
+   * Has `onFetched` called with each status that the upstream gives from now on, for whomever it was asked, here or on
+   * another replica, until the returned function is called. There is one observer of a key at a time. It must not throw.
    */
   observe(
     key: BatchKey,
@@ -94,6 +97,12 @@ export interface StatusService {
   ): () => void;
   /** Drops what is kept: its tenant is gone, or has other settings. Nothing is kept from then on. */
   close(): void;
+}
+
+interface Observer {
+  readonly onFetched: (status: BatchStatus) => void;
+  /** When the last status was fetched that it was told of, as `Date.getTime` has it. */
+  toldOf: number | undefined;
 }
 
 /** Characters of a status that takes a millisecond or so to be read. */
@@ -110,20 +119,45 @@ export function batchStatusKey(
 
 export function createStatusService(options: StatusServiceOptions): StatusService {
   const { participantService, callSlots, clock, turns, tenantId, finishedStatuses } = options;
+  const source: StatusSource = options.source ?? participantService;
   const { store, ttlMs, finishedTtlMs, staleMs } = options;
   const { served } = store;
   const entries = store.ofTenant(tenantId);
   const flights = new SlotMap<Flight>();
-  const observers = new Map<string, (status: BatchStatus) => void>();
+  const observers = new Map<string, Observer>();
 
-  function keep(id: string, status: BatchStatus, text: string | undefined): void {
+  function keep(id: string, status: BatchStatus, text: string | undefined, ageMs: number): void {
     const freshMs = status.finished ? finishedTtlMs : ttlMs;
     if (freshMs === 0 && staleMs === 0) return;
-    const now = clock.now();
+    const saidAt = clock.now() - ageMs;
+    const [freshUntil, staleUntil] = [saidAt + freshMs, saidAt + staleMs];
+    // Another replica's may be older than what there is.
+    const known = ageMs > 0 ? entries.peek(id) : undefined;
+    if (known !== undefined && known.staleUntil > staleUntil) return;
     const { fetchedAt, memory, jsonBytes } = status;
     const content =
       text === undefined ? status : { text, fetchedAt, size: memory.bytes, jsonBytes };
-    entries.set(id, { content, freshUntil: now + freshMs, staleUntil: now + staleMs });
+    entries.set(id, { content, freshUntil, staleUntil });
+  }
+
+  function accept(
+    id: string,
+    key: BatchKey,
+    { envelope, ageMs = 0, ...found }: FoundStatus,
+  ): BatchStatus {
+    const status = toBatchStatus({ key, envelope, ...found, finishedStatuses });
+    keep(id, status, envelope.text, ageMs);
+    return status;
+  }
+
+  function tellObserver(id: string, status: BatchStatus, isOfAnother: boolean): void {
+    const observer = observers.get(id);
+    if (observer === undefined) return;
+    const fetchedAt = status.fetchedAt.getTime();
+    // Another replica's is published, and may be what a request finds, too.
+    if (isOfAnother && fetchedAt === observer.toldOf) return;
+    observer.toldOf = fetchedAt;
+    observer.onFetched(status);
   }
 
   /** The status of an entry. A long one waits for its turn to be read. */
@@ -172,8 +206,20 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
   }
 
   /** `mayWait`: there is nothing else to answer. */
-  function begin(id: string, key: BatchKey, requester: Requester, mayWait: boolean): Flight {
-    const flight = new Flight(id, requester, { key, callSlots, mayWait, abandoned: forget });
+  function begin(
+    id: string,
+    key: BatchKey,
+    requester: Requester,
+    isPoll: boolean,
+    mayWait: boolean,
+  ): Flight {
+    const flight = new Flight(id, requester, {
+      key,
+      callSlots,
+      mayWait,
+      isPoll,
+      abandoned: forget,
+    });
     flights.set(id, flight);
     void ask(key, flight);
     return flight;
@@ -181,12 +227,15 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
 
   async function ask(key: BatchKey, flight: Flight): Promise<void> {
     try {
-      const { envelope, ...found } = await participantService.getStatus(key, flight);
+      const found = await source.getStatus(key, flight);
       forget(flight);
-      const status = toBatchStatus({ key, envelope, ...found, finishedStatuses });
-      keep(flight.id, status, envelope.text);
+      const status = accept(flight.id, key, found);
+      if (found.staleBecause !== undefined) {
+        flight.fail(found.staleBecause);
+        return;
+      }
       flight.land(status);
-      if (observers.size > 0) observers.get(flight.id)?.(status);
+      if (observers.size > 0) tellObserver(flight.id, status, found.ageMs !== undefined);
     } catch (error) {
       // Those who wait for it are told; nothing is kept.
       forget(flight);
@@ -205,12 +254,13 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     id: string,
     key: BatchKey,
     requester: Requester,
+    isPoll: boolean,
     stale?: CacheEntry,
   ): StatusResult | Promise<StatusResult> {
     const { signal } = requester;
     if (signal.aborted) return { error: signal.reason, upstreamCalls: 0 };
     const underWay = flights.get(id);
-    const flight = underWay ?? begin(id, key, requester, stale === undefined);
+    const flight = underWay ?? begin(id, key, requester, isPoll, stale === undefined);
     const callsMade = () => (underWay === undefined ? flight.upstreamCalls : 0);
     return flight.join(requester).then(
       (status) => {
@@ -233,21 +283,25 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     key: BatchKey,
     requester: Requester,
     entry: CacheEntry | undefined,
+    isPoll: boolean,
   ): StatusResult | Promise<StatusResult> {
     const stale = entry !== undefined && clock.now() < entry.staleUntil ? entry : undefined;
     const availability = participantService.availability(key.participantType);
-    if (availability.kind === 'available') return fetch(id, key, requester, stale);
+    if (availability.kind === 'available') return fetch(id, key, requester, isPoll, stale);
     if (stale !== undefined) {
       if (availability.kind === 'probing' && flights.get(id) === undefined) {
-        begin(id, key, requester, false);
+        begin(id, key, requester, isPoll, false);
       }
       return serveStale(id, key, stale, { staleBecause: availability.error, upstreamCalls: 0 });
     }
-    if (availability.kind === 'probing') return fetch(id, key, requester);
+    // Where no call may be made, another replica may have a status.
+    if (availability.kind === 'probing' || source !== participantService) {
+      return fetch(id, key, requester, isPoll);
+    }
     // A call of before is joined only if something is to be hoped of it.
     const mayJoin =
       participantService.circuit(key.participantType) === 'closed' && flights.get(id) !== undefined;
-    if (mayJoin) return fetch(id, key, requester);
+    if (mayJoin) return fetch(id, key, requester, isPoll);
     return { error: availability.error, upstreamCalls: 0 };
   }
 
@@ -257,7 +311,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
       const entry = entries.get(id);
       if (entry === undefined || clock.now() >= entry.freshUntil) {
         store.misses += 1;
-        return fetchOrServeStale(id, key, requester, entry);
+        return fetchOrServeStale(id, key, requester, entry, false);
       }
       served.cached += 1;
       const { freshUntil } = entry;
@@ -272,12 +326,18 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     },
     refresh(key, requester) {
       const id = batchStatusKey(tenantId, key, requester.user);
-      return fetchOrServeStale(id, key, requester, entries.get(id));
+      return fetchOrServeStale(id, key, requester, entries.get(id), true);
     },
     observe(key, user, onFetched) {
       const id = batchStatusKey(tenantId, key, user);
-      observers.set(id, onFetched);
-      return () => void observers.delete(id);
+      observers.set(id, { onFetched, toldOf: undefined });
+      const unwatch = source.watch?.(key, user, (found) => {
+        tellObserver(id, accept(id, key, found), true);
+      });
+      return () => {
+        observers.delete(id);
+        unwatch?.();
+      };
     },
     close: () => entries.close(),
   };

@@ -27,7 +27,7 @@ export interface StatusText extends Pick<BatchStatus, 'fetchedAt' | 'jsonBytes'>
 }
 
 /** Where a status came from: the cache, another requester's call, a call of one's own, or the cache because the upstream fails. */
-export type StatusSource = 'cached' | 'joined' | 'fetched' | 'stale';
+export type StatusOrigin = 'cached' | 'joined' | 'fetched' | 'stale';
 
 /** The last statuses of one tenant, by keys that begin with it. */
 export interface TenantStatuses {
@@ -43,7 +43,7 @@ export interface TenantStatuses {
 /** The last statuses of all tenants, bounded together: those that were not used for longest go first. */
 export class StatusStore {
   /** Statuses that requesters got since the start, by where they came from. */
-  readonly served: Record<StatusSource, number> = { cached: 0, joined: 0, fetched: 0, stale: 0 };
+  readonly served: Record<StatusOrigin, number> = { cached: 0, joined: 0, fetched: 0, stale: 0 };
   /** Of those that were looked for, how many were not there, or too old. */
   misses = 0;
   readonly #entries = new LRUCache<string, CacheEntry>({

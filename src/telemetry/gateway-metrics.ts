@@ -24,6 +24,8 @@ export interface GatewayState {
   followed(): { readonly batches: number; readonly followers: number; readonly polls: number };
   /** Of the gateway's own access token, in milliseconds; 0: there is none. */
   tokenRemainingMs(): number;
+  /** Whether Redis can be used; undefined: there is none. */
+  redisIsUsable?: (() => boolean) | undefined;
 }
 
 const CIRCUIT_STATES = { closed: 0, 'half-open': 1, open: 2 } as const;
@@ -63,6 +65,13 @@ export function measureGateway(
     name: 'participant_gateway_token_remaining_seconds',
     help: "How long the gateway's own access token is still used; 0: there is none.",
     read: () => state.tokenRemainingMs() / 1_000,
+  });
+  const { redisIsUsable } = state;
+  if (redisIsUsable === undefined) return;
+  instruments.observeGauge({
+    name: 'participant_gateway_redis_up',
+    help: 'With REDIS_URL: 1 while Redis is used, 0 while the replica is on its own.',
+    read: () => (redisIsUsable() ? 1 : 0),
   });
 }
 

@@ -37,6 +37,9 @@ export function logEvents(
     keysFailed: ({ error, ...event }) =>
       log.warn({ err: error, ...event }, "no keys of callers' tokens"),
     keysLeftOut: (event) => log.warn(event, "keys of callers' tokens are left out"),
+    redisLost: (event) => log.warn(event, 'Redis is lost: each replica is on its own'),
+    redisBack: ({ lostMs }) =>
+      log.info({ lostMs: Math.round(lostMs) }, 'Redis is back: replicas share statuses and rates'),
     slowReadersCutOff: (event) =>
       log.warn(event, 'connections closed: their clients do not take their answers'),
     eventLoopBlocked: (event) =>

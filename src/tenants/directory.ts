@@ -5,7 +5,7 @@ import { createTrustedProxies } from '../server/client-ip.ts';
 import { createRateLimit } from '../server/guards/rate-limit.ts';
 import type { ReadinessCheck } from '../server/health.ts';
 import { TenantRegistry } from './registry.ts';
-import { createTenant } from './tenant.ts';
+import { createTenant, sharedCountsOf } from './tenant.ts';
 import type { OpenTenantsOptions, Tenants } from './tenants.ts';
 
 /** Of one tenant, what all that serves it may hold together: the others have the rest. */
@@ -55,6 +55,7 @@ export async function openDirectory(
         : await createRateLimit({
             ...settings.rateLimit,
             tenantId: '',
+            shared: sharedCountsOf(settings, shared),
             clock,
             random: Math.random,
           }),

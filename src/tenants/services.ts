@@ -12,12 +12,14 @@ import { createFindRoute, type FindRoute } from '../http-client/route.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Deadlines } from '../lib/deadlines.ts';
 import type { HeldMemory } from '../lib/held-memory.ts';
+import type { Redis } from '../lib/redis.ts';
 import type { Turns } from '../lib/turns.ts';
 import { urlBelow } from '../lib/url.ts';
 import type { Sandbox } from '../sandbox/sandbox.ts';
 import { type CallSlots, createCallSlots } from '../status/call-slots.ts';
 import { createFollowService, type FollowService } from '../status/follow.ts';
 import { createStatusService, type StatusService } from '../status/service.ts';
+import type { createSharedStatuses } from '../status/shared-statuses.ts';
 import type { StatusStore } from '../status/store.ts';
 import type { Grant, TokenSource } from '../tokens/client-credentials.ts';
 import { fixedSecret, secretFromFile } from '../tokens/client-secret.ts';
@@ -193,6 +195,12 @@ export interface TenantServices {
   close(): Promise<void>;
 }
 
+/** By what replicas share statuses. */
+export interface Sharing {
+  readonly redis: Redis;
+  readonly createSharedStatuses: typeof createSharedStatuses;
+}
+
 export interface TenantParts {
   clock: Clock;
   telemetry: Telemetry;
@@ -204,6 +212,8 @@ export interface TenantParts {
   statusStore: StatusStore;
   /** Called at each poll of a batch that is followed. */
   onPoll(): void;
+  /** Undefined: the process is on its own. */
+  sharing?: Sharing | undefined;
 }
 
 /**
@@ -214,7 +224,7 @@ export function createTenantServices(
   tenantId: string,
   service: ParticipantServiceSettings,
   settings: Settings,
-  { clock, telemetry, turns, deadlines, heldMemory, statusStore, onPoll }: TenantParts,
+  { clock, telemetry, turns, deadlines, heldMemory, statusStore, onPoll, sharing }: TenantParts,
 ): TenantServices {
   const statusClient = createStatusClient(settings, clock);
   const tokenClient = createTokenClient(settings, clock);
@@ -237,17 +247,29 @@ export function createTenantServices(
     telemetry,
   });
   const callSlots = createCallSlots({ slots: settings.upstreamMaxConnections, clock });
-  const statuses = createStatusService({
-    participantService,
-    callSlots,
+  const ofStatuses = {
     clock,
     turns,
     tenantId,
-    store: statusStore,
     finishedStatuses: settings.finishedStatuses,
     ttlMs: settings.statusTtlMs,
     finishedTtlMs: settings.statusFinishedTtlMs,
     staleMs: settings.statusStaleMs,
+  };
+  const statuses = createStatusService({
+    ...ofStatuses,
+    store: statusStore,
+    participantService,
+    source: sharing?.createSharedStatuses({
+      ...ofStatuses,
+      upstream: participantService,
+      redis: sharing.redis,
+      random,
+      pollMs: settings.follow.minMs,
+      callMs: settings.upstreamTimeoutMs,
+      maxParsedBytes: PARSED_PER_TEXT * settings.upstreamMaxBodyBytes,
+    }),
+    callSlots,
   });
   const followService = createFollowService({
     statuses,

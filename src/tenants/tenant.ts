@@ -48,6 +48,11 @@ export interface Tenant extends ServedTenant {
   close(): Promise<void>;
 }
 
+/** By what a rate is one for all replicas; undefined: there is one process. */
+export function sharedCountsOf({ redis }: Settings, { sharing }: Pick<TenantParts, 'sharing'>) {
+  return redis && sharing && { redis: sharing.redis, replicas: redis.replicas };
+}
+
 /** The methods that the GraphQL endpoint accepts. */
 export function methodsOf({ getQueries }: Settings): readonly string[] {
   return getQueries ? ['GET', 'HEAD', 'POST'] : ['POST'];
@@ -90,7 +95,13 @@ export async function createTenant(
     rateLimit:
       settings.rateLimit.perSecond === 0
         ? undefined
-        : await createRateLimit({ ...settings.rateLimit, tenantId, clock, random: Math.random }),
+        : await createRateLimit({
+            ...settings.rateLimit,
+            tenantId,
+            shared: sharedCountsOf(settings, shared),
+            clock,
+            random: Math.random,
+          }),
     handler: createTenantHandler(settings, services, { ...parts, responseCache }),
     readiness: {
       token: tokenReadiness(services),

@@ -5,8 +5,8 @@ import { estimateParsedBytes, type JsonShapes } from '../lib/json-size.ts';
 import { isEchoOf } from './echo.ts';
 import { decodeErrorEnvelope, decodeSuccessEnvelope } from './envelope.ts';
 import { UpstreamError, type UpstreamErrorKind } from './errors.ts';
-import { type CallOutcome, tooLargeAnswer } from './outcome.ts';
-import type { Redaction } from './redaction.ts';
+import { type CallOutcome, type StatusAnswer, tooLargeAnswer } from './outcome.ts';
+import { Redaction } from './redaction.ts';
 
 /** An answer of the upstream, and what of the request must not come back to anybody. */
 interface UpstreamResponse {
@@ -44,6 +44,24 @@ export function judgeResponse(key: BatchKey, answer: UpstreamResponse, now: Date
       return { kind: 'ok', answer: { envelope, fetchedAt: now, size } };
     }
   }
+}
+
+/** Nothing is looked for: it was redacted before it was kept. */
+const NO_REDACTION = new Redaction('');
+
+/**
+ * A status whose text was kept where others can write, decoded as the upstream's own answer is. Undefined for whatever
+ * that would not be accepted as.
+ */
+export function decodeKeptStatus(
+  key: BatchKey,
+  { text, fetchedAt }: { readonly text: string; readonly fetchedAt: Date },
+  bounds: Pick<UpstreamResponse, 'maxParsedBytes' | 'shapes'>,
+): StatusAnswer | undefined {
+  const response = { status: 200, headers: {}, body: text };
+  const answer = { requestId: '', response, redaction: NO_REDACTION, ...bounds };
+  const outcome = judgeResponse(key, answer, fetchedAt);
+  return outcome.kind === 'ok' ? outcome.answer : undefined;
 }
 
 const NOT_THE_ENVELOPE =

@@ -13,16 +13,25 @@ const PATH = '/run/secrets/canary';
 
 /** What each secret is in the settings, by its variable. */
 function secretsIn(environment: Environment, file: Uint8Array = Buffer.of()) {
-  const { federationAccess, network, participantService } = parseSettings(environment, (path) => {
-    expect(path).toBe(PATH);
-    return file;
-  });
+  const { federationAccess, network, participantService, redis } = parseSettings(
+    environment,
+    (path) => {
+      expect(path).toBe(PATH);
+      return file;
+    },
+  );
   const token = participantService?.token.clientSecret;
   return {
     HTTPS_PROXY: network.proxy?.hostname,
     TOKEN_CLIENT_SECRET: token && ('value' in token ? token.value : token.file),
     FEDERATION_SECRET: federationAccess.secret,
+    REDIS_URL: redis?.url.password,
   };
+}
+
+/** What each secret may be, with the same canary in it. */
+function secretFor(name: VariableName): string {
+  return name === 'REDIS_URL' ? `rediss://:${SECRET}@redis.example` : SECRET;
 }
 
 function messageOf(environment: Environment, file?: Uint8Array): string {
@@ -46,6 +55,7 @@ test('76: white space around a secret, and a byte order mark before it, are no p
     'HTTPS_PROXY',
     'TOKEN_CLIENT_SECRET',
     'FEDERATION_SECRET',
+    'REDIS_URL',
   ]);
   for (const [before, after] of [
     ['', ''],
@@ -55,15 +65,16 @@ test('76: white space around a secret, and a byte order mark before it, are no p
     ['\ufeff', ' \n\n'],
     ['\t', ' '],
   ]) {
-    const text = `${before}${SECRET}${after}`;
     for (const [name, fileName] of SECRET_NAMES) {
+      const text = `${before}${secretFor(name)}${after}`;
       expect(secretsIn(environmentWith(name, text))).toHaveProperty(name, SECRET);
       const fromFile = secretsIn(environmentWith(fileName, PATH), Buffer.from(text));
       // The client secret is read when it is needed, and again when it is refused.
       const expected = name === 'TOKEN_CLIENT_SECRET' ? PATH : SECRET;
       expect(fromFile).toHaveProperty(name, expected);
     }
-    expect(await secretFromFile(PATH, async () => Buffer.from(text)).current()).toBe(SECRET);
+    const bytes = Buffer.from(`${before}${SECRET}${after}`);
+    expect(await secretFromFile(PATH, async () => bytes).current()).toBe(SECRET);
   }
 });
 
@@ -115,8 +126,9 @@ test('90: a secret file whose text is no such secret is named, and its text is n
 
 test('90: every secret is given once: itself, or its file', () => {
   for (const [name, fileName] of SECRET_NAMES) {
-    const environment = { ...environmentWith(name, SECRET), [fileName]: PATH };
-    expect(messageOf(environment, Buffer.from(SECRET))).toContain(
+    const secret = secretFor(name);
+    const environment = { ...environmentWith(name, secret), [fileName]: PATH };
+    expect(messageOf(environment, Buffer.from(secret))).toContain(
       `  ${name} is set together with ${fileName}: one of them; it accepts `,
     );
   }

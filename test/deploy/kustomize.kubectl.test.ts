@@ -41,3 +41,46 @@ test('the overlay of docs/deploy.md sets image and settings, and Kubernetes acce
   });
   expect(await findManifestFaults(manifests)).toEqual([]);
 });
+
+test('kubectl puts three replicas and Redis together, and Kubernetes accepts what it makes of them', async () => {
+  const overlay = fileURLToPath(new URL('deploy/kubernetes-redis', ROOT));
+  const { stdout } = await promisify(execFile)('kubectl', ['kustomize', overlay]);
+  const manifests = parseAllDocuments(stdout).map((document) => decodeManifest(document.toJS()));
+  const find = (kind: string, name: RegExp) =>
+    manifests.find(({ kind: other, metadata }) => {
+      return other === kind && name.test(String(Reflect.get(Object(metadata), 'name')));
+    });
+  expect(manifests.map(({ kind }) => kind).toSorted()).toEqual([
+    'ConfigMap',
+    'Deployment',
+    'Deployment',
+    'NetworkPolicy',
+    'PodDisruptionBudget',
+    'Service',
+    'Service',
+  ]);
+  expect(find('ConfigMap', /^participant-gateway-/)).toMatchObject({
+    data: { AUTH_MODE: 'jwt', REPLICAS: '3', REDIS_URL_FILE: '/run/secrets/redis/url' },
+  });
+  const secret = (name: string) => ({ name, secret: { defaultMode: 288 } });
+  expect(find('Deployment', /^participant-gateway$/)).toMatchObject({
+    spec: {
+      replicas: 3,
+      template: {
+        spec: {
+          containers: [
+            {
+              env: [{ name: 'TOKEN_CLIENT_SECRET_FILE' }, { name: 'NODE_OPTIONS' }],
+              volumeMounts: expect.arrayContaining([
+                { name: 'redis', mountPath: '/run/secrets/redis', readOnly: true },
+                expect.objectContaining({ name: 'secrets' }),
+              ]),
+            },
+          ],
+          volumes: [secret('redis'), secret('secrets')],
+        },
+      },
+    },
+  });
+  expect(await findManifestFaults(manifests)).toEqual([]);
+});

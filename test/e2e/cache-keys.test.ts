@@ -3,8 +3,9 @@ import { expect, test } from 'vitest';
 import { accessTokenKey } from '../../src/auth/access-token.ts';
 import { subscriptionKey } from '../../src/graphql/live-operations.ts';
 import { responseKey } from '../../src/graphql/response-cache.ts';
-import { rateKey } from '../../src/server/guards/rate-limit.ts';
+import { rateKey, sharedRateKey } from '../../src/server/guards/rate-limit.ts';
 import { batchStatusKey } from '../../src/status/service.ts';
+import { sharedStatusKey } from '../../src/status/shared-statuses.ts';
 import { startTestGateway } from '../support/test-gateway.ts';
 
 /** What a key might be cut at, and texts that could pass for a part of another key. */
@@ -79,6 +80,30 @@ const caches: [name: string, parts: fc.Arbitrary<unknown[]>, keyOf: (parts: neve
         tenantId,
         { participantType, batchId },
         user === null ? undefined : { id: user[0], name: user[1] ?? undefined },
+      ),
+  ],
+  [
+    'statuses in Redis',
+    fc.tuple(text, text, maybe, fc.option(fc.tuple(text, maybe))),
+    ([tenantId, participantType, batchId, user]: [
+      string,
+      string,
+      string | null,
+      [string, string | null] | null,
+    ]) =>
+      sharedStatusKey(
+        tenantId,
+        { participantType, batchId },
+        user === null ? undefined : { id: user[0], name: user[1] ?? undefined },
+      ),
+  ],
+  [
+    'rates in Redis',
+    fc.tuple(text, fc.constantFrom('subject', 'address'), text),
+    ([tenantId, kind, caller]: [string, string, string]) =>
+      sharedRateKey(
+        tenantId,
+        rateKey(tenantId, kind === 'subject' ? { subject: caller } : { address: caller }),
       ),
   ],
   [

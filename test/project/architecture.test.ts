@@ -42,6 +42,8 @@ test('a key under which something is kept is made in one place per cache', async
     ['subscriptionKey', ['graphql/live-operations.ts']],
     ['rateKey', ['server/guards/rate-limit.ts']],
     ['accessTokenKey', ['auth/access-token.ts']],
+    ['sharedStatusKey', ['status/shared-statuses.ts']],
+    ['sharedRateKey', ['server/guards/rate-limit.ts']],
   ] as const) {
     expect(await filesWith(new RegExp(`\\b${name}\\(`))).toEqual(paths);
   }

@@ -33,6 +33,7 @@ const DOCUMENTS = [
   'docs/operations.md',
   'docs/performance.md',
   'docs/releasing.md',
+  'docs/replicas.md',
   'docs/security.md',
   'docs/settings.md',
   'docs/tenants.md',

@@ -98,6 +98,7 @@ export function createBusyMetrics({ participantTypes, operationNames, tenants }:
       })),
     ],
     tokenRemainingMs: () => 1_500,
+    redisIsUsable: () => true,
   };
   metrics.measure(state, {
     counts: () => ({ configured: tenants.length, active: tenants.length, faulty: 1 }),
