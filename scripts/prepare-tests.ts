@@ -1,8 +1,9 @@
 /**
  * Brings what the tests need besides the root's packages, all at once: the packages of the bench and the
  * examples, the oldest Node.js that is supported, Chromium for the tests in a browser, nginx for those of
- * `deploy/nginx`, promtool for those of the alerts, and redis-server for those of replicas. The programs are taken from Debian's packages where they are
- * missing and this may be done (root, apt-get); where it may not, their tests are left out, and the test run says so.
+ * `deploy/nginx`, promtool for those of the alerts, and redis-server for those of replicas. The programs are taken from
+ * Debian's packages where they are missing and this may be done (root, apt-get, and TEST_SYSTEM is not off), which is
+ * said before; where it may not, their tests are left out, and the test run says so.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -36,16 +37,26 @@ const QUIETLY = ['-qq', '-o', 'Dpkg::Use-Pty=0'];
 
 async function installDebianPackages(): Promise<void> {
   const wanted = [
-    { find: findChromium, install: installChromium },
-    { find: findNginx, install: () => unpack('nginx', './usr/sbin/nginx', NGINX_FOLDER) },
+    { name: 'chromium', find: findChromium, install: installChromium },
     {
+      name: 'nginx',
+      find: findNginx,
+      install: () => unpack('nginx', './usr/sbin/nginx', NGINX_FOLDER),
+    },
+    {
+      name: 'promtool',
       find: findPromtool,
       install: () => unpack('prometheus', './usr/bin/promtool', PROMTOOL_FOLDER),
     },
     { find: findRedis, install: unpackRedis },
   ].filter(({ find }) => find() === undefined);
   if (wanted.length === 0) return;
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
+  const isOff = process.env['TEST_SYSTEM'] === 'off';
+  if (isOff || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
+  const names = wanted.map(({ name }) => name).join(', ');
+  process.stdout.write(
+    `Taken from Debian's packages by apt-get, for the tests: ${names}. Chromium is installed, the others are unpacked below node_modules/.cache. TEST_SYSTEM=off leaves this out.\n`,
+  );
   await run('apt-get', ['update', ...QUIETLY]);
   for (const { install } of wanted) await install();
 }

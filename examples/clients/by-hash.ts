@@ -13,14 +13,14 @@ export interface Manifest {
 
 /** For a gateway with PERSISTED_QUERIES=on: the text is sent when its hash is not known there. */
 export function createPersistingApolloClient(uri: string): ApolloClient {
-  return createApolloClient(uri, new PersistedQueryLink({ sha256 }));
+  return createApolloClient(uri, { ahead: new PersistedQueryLink({ sha256 }) });
 }
 
 /** For a gateway with TRUSTED_DOCUMENTS. */
 export function createTrustedApolloClient(uri: string, manifest: Manifest): ApolloClient {
   const loadManifest = () => Promise.resolve(manifest);
-  const link = new PersistedQueryLink(generatePersistedQueryIdsFromManifest({ loadManifest }));
-  return createApolloClient(uri, link);
+  const ahead = new PersistedQueryLink(generatePersistedQueryIdsFromManifest({ loadManifest }));
+  return createApolloClient(uri, { ahead });
 }
 
 /** For a gateway with PERSISTED_QUERIES=on. */
@@ -29,7 +29,7 @@ export function createPersistingUrqlClient(url: string): Client {
     preferGetForPersistedQueries: false,
     enableForSubscriptions: true,
   });
-  return createUrqlClient(url, exchange);
+  return createUrqlClient(url, { ahead: [exchange] });
 }
 
 /**
@@ -50,7 +50,7 @@ export function createTrustedUrqlClient(url: string, manifest: Manifest): Client
       return '';
     },
   });
-  return createUrqlClient(url, exchange);
+  return createUrqlClient(url, { ahead: [exchange] });
 }
 
 /** In Node.js and in browsers; in the latter over https or on localhost. */

@@ -19,7 +19,11 @@ function askWithFetch(): Promise<DashboardAnswer> {
 
 async function askWithApollo(): Promise<DashboardAnswer> {
   const client = apollo.createApolloClient(url);
-  const { data = null, error } = await client.query({ query: DashboardQuery, variables });
+  const { data = null, error } = await client.query({
+    query: DashboardQuery,
+    variables,
+    ...apollo.PARTIAL,
+  });
   return { data, errors: apollo.gatewayErrors(error) };
 }
 

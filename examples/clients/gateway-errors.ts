@@ -19,6 +19,7 @@ export const GATEWAY_ERROR_CODES = [
   'PERSISTED_QUERY_NOT_FOUND',
   'PERSISTED_QUERY_NOT_SUPPORTED',
   'UNKNOWN_DOCUMENT',
+  'UNKNOWN_TENANT',
   'INTERNAL_SERVER_ERROR',
 ] as const;
 
@@ -93,6 +94,7 @@ export function adviceFor(error: GatewayError): Advice {
     case 'PAYLOAD_TOO_LARGE':
     case 'PERSISTED_QUERY_NOT_FOUND':
     case 'PERSISTED_QUERY_NOT_SUPPORTED':
+    case 'UNKNOWN_TENANT':
     case 'INTERNAL_SERVER_ERROR':
       return tellSupport;
   }

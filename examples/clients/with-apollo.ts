@@ -20,24 +20,26 @@ import {
   type BatchVariables,
 } from './operations.ts';
 
-// Apollo Client types results by the default options that are declared here.
-declare module '@apollo/client' {
-  namespace ApolloClient {
-    namespace DeclareDefaultOptions {
-      interface WatchQuery {
-        errorPolicy: 'all';
-      }
-      interface Query {
-        errorPolicy: 'all';
-      }
-    }
-  }
+/**
+ * For each query: a batch that cannot be read must not take the others with it. Said at the query and not in
+ * `defaultOptions`, which would have to be declared for the whole program (`declare module '@apollo/client'`).
+ */
+export const PARTIAL = { errorPolicy: 'all' } as const;
+
+export interface ApolloOptions {
+  /** A link that works on requests before they are sent. */
+  ahead?: ApolloLink;
+  /** `fetchWithToken`'s where callers have tokens. */
+  send?: typeof fetch;
 }
 
-/** `ahead` is a link that works on requests before they are sent. */
-export function createApolloClient(uri: string, ahead?: ApolloLink): ApolloClient {
+export function createApolloClient(
+  uri: string,
+  { ahead, send = fetch }: ApolloOptions = {},
+): ApolloClient {
+  const http = new HttpLink({ uri, fetch: send });
   return new ApolloClient({
-    link: ahead ? ahead.concat(new HttpLink({ uri })) : new HttpLink({ uri }),
+    link: ahead ? ahead.concat(http) : http,
     // Batches are kept by their `id`, which needs nothing said.
     cache: new InMemoryCache({
       typePolicies: {
@@ -51,11 +53,10 @@ export function createApolloClient(uri: string, ahead?: ApolloLink): ApolloClien
         },
       },
     }),
-    // 'all': a batch that cannot be read must not take the others with it. The cache keeps such a
-    // batch as null, without its error, so the policies are those that ask again.
+    // The cache keeps a batch that could not be read as null, without its error: so these ask again.
     defaultOptions: {
-      watchQuery: { errorPolicy: 'all', fetchPolicy: 'cache-and-network' },
-      query: { errorPolicy: 'all', fetchPolicy: 'network-only' },
+      watchQuery: { fetchPolicy: 'cache-and-network' },
+      query: { fetchPolicy: 'network-only' },
     },
   });
 }
@@ -73,16 +74,19 @@ export function batchSource(client: ApolloClient): BatchSource {
     subscribe: (batches, signal) =>
       iterate((sink) => {
         const query = BatchUpdatesSubscription;
-        const results = client.subscribe({ query, variables: { batches }, errorPolicy: 'all' });
+        const results = client.subscribe({ query, variables: { batches }, ...PARTIAL });
         const subscription = results
           .pipe(map(({ data = null, error }) => ({ data, errors: gatewayErrors(error) })))
           .subscribe({ next: sink.next, error: sink.end, complete: () => sink.end() });
         return () => subscription.unsubscribe();
       }, signal),
     async ask(batches, signal) {
-      const context = { fetchOptions: { signal } };
-      const query = BatchStatusesQuery;
-      const { data = null, error } = await client.query({ query, variables: { batches }, context });
+      const { data = null, error } = await client.query({
+        query: BatchStatusesQuery,
+        variables: { batches },
+        context: { fetchOptions: { signal } },
+        ...PARTIAL,
+      });
       return { data, errors: gatewayErrors(error) };
     },
   };
@@ -109,6 +113,7 @@ export function watchBatch(
   const query = client.watchQuery({
     query: BatchStatusQuery,
     variables,
+    ...PARTIAL,
     pollInterval: intervalMs,
     skipPollAttempt: () => now() < notBefore,
   });

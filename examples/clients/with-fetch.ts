@@ -34,12 +34,13 @@ export interface FetchClient {
   ): AsyncGenerator<Answer<Data>, void>;
 }
 
-export function createFetchClient(url: string): FetchClient {
+/** `send` is `fetchWithToken`'s where callers have tokens. */
+export function createFetchClient(url: string, send: typeof fetch = fetch): FetchClient {
   // Who subscribes again, and when, is for `followBatches` to say.
-  const events = createClient({ url, retryAttempts: 0 });
+  const events = createClient({ url, retryAttempts: 0, fetchFn: send });
   return {
     async query(document, variables, signal) {
-      const response = await fetch(url, {
+      const response = await send(url, {
         method: 'POST',
         headers: {
           'content-type': 'application/json',

@@ -12,10 +12,20 @@ import {
 } from './operations.ts';
 import { type PollOptions, pollBatch } from './poll-batch.ts';
 
-/** `ahead` are exchanges that work on requests before they are sent. */
-export function createUrqlClient(url: string, ...ahead: Exchange[]): Client {
+export interface UrqlOptions {
+  /** Exchanges that work on requests before they are sent. */
+  ahead?: Exchange[];
+  /** `fetchWithToken`'s where callers have tokens. */
+  send?: typeof fetch;
+}
+
+export function createUrqlClient(
+  url: string,
+  { ahead = [], send = fetch }: UrqlOptions = {},
+): Client {
   return new Client({
     url,
+    fetch: send,
     // Else short queries go out as GET, and proxies write the batch ids into their logs.
     preferGetMethod: false,
     // By server-sent events, over `fetch`: no package more.

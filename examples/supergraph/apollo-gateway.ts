@@ -3,11 +3,18 @@ import { ApolloServer } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { startStandaloneServer } from '@apollo/server/standalone';
 
-/** Starts Apollo Gateway on a port of loopback, 0 for a free one; resolves to its endpoint. */
-export async function startApolloGateway(supergraphSdl: string, port: number): Promise<string> {
+/**
+ * Starts Apollo Gateway on a port of loopback, 0 for a free one; resolves to its endpoint. `secret` is
+ * participant-gateway's FEDERATION_SECRET.
+ */
+export async function startApolloGateway(
+  supergraphSdl: string,
+  port: number,
+  secret: string,
+): Promise<string> {
   const gateway = new ApolloGateway({
     supergraphSdl,
-    buildService: ({ url = '' }) =>
+    buildService: ({ name: subgraph, url = '' }) =>
       new RemoteGraphQLDataSource({
         url,
         // Who asks, and under which id: what the log of participant-gateway tells.
@@ -16,6 +23,9 @@ export async function startApolloGateway(supergraphSdl: string, port: number): P
           for (const [name, value] of Object.entries(headers)) {
             request.http?.headers.set(name, value);
           }
+          // For it alone: other subgraphs have no business with it.
+          if (subgraph === 'participants')
+            request.http?.headers.set('router-authorization', secret);
         },
       }),
   });

@@ -3,6 +3,7 @@
  * over both on PORT (4100; 0 picks a free one). ROUTER is hive (default) or apollo.
  */
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -17,12 +18,23 @@ if (router !== 'hive' && router !== 'apollo') fail('ROUTER takes hive or apollo.
 const port = Number(process.env['PORT'] || 4100);
 if (!Number.isInteger(port) || port < 0 || port > 65_535) fail('PORT takes 0 to 65535.');
 
+/** What the gateway over both shows participant-gateway, which is for it alone. */
+const secret = process.env['FEDERATION_SECRET'] || randomBytes(32).toString('base64url');
+
 const project = new URL('../../', import.meta.url);
 const child = spawn(
   process.execPath,
   [fileURLToPath(new URL('bin/participant-gateway.js', project))],
   {
-    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_FORMAT: 'json', LOG_LEVEL: 'info' },
+    env: {
+      ...process.env,
+      HOST: '127.0.0.1',
+      PORT: '0',
+      LOG_FORMAT: 'json',
+      LOG_LEVEL: 'info',
+      CALLERS: 'router',
+      FEDERATION_SECRET: secret,
+    },
     stdio: ['ignore', 'pipe', 'inherit'],
   },
 );
@@ -58,7 +70,7 @@ const supergraph = composeSupergraph([
   },
   { name: 'uploads', url: uploads, sdl: UPLOADS_SDL },
 ]);
-const endpoint = await start(supergraph, port).catch((error: unknown) =>
+const endpoint = await start(supergraph, port, secret).catch((error: unknown) =>
   fail(`The supergraph cannot be served on PORT ${port}: ${String(error)}`),
 );
 

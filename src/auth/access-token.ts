@@ -28,13 +28,17 @@ interface AccessTokenOptions {
   keys: Pick<KeySet, 'find' | 'findNewer'>;
   /** `iss`, exactly. */
   issuer: string;
-  /** `aud` is one of these. */
+  /** One of these is in the claim that names the audience. */
   audiences: readonly string[];
+  /** `aud`, unless the issuer has another one for it. As the other claims here: a name, or a path with dots. */
+  audienceClaim: string;
   algorithms: readonly string[];
   /** `typ` is one of these, with or without "application/", in any case; "JWT" also stands for none. */
   tokenTypes: readonly string[];
   /** How far the issuer's clock may be off. */
   leewayMs: number;
+  /** The claim that holds the scopes; undefined: `scope`, or `scp`. */
+  scopeClaim: string | undefined;
   /** The claim that lists the participant types that a caller may see; undefined: all. */
   participantTypesClaim: string | undefined;
   clock: Clock;
@@ -63,7 +67,7 @@ interface Remembered {
 }
 
 export function createAccessTokenVerifier(options: AccessTokenOptions): AccessTokenVerifier {
-  const { tenantId, keys, issuer, audiences, leewayMs, participantTypesClaim, clock } = options;
+  const { tenantId, keys, issuer, audiences, audienceClaim, leewayMs, clock } = options;
   const algorithms = toJoseAlgorithms(options.algorithms);
   const tokenTypes = new Set(options.tokenTypes.map(bareType));
   const underWay = new Map<string, Promise<TokenClaims>>();
@@ -79,7 +83,6 @@ export function createAccessTokenVerifier(options: AccessTokenOptions): AccessTo
     const header = decodeHeader(token, { issuer, algorithms, tokenTypes, leewayMs, clock });
     const checks = {
       issuer,
-      audience: [...audiences],
       algorithms,
       requiredClaims: ['exp'],
       clockTolerance: leewayMs / 1000,
@@ -98,7 +101,11 @@ export function createAccessTokenVerifier(options: AccessTokenOptions): AccessTo
     if (payload.iat !== undefined && payload.iat * 1000 > now + leewayMs) {
       throw notValid('iat is in the future');
     }
-    const claims = toClaims(payload, participantTypesClaim);
+    const named: unknown[] = [claimAt(payload, audienceClaim)].flat();
+    if (!audiences.some((audience) => named.includes(audience))) {
+      throw notValid(`${audienceClaim} has none of AUTH_AUDIENCE`);
+    }
+    const claims = toClaims(payload, options);
     const goodUntil = claims.expiresAt + leewayMs;
     const ttl = Math.min(goodUntil - now, LONGEST_REMEMBERED_MS);
     if (ttl > 0) remembered.set(key, { claims, goodUntil }, { ttl });
@@ -135,13 +142,13 @@ interface Plausibility extends Pick<AccessTokenOptions, 'issuer' | 'leewayMs' | 
 function decodeHeader(token: string, options: Plausibility): ProtectedHeaderParameters {
   const { header, payload } = decode(token);
   const { alg = '', typ = 'JWT', kid } = header;
-  if (!options.algorithms.includes(alg)) throw notValid('another alg');
+  if (!options.algorithms.includes(alg)) throw notValid('alg is none of AUTH_ALGORITHMS');
   if (typeof typ !== 'string' || !options.tokenTypes.has(bareType(typ))) {
-    throw notValid('another typ');
+    throw notValid('typ is none of AUTH_TOKEN_TYPES');
   }
   if (kid !== undefined && typeof kid !== 'string') throw notValid('a kid that is no text');
   const { iss, exp } = payload;
-  if (iss !== options.issuer) throw notValid('another iss');
+  if (iss !== options.issuer) throw notValid('iss is not AUTH_ISSUER');
   if (typeof exp !== 'number') throw notValid('no exp');
   if (exp * 1000 + options.leewayMs <= options.clock.date().getTime()) throw expired();
   return header;
@@ -197,15 +204,20 @@ function toTokenError(error: unknown): InvalidTokenError {
   return notValid(isKnown ? `${error.code}: ${error.message}` : 'it cannot be checked');
 }
 
-function toClaims(payload: JWTPayload, participantTypesClaim: string | undefined): TokenClaims {
+function toClaims(
+  payload: JWTPayload,
+  { scopeClaim, participantTypesClaim }: AccessTokenOptions,
+): TokenClaims {
+  // RFC 8693, section 4.2; some issuers call it scp, and make it a list.
+  const scopes =
+    scopeClaim === undefined ? (payload['scope'] ?? payload['scp']) : claimAt(payload, scopeClaim);
   const { sub, name } = payload;
   if (typeof sub !== 'string' || !/^\P{Cc}{1,256}$/u.test(sub)) throw notValid('no usable sub');
   return {
     expiresAt: Number(payload.exp) * 1000,
     subject: sub,
     name: typeof name === 'string' ? name.slice(0, 256).toWellFormed() : undefined,
-    // RFC 8693, section 4.2; some issuers call it scp, and make it a list.
-    scopes: new Set(words(payload['scope'] ?? payload['scp'], / +/)),
+    scopes: new Set(words(scopes, / +/)),
     participantTypes:
       participantTypesClaim === undefined
         ? undefined

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { DeadlineExceeded, RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
+import type { Telemetry } from '../core/telemetry.ts';
 import { untilAborted } from '../lib/abort.ts';
 import type { AccessTokenVerifier, TokenClaims } from './access-token.ts';
 import { InvalidTokenError, KeysUnavailableError } from './errors.ts';
@@ -13,17 +14,21 @@ interface AuthenticateOptions {
   tokens: AccessTokenVerifier | undefined;
   /** The scopes that a token must have, all of them. */
   requiredScopes: readonly string[];
-  /** What makes a request a router's, which may ask for `_service` and `_entities`; with neither, every one is. */
-  router: { secret: string | undefined; scope: string | undefined };
+  /**
+   * What makes a request a router's, which may ask for `_service` and `_entities`; with neither, every one is.
+   * `isRequired`: nobody else may ask for anything.
+   */
+  router: { secret: string | undefined; scope: string | undefined; isRequired: boolean };
   /** Whether the upstream is told who calls, so that answers are a user's own. */
   forwardUserInfo: boolean;
+  telemetry: Telemetry;
 }
 
 /**
  * Tells on whose behalf a request is made. Throws, or rejects with, a {@link RefusedRequest} as RFC 6750, section
- * 3 has it: 401 for a token that is missing or bad, 403 for one without a required scope; 503 while the issuer's
- * keys cannot be had, or not before the request's deadline. A token that was verified before costs no wait: then
- * it is no promise.
+ * 3 has it: 401 for a token that is missing or bad, 403 for one without a required scope, or where a router is
+ * required and this is none; 503 while the issuer's keys cannot be had, or not before the request's deadline. A
+ * token that was verified before costs no wait: then it is no promise.
  */
 type Authenticate = (
   headers: IncomingHttpHeaders,
@@ -39,7 +44,7 @@ const BEARER = /^bearer +([\w.~+/-]+=*) *$/i;
 const NO_SCOPES: ReadonlySet<string> = new Set();
 
 export function createAuthenticate(options: AuthenticateOptions): Authenticate {
-  const { tenantId, tokens, requiredScopes, router, forwardUserInfo } = options;
+  const { tenantId, tokens, requiredScopes, router, forwardUserInfo, telemetry } = options;
   const anyoneIsRouter = router.secret === undefined && router.scope === undefined;
   const secretDigest = router.secret === undefined ? undefined : digest(router.secret);
   /** Principals of tokens that are known, by what their tokens say: as a router, and not as one. */
@@ -62,21 +67,21 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     };
   }
 
-  function hasRouterSecret(headers: IncomingHttpHeaders): boolean {
+  function hasRouterSecret(headers: IncomingHttpHeaders, { id }: RequestContext): boolean {
     const given = headers[ROUTER_HEADER];
-    return (
-      secretDigest !== undefined &&
-      typeof given === 'string' &&
-      timingSafeEqual(digest(given), secretDigest)
-    );
+    if (secretDigest === undefined || typeof given !== 'string') return false;
+    const isRight = timingSafeEqual(digest(given), secretDigest);
+    if (!isRight) telemetry.routerSecretWrong?.({ requestId: id });
+    return isRight;
   }
 
   function principalOf(claims: TokenClaims, showsSecret: boolean): Principal {
     const { subject, name, scopes, participantTypes } = claims;
     if (!requiredScopes.every((scope) => scopes.has(scope))) {
-      throw missingScope(requiredScopes, subject);
+      throw missingScope(requiredScopes, claims);
     }
     const isRouter = showsSecret || (router.scope !== undefined && scopes.has(router.scope));
+    if (router.isRequired && !isRouter) throw forRouter(subject);
     const known = isRouter ? ofRouters : ofOthers;
     let principal = known.get(claims);
     if (principal === undefined) {
@@ -106,8 +111,11 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   }
 
   return (headers, context) => {
-    const showsSecret = anyoneIsRouter || hasRouterSecret(headers);
-    if (tokens === undefined) return showsSecret ? unknownRouter : unknownOther;
+    const showsSecret = anyoneIsRouter || hasRouterSecret(headers, context);
+    if (tokens === undefined) {
+      if (router.isRequired && !showsSecret) throw forRouter();
+      return showsSecret ? unknownRouter : unknownOther;
+    }
     const { authorization } = headers;
     const token = bearerToken(authorization);
     if (token === undefined) throw missingToken(authorization);
@@ -134,9 +142,9 @@ export function missingToken(authorization: string | undefined): RefusedRequest 
         'UNAUTHENTICATED',
         401,
         'The request has no access token: send the header "authorization: Bearer …".',
-        { headers: { 'www-authenticate': 'Bearer' } },
+        { headers: { 'www-authenticate': 'Bearer' }, detail: 'there is no bearer token' },
       )
-    : invalidToken('The access token is not valid.');
+    : invalidToken('The access token is not valid.', 'it is no bearer token');
 }
 
 export function invalidToken(message: string, detail?: string): RefusedRequest {
@@ -149,7 +157,19 @@ export function invalidToken(message: string, detail?: string): RefusedRequest {
   });
 }
 
-function missingScope(scopes: readonly string[], subject: string | undefined): RefusedRequest {
+/** Of somebody who has shown nothing that makes a request a router's. */
+function forRouter(subject?: string): RefusedRequest {
+  return new RefusedRequest('FORBIDDEN', 403, 'The gateway is for its router only.', {
+    detail:
+      'CALLERS is router, and this is none: it shows neither FEDERATION_SECRET nor FEDERATION_SCOPE',
+    subject,
+  });
+}
+
+function missingScope(
+  scopes: readonly string[],
+  { scopes: given, subject }: TokenClaims,
+): RefusedRequest {
   return new RefusedRequest(
     'FORBIDDEN',
     403,
@@ -158,6 +178,7 @@ function missingScope(scopes: readonly string[], subject: string | undefined): R
       headers: {
         'www-authenticate': `Bearer error="insufficient_scope", scope="${scopes.join(' ')}"`,
       },
+      detail: `the token lacks ${scopes.filter((scope) => !given.has(scope)).join(', ')}`,
       subject,
     },
   );

@@ -30,7 +30,12 @@ export function faultyCombinations(given: Given, { nodeEnv, readFile }: Surround
 
 /** The same of what is a tenant's: with many, what its file and the environment say together. */
 export function faultyTenant(given: Given): Fault[] {
-  return [...faultyToken(given), ...faultyAuth(given), ...faultyFollow(given)];
+  return [
+    ...faultyToken(given),
+    ...faultyAuth(given),
+    ...faultyCallers(given),
+    ...faultyFollow(given),
+  ];
 }
 
 function numberOf(given: Given, name: VariableName): number {
@@ -111,8 +116,8 @@ function faultyAuth(given: Given): Fault[] {
   if (issuer && given.AUTH_AUDIENCE === undefined) {
     faults.push(['AUTH_AUDIENCE', 'is missing, although AUTH_ISSUER is set']);
   }
-  for (const name of ['AUTH_AUDIENCE', 'AUTH_JWKS_URL'] as const) {
-    if (!issuer && given[name] !== undefined) {
+  for (const name of ['AUTH_AUDIENCE', 'AUTH_AUDIENCE_CLAIM', 'AUTH_JWKS_URL'] as const) {
+    if (!issuer && given[name] !== undefined && given[name] !== infoOf(name).fallback) {
       faults.push([name, 'is set without AUTH_ISSUER']);
     }
   }
@@ -133,6 +138,17 @@ const NEED_JWT = VARIABLE_NAMES.filter(
     name === 'FEDERATION_SCOPE' ||
     name === 'FORWARD_USER_INFO',
 );
+
+function faultyCallers(given: Given): Fault[] {
+  const {
+    FEDERATION_SECRET: secret,
+    FEDERATION_SECRET_FILE: file,
+    FEDERATION_SCOPE: scope,
+  } = given;
+  return given.CALLERS === 'router' && (secret ?? file ?? scope) === undefined
+    ? [['CALLERS', 'is router, although neither FEDERATION_SECRET nor FEDERATION_SCOPE is set']]
+    : [];
+}
 
 /** What it takes to ask a Participant Service; `secret` is where its secret may come from. */
 export function missingOfService(given: Given, secret: VariableName): Fault[] {

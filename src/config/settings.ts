@@ -97,11 +97,15 @@ export interface AuthSettings {
   /** Undefined with jwt: the sandbox. */
   issuer: string | undefined;
   audiences: readonly string[];
+  /** The claim that names them. */
+  audienceClaim: string;
   /** Undefined: from the issuer's metadata. */
   jwksUrl: URL | undefined;
   algorithms: readonly string[];
   tokenTypes: readonly string[];
   leewayMs: number;
+  /** Undefined: `scope`, or `scp`. */
+  scopeClaim: string | undefined;
   requiredScopes: readonly string[];
   participantTypesClaim: string | undefined;
   forwardUserInfo: boolean;
@@ -115,10 +119,12 @@ interface RedisSettings {
   replicas: number;
 }
 
-/** What lets a request have `_service` and `_entities`; with neither, every request may. */
+/** What makes a request a router's, which may ask for `_service` and `_entities`; with neither, every one is. */
 interface FederationAccess {
   secret: string | undefined;
   scope: string | undefined;
+  /** Whether nobody else may ask for anything. */
+  isRequired: boolean;
 }
 
 /** Where metrics are shown. */

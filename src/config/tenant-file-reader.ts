@@ -174,7 +174,9 @@ async function readBounded(path: string): Promise<FoundFile> {
     return { path, signature, content: await readFile(path) };
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    return { path, signature: signature || codeOf(error), content: error };
+    const code = codeOf(error);
+    // It may go between the two.
+    return { path, signature: code === 'ENOENT' ? code : signature || code, content: error };
   }
 }
 

@@ -51,7 +51,11 @@ export function toSettings(
       clientCertificate,
     },
     auth: toAuthSettings(values),
-    federationAccess: { secret: values.FEDERATION_SECRET, scope: values.FEDERATION_SCOPE },
+    federationAccess: {
+      secret: values.FEDERATION_SECRET,
+      scope: values.FEDERATION_SCOPE,
+      isRequired: values.CALLERS === 'router',
+    },
     corsOrigins: new Set(values.CORS_ORIGINS),
     getQueries: values.GET_QUERIES,
     requestMaxBytes: values.REQUEST_MAX_BYTES,
@@ -97,7 +101,9 @@ export function toSettings(
       keyPrefix: values.REDIS_KEY_PREFIX,
       replicas: values.REPLICAS,
     },
-    graphiql: values.GRAPHIQL ?? (!production && values.TRUSTED_DOCUMENTS === undefined),
+    graphiql:
+      values.GRAPHIQL ??
+      (!production && values.TRUSTED_DOCUMENTS === undefined && values.CALLERS === 'any'),
     federation: values.FEDERATION,
     introspection: values.INTROSPECTION ?? !production,
     logLevel: values.LOG_LEVEL,
@@ -134,11 +140,13 @@ function toAuthSettings(values: VariableValues): AuthSettings {
     mode: values.AUTH_MODE ?? 'unchecked-loopback',
     issuer: values.AUTH_ISSUER,
     audiences: values.AUTH_AUDIENCE ?? [],
+    audienceClaim: values.AUTH_AUDIENCE_CLAIM,
     jwksUrl: values.AUTH_JWKS_URL,
     algorithms: values.AUTH_ALGORITHMS,
     tokenTypes: values.AUTH_TOKEN_TYPES,
     leewayMs: values.AUTH_LEEWAY_SECONDS * 1000,
     requiredScopes: values.AUTH_REQUIRED_SCOPES ?? [],
+    scopeClaim: values.AUTH_SCOPE_CLAIM,
     participantTypesClaim: values.AUTH_PARTICIPANT_TYPES_CLAIM,
     forwardUserInfo: values.FORWARD_USER_INFO,
   };

@@ -30,6 +30,7 @@ const shared = { perTenant: 'shared' } as const;
 
 const timeLimit = integer(1, 600_000, 'milliseconds');
 const hostName = matching(/^[\w.:-]{1,253}$/, 'an IP address or a host name of this machine');
+const claimName = matching(/^[\x21-\x7e]{1,256}$/, 'the name of a claim, or a path with dots');
 const cacheLifetime = integer(0, 86_400_000, 'milliseconds');
 
 const server = {
@@ -133,8 +134,6 @@ const upstream = {
   ),
 };
 
-const claim = matching(/^[\x21-\x7e]{1,256}$/, 'the name of a claim, or a path with dots');
-
 /** They have a meaning, to the gateway or to HTTP. */
 const HEADERS_OF_OTHERS: ReadonlySet<string> = new Set([
   'authorization',
@@ -156,7 +155,7 @@ const tenants = {
     'A directory with a JSON file for each tenant, `<name>.json`: see tenants.md; empty: the environment is the one tenant.',
   ),
   TENANT_CLAIM: optional(
-    where(claim, 'with TENANTS_DIR and AUTH_MODE=jwt'),
+    where(claimName, 'with TENANTS_DIR and AUTH_MODE=jwt'),
     "The claim of a caller's token that names the tenant.",
   ),
   TENANT_HEADER: optional(
@@ -277,6 +276,12 @@ const callers = {
     "The gateway's name in tokens (`aud`): one of these. Required with AUTH_ISSUER.",
     shared,
   ),
+  AUTH_AUDIENCE_CLAIM: withDefault(
+    'aud',
+    where(claimName, 'with AUTH_ISSUER'),
+    'The claim in which tokens name their audience: `client_id` for issuers that give access tokens no `aud`.',
+    shared,
+  ),
   AUTH_JWKS_URL: optional(
     where(endpointUrl, 'with AUTH_ISSUER'),
     "The issuer's keys; empty: where its metadata say.",
@@ -302,13 +307,18 @@ const callers = {
     "How far the issuer's clock may be off, in seconds.",
     shared,
   ),
+  AUTH_SCOPE_CLAIM: optional(
+    where(claimName, 'with AUTH_MODE=jwt'),
+    'The claim that holds the scopes of a token, a list or a text: such as `scp`, `roles`, `permissions`; empty: `scope`, or `scp` where that is missing.',
+    shared,
+  ),
   AUTH_REQUIRED_SCOPES: optional(
     where(listOf('scopes', isScope), 'with AUTH_MODE=jwt'),
     'The scopes that a token must have, all of them.',
     shared,
   ),
   AUTH_PARTICIPANT_TYPES_CLAIM: optional(
-    where(claim, 'with AUTH_MODE=jwt'),
+    where(claimName, 'with AUTH_MODE=jwt'),
     'The claim that lists the participant types that the caller may see; empty: all.',
     shared,
   ),
@@ -316,6 +326,12 @@ const callers = {
     'off',
     where(onOff, 'on with AUTH_MODE=jwt'),
     "Whether the upstream is told the token's `sub` and `name` (`X-COREOS-USERINFO`); answers are then shared within one user only.",
+    shared,
+  ),
+  CALLERS: withDefault(
+    'any',
+    where(oneOf('any', 'router'), 'router with FEDERATION_SECRET or FEDERATION_SCOPE'),
+    'Who may ask at all: anyone whom AUTH_MODE lets in, or of these only a router that shows FEDERATION_SECRET or has FEDERATION_SCOPE.',
     shared,
   ),
   FEDERATION_SECRET: optional(
@@ -495,7 +511,7 @@ const graphql = {
   ),
   GRAPHIQL: optional(
     where(onOff, 'not on with TRUSTED_DOCUMENTS'),
-    'GraphiQL at /graphql; empty: on, unless NODE_ENV is production or TRUSTED_DOCUMENTS is set.',
+    'GraphiQL at /graphql; empty: on, unless NODE_ENV is production, TRUSTED_DOCUMENTS is set or CALLERS is router.',
   ),
   INTROSPECTION: optional(
     onOff,

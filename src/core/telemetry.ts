@@ -111,6 +111,10 @@ export interface Telemetry {
   keysFailed?(event: OfTenant & { error: unknown; failures: number; retryAfterMs: number }): void;
   /** Keys of callers' tokens that cannot be used are left out. Each list of reasons is told once. */
   keysLeftOut?(event: OfTenant & { reasons: readonly string[] }): void;
+  /** A request had another `router-authorization` than FEDERATION_SECRET. */
+  routerSecretWrong?(event: OfTenant & { requestId: string }): void;
+  /** A page of an origin that may not call the gateway did. */
+  originRefused?(event: OfTenant & { origin: string }): void;
   /** A connection of a client was closed at once, because there are too many. */
   connectionRefused?(): void;
   /** Connections of clients that did not take their answers were ended. */
@@ -144,6 +148,7 @@ export interface Telemetry {
 export function tellOfTenant(telemetry: Telemetry, tenant: string): Telemetry {
   const { upstreamCall, circuitOpened, circuitClosed, foreignAnswer } = telemetry;
   const { tokenRenewed, tokenFailed, keysFailed, keysLeftOut } = telemetry;
+  const { routerSecretWrong, originRefused } = telemetry;
   return {
     ...telemetry,
     ...(upstreamCall && { upstreamCall: (event) => upstreamCall({ ...event, tenant }) }),
@@ -153,6 +158,10 @@ export function tellOfTenant(telemetry: Telemetry, tenant: string): Telemetry {
     ...(tokenRenewed && { tokenRenewed: (event) => tokenRenewed({ ...event, tenant }) }),
     ...(tokenFailed && { tokenFailed: (event) => tokenFailed({ ...event, tenant }) }),
     ...(keysFailed && { keysFailed: (event) => keysFailed({ ...event, tenant }) }),
+    ...(routerSecretWrong && {
+      routerSecretWrong: (event) => routerSecretWrong({ ...event, tenant }),
+    }),
+    ...(originRefused && { originRefused: (event) => originRefused({ ...event, tenant }) }),
     ...(keysLeftOut && { keysLeftOut: (event) => keysLeftOut({ ...event, tenant }) }),
   };
 }

@@ -3,10 +3,14 @@ import type { Telemetry } from '../core/telemetry.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { isoTime, type Log } from './log.ts';
 import { RefusalLimit } from './refusal-limit.ts';
+import { RepeatLimit } from './repeat-limit.ts';
+
+/** So much of an origin is told. */
+const MAX_ORIGIN_LENGTH = 200;
 
 /**
  * Writes what the gateway tells into the log, whose lines go to `destination`. docs/operations.md has every message.
- * `clock` is for lines about refused requests, which are bounded by second.
+ * `clock` is for lines about refused requests, which are bounded by second, or by minute.
  */
 export function logEvents(
   log: Log,
@@ -17,6 +21,8 @@ export function logEvents(
     clock,
     leftOut: (event) => log.warn(event, 'lines about refused requests were left out'),
   });
+  const wrongSecrets = new RepeatLimit(clock);
+  const refusedOrigins = new RepeatLimit(clock);
   return {
     ...(log.isLevelEnabled('info') && {
       request: logRequests(log, destination, refusals),
@@ -37,6 +43,16 @@ export function logEvents(
     keysFailed: ({ error, ...event }) =>
       log.warn({ err: error, ...event }, "no keys of callers' tokens"),
     keysLeftOut: (event) => log.warn(event, "keys of callers' tokens are left out"),
+    routerSecretWrong(event) {
+      if (!wrongSecrets.admits('')) return;
+      const code = 'wrong_router_authorization';
+      log.warn({ code, ...event }, 'a router-authorization is not FEDERATION_SECRET');
+    },
+    originRefused(event) {
+      const origin = event.origin.slice(0, MAX_ORIGIN_LENGTH);
+      if (refusedOrigins.admits(origin))
+        log.warn({ ...event, origin }, 'an origin is not in CORS_ORIGINS');
+    },
     redisLost: (event) => log.warn(event, 'Redis is lost: each replica is on its own'),
     redisBack: ({ lostMs }) =>
       log.info({ lostMs: Math.round(lostMs) }, 'Redis is back: replicas share statuses and rates'),

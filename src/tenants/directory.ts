@@ -62,6 +62,7 @@ export async function openDirectory(
     maxActive,
     requestMs: settings.requestDeadlineMs + LAST_WORK_MS,
     clock,
+    telemetry,
   });
   return {
     served: registry,

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { TenantSettings } from '../config/tenant-settings.ts';
+import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AllowedOrigins } from '../server/guards/allowed-origins.ts';
 import { type Cors, createCors } from '../server/guards/cors.ts';
@@ -27,6 +28,7 @@ interface TenantRegistryOptions {
   /** By then a request that is under way has made its last upstream call, in milliseconds. */
   requestMs: number;
   clock: Clock;
+  telemetry: Telemetry;
 }
 
 /** A tenant that nobody asked for within so long is not kept ready. */
@@ -97,14 +99,22 @@ export class TenantRegistry implements ServedTenants {
     const name = this.#selection.ofConnection(request);
     const entry = name === undefined ? undefined : this.#entries.get(name);
     if (entry !== undefined) return entry.cors;
-    this.#corsOfAll ??= corsOf([...this.#entries.values()].map(({ of }) => of));
+    this.#corsOfAll ??= corsOf(
+      [...this.#entries.values()].map(({ of }) => of),
+      this.#options.telemetry,
+    );
     return this.#corsOfAll;
   }
 
   /** A tenant that is new, or has other settings. */
   put(tenant: TenantSettings): void {
     this.remove(tenant.name);
-    const entry = { of: tenant, cors: corsOf([tenant]), tenant: undefined, building: undefined };
+    const entry = {
+      of: tenant,
+      cors: corsOf([tenant], this.#options.telemetry),
+      tenant: undefined,
+      building: undefined,
+    };
     this.#entries.set(tenant.name, { ...entry, usedAt: this.#options.clock.now() });
     for (const host of tenant.settings.tenantHosts) this.#hosts.set(host, tenant.name);
     this.#corsOfAll = undefined;
@@ -202,9 +212,9 @@ function isFollowed(tenant: Tenant | undefined): boolean {
   return tenant !== undefined && tenant.services.followService.use().followers > 0;
 }
 
-function corsOf(tenants: readonly TenantSettings[]): Cors {
+function corsOf(tenants: readonly TenantSettings[], telemetry: Telemetry): Cors {
   const origins = new AllowedOrigins(tenants.flatMap(({ settings }) => [...settings.corsOrigins]));
   // Whether queries may come by GET is the same for all.
   const [first] = tenants;
-  return createCors({ origins, methods: first ? methodsOf(first.settings) : ['POST'] });
+  return createCors({ origins, telemetry, methods: first ? methodsOf(first.settings) : ['POST'] });
 }

@@ -83,7 +83,7 @@ export async function createTenant(
   return {
     name,
     services,
-    cors: createCors({ origins, methods }),
+    cors: createCors({ origins, methods, telemetry }),
     csrf: createCsrfGuard({ origins, methods }),
     authenticate: createAuthenticate({
       tenantId,
@@ -91,6 +91,7 @@ export async function createTenant(
       requiredScopes: settings.auth.requiredScopes,
       router: settings.federationAccess,
       forwardUserInfo: settings.auth.forwardUserInfo,
+      telemetry,
     }),
     rateLimit:
       settings.rateLimit.perSecond === 0
@@ -214,15 +215,17 @@ async function createCallers(
     keys,
     issuer,
     audiences: ofSandbox === undefined ? auth.audiences : [ofSandbox.audience],
+    audienceClaim: auth.audienceClaim,
     algorithms: auth.algorithms,
     tokenTypes: auth.tokenTypes,
     leewayMs: auth.leewayMs,
+    scopeClaim: auth.scopeClaim,
     participantTypesClaim: auth.participantTypesClaim,
     clock,
   });
   const claim = auth.participantTypesClaim;
   const sandboxToken = await ofSandbox?.issueToken({
-    scope: auth.requiredScopes.join(' '),
+    [auth.scopeClaim ?? 'scope']: auth.requiredScopes.join(' '),
     ...(claim === undefined ? {} : { [claim]: ofSandbox.participantTypes }),
   });
   return { keys, verifier, sandboxToken };

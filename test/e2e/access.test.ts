@@ -360,6 +360,97 @@ test('8: with FEDERATION_SCOPE, _entities is for callers with that scope (API5:2
   }
 });
 
+const FOR_THE_ROUTER: Answer = {
+  status: 403,
+  challenge: null,
+  body: {
+    errors: [
+      {
+        message: 'The gateway is for its router only.',
+        extensions: { code: 'FORBIDDEN', retryable: false, requestId: UUID },
+      },
+    ],
+  },
+};
+
+/** The members of the log's entries with that text. */
+function entriesOf(gateway: TestGateway, msg: string): object[] {
+  return gateway.logLines.map((line) => JSON.parse(line)).filter((entry) => entry.msg === msg);
+}
+
+test('8: with CALLERS=router, all of the endpoint is for who sends FEDERATION_SECRET (API5:2023)', async () => {
+  await using upstream = await startScriptedUpstream();
+  const secret = 'canary-router-secret';
+  await using gateway = await startTestGateway({
+    upstream,
+    environment: { CALLERS: 'router', FEDERATION_SECRET: secret, AUTH_MODE: 'none' },
+  });
+  const introspection = { query: '{ __schema { queryType { name } } }' };
+  const malformed = { query: '{' };
+  for (const body of [VEHICLES, ENTITIES, SDL, introspection, malformed]) {
+    expect(await send(gateway, body)).toEqual(FOR_THE_ROUTER);
+    const wrong = { 'router-authorization': `${secret}x` };
+    expect(await send(gateway, body, wrong)).toEqual(FOR_THE_ROUTER);
+  }
+  const page = await fetch(gateway.endpoint, { headers: { accept: 'text/html' } });
+  expect(page.status).toBe(403);
+  const ready = await fetch(new URL('/livez', gateway.url));
+  expect(ready.status).toBe(200);
+  expect(upstream.statusCalls).toEqual([]);
+  expect(await send(gateway, VEHICLES, { 'router-authorization': secret })).toEqual(SUCCESS);
+  // Also after the router's answer is kept.
+  expect(await send(gateway, VEHICLES)).toEqual(FOR_THE_ROUTER);
+  expect(entriesOf(gateway, 'request')[0]).toMatchObject({
+    status: 403,
+    codes: ['FORBIDDEN'],
+    refusal:
+      'CALLERS is router, and this is none: it shows neither FEDERATION_SECRET nor FEDERATION_SCOPE',
+  });
+  expect(gateway.logLines.join('')).not.toContain(secret);
+});
+
+test('8: with CALLERS=router, a token with FEDERATION_SCOPE is enough, and one without is not (API5:2023)', async () => {
+  await using guarded = await startGuarded({ CALLERS: 'router', FEDERATION_SCOPE: 'router' });
+  const router = bearer(await guarded.issueToken({ scope: 'router' }));
+  const user = bearer(await guarded.issueToken({ scope: 'batch:read' }));
+  for (let round = 0; round < 2; round += 1) {
+    expect(await send(guarded.gateway, VEHICLES, router)).toEqual(SUCCESS);
+    expect(await send(guarded.gateway, VEHICLES, user)).toEqual(FOR_THE_ROUTER);
+  }
+  expect(await send(guarded.gateway, VEHICLES)).toEqual(NO_TOKEN);
+});
+
+test('8: a wrong router-authorization is a warning with a code of its own, once a minute (API5:2023)', async () => {
+  const clock = new TestClock();
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({
+    upstream,
+    clock,
+    environment: { FEDERATION_SECRET: 'canary-router-secret', AUTH_MODE: 'none' },
+  });
+  const warnings = () => entriesOf(gateway, 'a router-authorization is not FEDERATION_SECRET');
+  const guess = (requestId: string) =>
+    send(gateway, VEHICLES, { 'router-authorization': 'canary-guess', 'x-request-id': requestId });
+  await send(gateway, VEHICLES);
+  await send(gateway, VEHICLES, { 'router-authorization': 'canary-router-secret' });
+  expect(warnings()).toEqual([]);
+  await guess('first');
+  clock.advance(59_999);
+  await guess('second');
+  const first = {
+    level: 'warn',
+    time: expect.any(String),
+    code: 'wrong_router_authorization',
+    requestId: 'first',
+    msg: 'a router-authorization is not FEDERATION_SECRET',
+  };
+  expect(warnings()).toEqual([first]);
+  clock.advance(1);
+  await guess('third');
+  expect(warnings()).toEqual([first, { ...first, requestId: 'third' }]);
+  expect(gateway.logLines.join('')).not.toContain('canary');
+});
+
 test('FORWARD_USER_INFO=on tells the upstream who asks, and shares answers within one user only', async () => {
   await using guarded = await startGuarded({ FORWARD_USER_INFO: 'on' });
   const { gateway, upstream } = guarded;
@@ -526,30 +617,34 @@ test('35: with FORWARD_USER_INFO=on, a stale copy is for the user alone for whom
   });
 });
 
-test('with AUTH_MODE=jwt on the sandbox, a line prints a token that works', async () => {
-  await using program = runProgram('bin/participant-gateway.js', {
-    PORT: '0',
-    AUTH_MODE: 'jwt',
-    AUTH_REQUIRED_SCOPES: 'batch:read',
-    AUTH_PARTICIPANT_TYPES_CLAIM: 'types',
-  });
-  const [, curl = ''] = await program.printed(/curl +(curl .+)\n/);
-  const [, token = ''] = await program.printed(/\n {2}(ey[\w.-]+)\n/);
-  const [, address = '', authorization = '', body = ''] =
-    /^curl -s (\S+) -H 'content-type: application\/json' -H 'authorization: ([^']+)' -d '([^']+)'$/.exec(
-      curl,
-    ) ?? [];
-  expect(authorization).toBe(`Bearer ${token}`);
-  const headers = { 'content-type': 'application/json' };
-  const init = { method: 'POST', body };
-  const refused = await fetch(address, { ...init, headers });
-  expect(refused.status).toBe(401);
-  const taken = await fetch(address, { ...init, headers: { ...headers, authorization } });
-  expect([taken.status, await taken.json()]).toEqual([
-    200,
-    { data: { batchStatus: { status: 'PARTIAL_SUCCESS', progress: 1 } } },
-  ]);
-});
+test.each<Record<string, string>>([{}, { AUTH_SCOPE_CLAIM: 'access.roles' }])(
+  'with AUTH_MODE=jwt on the sandbox, a line prints a token that works: %o',
+  async (environment) => {
+    await using program = runProgram('bin/participant-gateway.js', {
+      ...environment,
+      PORT: '0',
+      AUTH_MODE: 'jwt',
+      AUTH_REQUIRED_SCOPES: 'batch:read',
+      AUTH_PARTICIPANT_TYPES_CLAIM: 'types',
+    });
+    const [, curl = ''] = await program.printed(/curl +(curl .+)\n/);
+    const [, token = ''] = await program.printed(/\n {2}(ey[\w.-]+)\n/);
+    const [, address = '', authorization = '', body = ''] =
+      /^curl -s (\S+) -H 'content-type: application\/json' -H 'authorization: ([^']+)' -d '([^']+)'$/.exec(
+        curl,
+      ) ?? [];
+    expect(authorization).toBe(`Bearer ${token}`);
+    const headers = { 'content-type': 'application/json' };
+    const init = { method: 'POST', body };
+    const refused = await fetch(address, { ...init, headers });
+    expect(refused.status).toBe(401);
+    const taken = await fetch(address, { ...init, headers: { ...headers, authorization } });
+    expect([taken.status, await taken.json()]).toEqual([
+      200,
+      { data: { batchStatus: { status: 'PARTIAL_SUCCESS', progress: 1 } } },
+    ]);
+  },
+);
 
 test('64: a gateway that others can reach does not start before AUTH_MODE is said', async () => {
   await using program = runProgram('bin/participant-gateway.js', { PORT: '0', HOST: '0.0.0.0' });

@@ -1,5 +1,6 @@
 import { request } from 'node:http';
 import { expect, test } from 'vitest';
+import { TestClock } from '../support/test-clock.ts';
 import { type GraphQLAnswer, startTestGateway, type TestGateway } from '../support/test-gateway.ts';
 
 const APP = 'https://app.example';
@@ -251,4 +252,39 @@ test("9: by a name that is not the machine's own, nothing is answered while AUTH
     expect(await ask(open, host)).toBe(421);
     expect(await ask(said, host)).toBe(200);
   }
+});
+
+test('10: an origin that is refused is told in the log, once a minute', async () => {
+  const clock = new TestClock();
+  await using gateway = await startTestGateway({ clock, environment: { CORS_ORIGINS: APP } });
+  const told = () =>
+    gateway.logLines
+      .map((line) => JSON.parse(line))
+      .filter(({ msg }) => msg === 'an origin is not in CORS_ORIGINS')
+      .map(({ level, origin }) => [level, origin]);
+  const post = (headers: Record<string, string>) =>
+    send(gateway, { method: 'POST', headers: { ...JSON_TYPE, ...headers }, body: BODY });
+
+  await post({});
+  await post({ origin: APP });
+  // The gateway's own page, and one of something in front of it that changes the host.
+  await post({ origin: gateway.url.origin });
+  await post({ origin: 'https://gateway.example', 'sec-fetch-site': 'same-origin' });
+  expect(told()).toEqual([]);
+
+  const foreign = { origin: 'http://localhost:5173' };
+  const preflight = { ...foreign, 'access-control-request-method': 'POST' };
+  await fetch(gateway.endpoint, { method: 'OPTIONS', headers: preflight });
+  await post({ ...foreign, 'sec-fetch-site': 'same-site' });
+  expect(told()).toEqual([['warn', 'http://localhost:5173']]);
+  await post({ origin: `https://${'x'.repeat(1_000)}.example` });
+  await post({ origin: 'null', 'sec-fetch-site': 'cross-site' });
+  expect(told().slice(1)).toEqual([
+    ['warn', `https://${'x'.repeat(192)}`],
+    ['warn', 'null'],
+  ]);
+  clock.advance(60_000);
+  await post(foreign);
+  expect(told().at(-1)).toEqual(['warn', 'http://localhost:5173']);
+  expect(told()).toHaveLength(4);
 });

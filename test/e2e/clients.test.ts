@@ -70,11 +70,19 @@ const clients: [name: string, typename: object, connect: (url: string) => Connec
       const client = apollo.createApolloClient(url);
       return {
         async status(variables) {
-          const { data = null, error } = await client.query({ query: BatchStatusQuery, variables });
+          const { data = null, error } = await client.query({
+            query: BatchStatusQuery,
+            variables,
+            ...apollo.PARTIAL,
+          });
           return { data, errors: apollo.gatewayErrors(error) };
         },
         async dashboard(variables) {
-          const { data = null, error } = await client.query({ query: DashboardQuery, variables });
+          const { data = null, error } = await client.query({
+            query: DashboardQuery,
+            variables,
+            ...apollo.PARTIAL,
+          });
           return { data, errors: apollo.gatewayErrors(error) };
         },
         watch: (variables) => emitted(apollo.watchBatch(client, variables, { intervalMs: 1 })),
@@ -441,7 +449,7 @@ test('Apollo Client: a query that is watched has partial data, too', async () =>
   const client = apollo.createApolloClient(gateway.endpoint.href);
   const variables = { vehicles: 'batch-finished', drivers: 'fault-404', operators: 'fault-503' };
   const seen = await new Promise((resolve, reject) => {
-    client.watchQuery({ query: DashboardQuery, variables }).subscribe({
+    client.watchQuery({ query: DashboardQuery, variables, ...apollo.PARTIAL }).subscribe({
       next({ loading, data, error }) {
         const codes = apollo.gatewayErrors(error).map(({ code }) => code);
         if (!loading) resolve({ data, codes });

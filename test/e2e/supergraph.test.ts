@@ -77,6 +77,8 @@ async function ask(url: string, query: string, headers = {}): Promise<Answer> {
 /** The example, run as its README does, once with each gateway. */
 const examples: RunningProgram[] = [];
 const urls = { apollo: '', hive: '' };
+/** Of participant-gateway behind them. */
+const participants = { apollo: '', hive: '' };
 
 beforeAll(async () => {
   await Promise.all(
@@ -85,6 +87,7 @@ beforeAll(async () => {
       const example = runProgram('examples/supergraph/start.ts', environment);
       examples.push(example);
       [, urls[router] = ''] = await example.printed(/Supergraph {4}(\S+)/);
+      [, participants[router] = ''] = await example.printed(/participants {2}(\S+)/);
     }),
   );
 }, 60_000);
@@ -139,6 +142,22 @@ describe.each([
           },
         },
         notFound('vehicles', ['unknown']),
+      ],
+    });
+  });
+
+  test('8: participant-gateway answers it alone (API5:2023)', async () => {
+    const query =
+      '{ batchStatus(participantType: "vehicles", batchId: "batch-finished") { status } }';
+    expect(await ask(urls[router], query)).toEqual({
+      data: { batchStatus: { status: 'SUCCESS' } },
+    });
+    expect(await ask(participants[router], query)).toEqual({
+      errors: [
+        {
+          message: 'The gateway is for its router only.',
+          extensions: { code: 'FORBIDDEN', retryable: false, requestId: UUID },
+        },
       ],
     });
   });

@@ -28,6 +28,7 @@ const DOCUMENTS = [
   'docs/errors.md',
   'docs/faults.md',
   'docs/federation.md',
+  'docs/identity-providers.md',
   'docs/metrics.md',
   'docs/live.md',
   'docs/operations.md',
@@ -37,6 +38,7 @@ const DOCUMENTS = [
   'docs/security.md',
   'docs/settings.md',
   'docs/tenants.md',
+  'docs/threat-model.md',
   'SECURITY.md',
   'bench/README.md',
   'examples/clients/README.md',
@@ -101,6 +103,18 @@ test('the links between the documents lead somewhere', async () => {
   for (const path of [...DOCUMENTS, SUPERGRAPH]) {
     const links = [...(await read(path)).matchAll(/\]\((?!https?:)([^)#]+)/g)];
     for (const [, link = ''] of links) await access(new URL(link, new URL(path, ROOT)));
+  }
+});
+
+test('each configuration in docs/federation.md sends FEDERATION_SECRET under the name that is read', async () => {
+  const text = await read('docs/federation.md');
+  const blocks = [...text.matchAll(/```(yaml|ts)\n(.*?)```/gs)];
+  expect(blocks).toHaveLength(6);
+  for (const [, language, block = ''] of blocks) {
+    expect(block).toMatch(
+      /router-authorization.*FEDERATION_SECRET|Router-Authorization\n.*FEDERATION_SECRET/,
+    );
+    if (language === 'yaml') expect(parseYaml(block)).toEqual(expect.any(Object));
   }
 });
 

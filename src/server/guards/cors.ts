@@ -1,4 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { Telemetry } from '../../core/telemetry.ts';
 import type { AllowedOrigins } from './allowed-origins.ts';
 
 interface CorsOptions {
@@ -6,6 +7,8 @@ interface CorsOptions {
   origins: AllowedOrigins;
   /** The methods that the GraphQL endpoint accepts. */
   methods: readonly string[];
+  /** Is told of pages that may not call the gateway. */
+  telemetry: Telemetry;
 }
 
 /**
@@ -37,14 +40,17 @@ const PREFLIGHT_MAX_AGE_S = 7_200;
 /** Names of headers, separated by commas, as `access-control-request-headers` has them. */
 const HEADER_NAMES = /^[\w!#$%&'*+.^`|~-]+(?: ?, ?[\w!#$%&'*+.^`|~-]+)*$/;
 
-export function createCors({ origins, methods }: CorsOptions): Cors {
+export function createCors({ origins, methods, telemetry }: CorsOptions): Cors {
   const allow = [...methods, 'OPTIONS'].join(', ');
   const corsMethods = methods.filter((method) => method !== 'HEAD').join(', ');
 
   function headersFor({ headers }: IncomingMessage): readonly string[] {
-    return headers.origin !== undefined && origins.has(headers.origin)
-      ? [...HARDENING, 'access-control-allow-origin', headers.origin, ...EXPOSED]
-      : HARDENING;
+    const { origin } = headers;
+    if (origin === undefined) return HARDENING;
+    if (origins.has(origin))
+      return [...HARDENING, 'access-control-allow-origin', origin, ...EXPOSED];
+    if (!isSameOrigin(headers)) telemetry.originRefused?.({ origin });
+    return HARDENING;
   }
 
   return {
@@ -62,4 +68,12 @@ export function createCors({ origins, methods }: CorsOptions): Cors {
       response.writeHead(204, headers).end();
     },
   };
+}
+
+/** Whether the page is the gateway's own, or of what stands in front of it: by what the browser says, else by the host. */
+function isSameOrigin(headers: IncomingHttpHeaders): boolean {
+  const site = headers['sec-fetch-site'];
+  return site === undefined
+    ? headers.origin?.replace(/^https?:\/\//, '') === headers.host
+    : site === 'same-origin';
 }
