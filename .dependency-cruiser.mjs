@@ -80,7 +80,10 @@ export default {
       name: 'telemetry-is-handed-in',
       comment: 'Everything else speaks to the port of core.',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(main|app|index|gateway-state)\\.ts$|^src/telemetry/' },
+      from: {
+        path: '^src/',
+        pathNot: '^src/(main|app|index|gateway-state|optional-parts)\\.ts$|^src/telemetry/',
+      },
       to: { path: '^src/telemetry/' },
     },
     {
@@ -89,7 +92,8 @@ export default {
       severity: 'error',
       from: {
         path: '^src/',
-        pathNot: '^src/(main|app|index|gateway-state)\\.ts$|^src/(commands|doctor|config|tenants)/',
+        pathNot:
+          '^src/(main|app|index|gateway-state|optional-parts)\\.ts$|^src/(commands|doctor|config|tenants)/',
       },
       to: { path: '^src/config/' },
     },

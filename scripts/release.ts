@@ -5,7 +5,7 @@
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -53,6 +53,23 @@ async function billOfMaterials(name: string): Promise<string> {
   }
 }
 
+/** Without the source maps of its dependencies: a sixth of its bytes, and nobody debugs their sources. */
+async function pack(destination: string): Promise<void> {
+  const temporary = await mkdtemp(join(tmpdir(), 'pack-'));
+  try {
+    await outputOf(ROOT, 'npm', 'pack', '--pack-destination', temporary);
+    const [tarball = ''] = await readdir(temporary);
+    await outputOf(temporary, 'tar', '-xzf', tarball);
+    const unpacked = join(temporary, 'package');
+    for (const path of await readdir(unpacked, { recursive: true })) {
+      if (path.endsWith('.map')) await rm(join(unpacked, path));
+    }
+    await outputOf(unpacked, 'npm', 'pack', '--ignore-scripts', '--pack-destination', destination);
+  } finally {
+    await rm(temporary, { recursive: true });
+  }
+}
+
 async function readJson(path: string) {
   return JSON.parse(await readFile(join(ROOT, path), 'utf8'));
 }
@@ -69,7 +86,7 @@ if (notes === '') {
 
 await rm(folder, { recursive: true, force: true });
 await mkdir(folder, { recursive: true });
-await outputOf(ROOT, 'npm', 'pack', '--pack-destination', folder);
+await pack(folder);
 const files = [`${name}-${version}.tgz`, `${name}-${version}.cdx.json`, 'NOTES.md'] as const;
 const [, bill, release] = files;
 await writeFile(join(folder, bill), await billOfMaterials(name));

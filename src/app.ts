@@ -2,10 +2,11 @@ import { readFile } from 'node:fs/promises';
 import type { GraphQLSchema } from 'graphql';
 import { SettingsError } from './config/load.ts';
 import type { Settings } from './config/settings.ts';
+import type { Audit } from './core/audit.ts';
 import type { Telemetry } from './core/telemetry.ts';
 import { stateOf } from './gateway-state.ts';
 import { createDocuments, type Documents } from './graphql/documents.ts';
-import { EXAMPLE_OPERATIONS } from './graphql/example-operations.ts';
+import { EXAMPLE_OPERATIONS, EXPLAINED_OPERATION } from './graphql/example-operations.ts';
 import { refuse } from './graphql/handler.ts';
 import {
   createAutomaticPersistedQueries,
@@ -21,6 +22,7 @@ import type { Clock } from './lib/clock.ts';
 import { Deadlines } from './lib/deadlines.ts';
 import { HeldMemory } from './lib/held-memory.ts';
 import { Turns } from './lib/turns.ts';
+import { loadMetrics, loadSharing, loadTraces } from './optional-parts.ts';
 import { createClientIp } from './server/client-ip.ts';
 import { createIntake } from './server/guards/intake.ts';
 import type { ReadinessCheck, ReadinessChecks } from './server/health.ts';
@@ -32,10 +34,9 @@ import { createHttpServer, type Server, type ServerOptions } from './server/serv
 import { createGraphiQL } from './server/static.ts';
 import { createStreams } from './server/streams.ts';
 import { StatusStore } from './status/store.ts';
-import type { Metrics } from './telemetry/metrics.ts';
 import type { MeasuredProcess } from './telemetry/process-metrics.ts';
 import { openTenants } from './tenants/open-tenants.ts';
-import type { Sharing, TenantParts } from './tenants/services.ts';
+import type { Sharing } from './tenants/services.ts';
 
 /** The path of the GraphQL endpoint. */
 export const GRAPHQL_PATH = '/graphql';
@@ -49,6 +50,9 @@ const MAX_HELD_BYTES = 64 * 1024 * 1024;
 /** Everything under way is ended by then. */
 const SHUTDOWN_LIMIT_MS = 9_000;
 
+/** For the last spans, where the rest took less than the time that there is. */
+const LAST_SPANS_LIMIT_MS = 1_000;
+
 /** Metrics are shown to the end, and not waited for. */
 const METRICS_SHUTDOWN_LIMIT_MS = 200;
 
@@ -56,6 +60,8 @@ interface GatewayDependencies {
   settings: Settings;
   clock: Clock;
   telemetry: Telemetry;
+  /** Undefined: nobody keeps account of who reads what. */
+  audit?: Audit | undefined;
   /** For metrics; undefined: nothing is told of the process. */
   process?: MeasuredProcess;
   /** What else `/readyz` looks at. */
@@ -88,9 +94,11 @@ export interface Gateway {
  * TENANTS_DIR.
  */
 export async function createGateway(dependencies: GatewayDependencies): Promise<Gateway> {
-  const { settings, clock, readiness = {} } = dependencies;
+  const { settings, clock, audit, readiness = {} } = dependencies;
   const metrics = await loadMetrics(dependencies);
-  const telemetry = metrics?.telemetry ?? dependencies.telemetry;
+  const measured = metrics?.telemetry ?? dependencies.telemetry;
+  const traces = await loadTraces(dependencies, measured);
+  const telemetry = traces?.telemetry ?? measured;
   const turns = new Turns();
   const deadlines = new Deadlines(clock);
   const heldMemory = new HeldMemory(MAX_HELD_BYTES);
@@ -126,6 +134,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
     shared: {
       ...{ clock, telemetry, turns, deadlines, heldMemory, statusStore, onPoll },
       ...{ documents, persistedDocuments, responseCaches, sharing },
+      isAudited: audit !== undefined,
     },
     endStreams: streams.endOfTenant,
   });
@@ -137,6 +146,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
     streams,
     refuse,
     telemetry,
+    audit,
     clock,
     deadlines,
     turns,
@@ -152,7 +162,10 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
       ? createGraphiQL({
           endpoint: GRAPHQL_PATH,
           title: 'participant-gateway',
-          operations: EXAMPLE_OPERATIONS,
+          operations:
+            settings.explain === undefined || settings.explain.scope !== undefined
+              ? EXAMPLE_OPERATIONS
+              : [...EXAMPLE_OPERATIONS, EXPLAINED_OPERATION],
         })
       : undefined,
     readiness: {
@@ -211,10 +224,12 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
     },
     metricsUrl: () => metricsUrl,
     async close(noticeMs = settings.shutdownDelayMs) {
+      const begunAt = clock.now();
       streams.close();
       await server.drain(noticeMs, SHUTDOWN_LIMIT_MS);
       metrics?.close();
       sharing?.redis.close();
+      await traces?.close(Math.min(LAST_SPANS_LIMIT_MS, SHUTDOWN_LIMIT_MS - clock.now() + begunAt));
       await Promise.all([metricsServer?.drain(0, METRICS_SHUTDOWN_LIMIT_MS), tenants.close()]);
     },
     sandboxToken: tenants.sandboxToken,
@@ -235,43 +250,6 @@ async function listenOn(
       { cause },
     );
   }
-}
-
-/** Undefined where there is no Redis, and nothing of that is loaded then. It is not connected yet. */
-async function loadSharing(
-  { redis: shared }: Settings,
-  { clock, telemetry }: Pick<TenantParts, 'clock' | 'telemetry'>,
-): Promise<Sharing | undefined> {
-  if (shared === undefined) return undefined;
-  const [{ Redis }, { createSharedStatuses }] = await Promise.all([
-    import('./lib/redis.ts'),
-    import('./status/shared-statuses.ts'),
-  ]);
-  const redis = new Redis({
-    ...shared,
-    clock,
-    random: Math.random,
-    lost: (reason) => telemetry.redisLost?.({ reason }),
-    back: (lostMs) => telemetry.redisBack?.({ lostMs }),
-  });
-  return { redis, createSharedStatuses };
-}
-
-/** Undefined where there are none, and nothing of that is loaded then. */
-async function loadMetrics({
-  settings,
-  telemetry,
-  process,
-}: GatewayDependencies): Promise<Metrics | undefined> {
-  if (settings.metrics === undefined) return undefined;
-  const { createMetrics } = await import('./telemetry/metrics.ts');
-  return createMetrics({
-    participantTypes: settings.participantTypes,
-    hasTrustedDocuments: settings.trustedDocuments !== undefined,
-    hasTenants: settings.tenants !== undefined,
-    telemetry,
-    process,
-  });
 }
 
 /** What is known of documents, whoever sends them. Rejects with a {@link SettingsError}. */

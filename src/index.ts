@@ -5,6 +5,7 @@ import { SettingsError } from './config/load.ts';
 import { loadSettings } from './config/load-settings.ts';
 import { isVariableName, type VariableName } from './config/variables.ts';
 import { systemClock } from './lib/clock.ts';
+import { createAuditLog, logReadiness } from './telemetry/audit.ts';
 import { createLog } from './telemetry/log.ts';
 import { logEvents } from './telemetry/log-events.ts';
 import { createStandardOutput, LogOutput } from './telemetry/log-output.ts';
@@ -53,6 +54,8 @@ export async function createGateway(
     settings: parsed,
     clock: systemClock,
     telemetry,
+    audit: createAuditLog({ mode: parsed.audit, destination, output }),
+    ...(output && { readiness: { log: logReadiness(parsed.audit, output) } }),
     process: { node: process, version, droppedLogLines: () => output?.droppedLines ?? 0 },
   });
   return {

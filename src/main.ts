@@ -95,12 +95,14 @@ const [
   { createLog, createPrettyDestination },
   { createStandardOutput, LogOutput },
   { logEvents },
+  { createAuditLog, logReadiness },
 ] = await Promise.all([
   import('./app.ts'),
   import('./server/process-monitor.ts'),
   import('./telemetry/log.ts'),
   import('./telemetry/log-output.ts'),
   import('./telemetry/log-events.ts'),
+  import('./telemetry/audit.ts'),
 ]);
 
 const output = new LogOutput({
@@ -189,8 +191,9 @@ const gateway = await createGateway({
   settings,
   clock: systemClock,
   telemetry,
+  audit: createAuditLog({ mode: settings.audit, destination, output }),
   process: { node: process, version, droppedLogLines: () => output.droppedLines },
-  readiness: { ...monitor.checks, log: { degraded: () => output.problem() } },
+  readiness: { ...monitor.checks, log: logReadiness(settings.audit, output) },
 }).catch((error: unknown) => {
   if (!(error instanceof SettingsError)) throw error;
   return fail(error.message);

@@ -66,7 +66,7 @@ async function upstreamCall(): Promise<Answer> {
   const { createServiceCall, createStatusClient } = await import('../../src/tenants/services.ts');
   const client = createStatusClient(settings, clock);
   const call = createServiceCall(service, settings, client, { clock, turns, onRenewal() {} });
-  const token = { value: TOKEN };
+  const token = { value: TOKEN, askedAt: 0 };
   return answerKeys(async (key, { signal }) => {
     const outcome = await call(key, token, undefined, signal);
     if (outcome.kind !== 'ok') throw outcome.error;

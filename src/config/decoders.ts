@@ -33,6 +33,16 @@ export function oneOf<const T extends readonly string[]>(...words: T): Decoder<T
   };
 }
 
+/** A share of something. */
+export const share: Decoder<number> = {
+  schema: z
+    .string()
+    .regex(/^(?:0|1|[01]?\.\d{1,9})$/)
+    .transform(Number)
+    .refine((value) => value <= 1),
+  accepts: 'a number from 0 to 1, such as 0.1',
+};
+
 export const onOff: Decoder<boolean> = {
   schema: z.enum(['on', 'off']).transform((value) => value === 'on'),
   accepts: 'on or off',
@@ -46,6 +56,35 @@ export function textUpTo(characters: number): Decoder<string> {
 /** A text that matches; `accepts` puts the pattern into words. */
 export function matching(pattern: RegExp, accepts: string): Decoder<string> {
   return { schema: z.string().regex(pattern), accepts };
+}
+
+/**
+ * Pairs `name=value`, separated by commas, the values percent-encoded, as OpenTelemetry has them (W3C Baggage). A name
+ * and a decoded value have to match.
+ */
+export function pairsOf(
+  what: string,
+  isName: RegExp,
+  isValue: RegExp,
+): Decoder<Record<string, string>> {
+  const toPair = (item: string): [string, string] | undefined => {
+    const [, name = '', encoded = ''] = /^([^=]+?)\s*=\s*(.*)$/.exec(item.trim()) ?? [];
+    if (!isName.test(name) || /%(?![\da-f]{2})/i.test(encoded)) return undefined;
+    try {
+      const value = decodeURIComponent(encoded);
+      return isValue.test(value) ? [name, value] : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  return {
+    schema: z
+      .string()
+      .transform((text) => text.split(',').map(toPair))
+      .refine((pairs) => !pairs.includes(undefined))
+      .transform((pairs) => Object.fromEntries(pairs.filter((pair) => pair !== undefined))),
+    accepts: `${what} as name=value, separated by commas, the values percent-encoded`,
+  };
 }
 
 /** At least one item, separated by commas; blanks around them are left out, or separate as well. */
@@ -83,6 +122,17 @@ export const endpointUrl: Decoder<URL> = {
     .refine((url) => url.protocol === 'https:' || isPlainLoopback(url))
     .refine(({ username, password, hash }) => !username && !password && !hash),
   accepts: 'an https:// URL (http:// on loopback only) without credentials and fragment',
+};
+
+/** What paths are added to, in a network of one's own. */
+export const collectorUrl: Decoder<URL> = {
+  schema: z
+    .string()
+    .refine((value) => URL.canParse(value))
+    .transform((value) => new URL(value))
+    .refine(({ protocol }) => protocol === 'https:' || protocol === 'http:')
+    .refine(({ username, password, search, hash }) => !username && !password && !search && !hash),
+  accepts: 'an http:// or https:// URL without credentials, query and fragment',
 };
 
 /** What paths are added to. */

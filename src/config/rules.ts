@@ -1,4 +1,4 @@
-import { isLoopbackHost } from '../lib/loopback.ts';
+import { isLoopbackHost, isPlainLoopback } from '../lib/loopback.ts';
 import { faultOfFile, type ReadFile } from './files.ts';
 import { faultyTenants } from './tenant-rules.ts';
 import { type Fault, type Given, infoOf, VARIABLE_NAMES, type VariableName } from './variables.ts';
@@ -35,6 +35,8 @@ export function faultyTenant(given: Given): Fault[] {
     ...faultyAuth(given),
     ...faultyCallers(given),
     ...faultyFollow(given),
+    ...faultyTraces(given),
+    ...faultyExplain(given),
   ];
 }
 
@@ -53,6 +55,35 @@ function faultyReplicas(given: Given): Fault[] {
   return (['REDIS_KEY_PREFIX', 'REPLICAS'] as const)
     .filter((name) => given[name] !== undefined && given[name] !== infoOf(name).fallback)
     .map((name) => [name, 'is set without REDIS_URL']);
+}
+
+function faultyTraces(given: Given): Fault[] {
+  const faults: Fault[] = [];
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, TRACE_UPSTREAM: propagates } = given;
+  if (propagates === 'on' && endpoint === undefined) {
+    faults.push(['TRACE_UPSTREAM', 'is on without OTEL_EXPORTER_OTLP_ENDPOINT']);
+  }
+  for (const name of ['OTEL_EXPORTER_OTLP_HEADERS', 'OTEL_EXPORTER_OTLP_HEADERS_FILE'] as const) {
+    if (given[name] !== undefined && endpoint !== undefined && isReadable(endpoint)) {
+      faults.push([name, 'would be sent to OTEL_EXPORTER_OTLP_ENDPOINT unencrypted']);
+    }
+  }
+  return faults;
+}
+
+/** By others on the network. */
+function isReadable(url: string): boolean {
+  return URL.canParse(url) && new URL(url).protocol === 'http:' && !isPlainLoopback(new URL(url));
+}
+
+function faultyExplain({ EXPLAIN: mode, EXPLAIN_SCOPE: scope, AUTH_MODE: auth }: Given): Fault[] {
+  if (mode === 'scope' && scope === undefined) {
+    return [['EXPLAIN_SCOPE', 'is missing, although EXPLAIN is scope']];
+  }
+  if (mode !== 'scope' && scope !== undefined) {
+    return [['EXPLAIN_SCOPE', 'is set without EXPLAIN=scope']];
+  }
+  return mode === 'scope' && auth !== 'jwt' ? [['EXPLAIN', 'is scope without AUTH_MODE=jwt']] : [];
 }
 
 function faultyIntake(given: Given): Fault[] {

@@ -53,6 +53,11 @@ export interface Settings {
   logFormat: 'pretty' | 'json' | undefined;
   /** Undefined: there are none. */
   metrics: MetricsSettings | undefined;
+  /** Undefined: there are none. */
+  traces: TracesSettings | undefined;
+  audit: 'off' | 'on' | 'required';
+  /** Who may have answers explained; undefined: nobody. */
+  explain: ExplainSettings | undefined;
   shutdownDelayMs: number;
   /** Names of variables that look like settings, but are none. */
   unknownVariables: readonly string[];
@@ -132,6 +137,29 @@ interface MetricsSettings {
   host: string;
   /** Undefined: where the gateway itself listens. */
   port: number | undefined;
+}
+
+/** Where traces go, and which. */
+export interface TracesSettings {
+  endpoint: URL;
+  headers: Readonly<Record<string, string>>;
+  serviceName: string;
+  resourceAttributes: Readonly<Record<string, string>>;
+  sampler:
+    | 'always_on'
+    | 'always_off'
+    | 'traceidratio'
+    | 'parentbased_always_on'
+    | 'parentbased_traceidratio';
+  /** 0 to 1. */
+  ratio: number;
+  /** Whether calls to the Participant Service carry `traceparent`. */
+  propagates: boolean;
+}
+
+interface ExplainSettings {
+  /** Whose token has it; undefined: everybody. */
+  scope: string | undefined;
 }
 
 /** How much one GraphQL request may ask for. */

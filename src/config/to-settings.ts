@@ -109,6 +109,9 @@ export function toSettings(
     logLevel: values.LOG_LEVEL,
     logFormat: values.LOG_FORMAT,
     metrics: toMetricsSettings(values, isSandbox),
+    traces: toTracesSettings(values),
+    audit: values.AUDIT,
+    explain: toExplainSettings(values),
     shutdownDelayMs: values.SHUTDOWN_DELAY_MS,
     unknownVariables,
   };
@@ -133,6 +136,28 @@ function toTenantsSettings(
 function toMetricsSettings(values: VariableValues, isSandbox: boolean): Settings['metrics'] {
   const { HOST, METRICS_HOST: host = HOST, METRICS_PORT: port } = values;
   return port !== undefined || isSandbox ? { host, port } : undefined;
+}
+
+function toTracesSettings(values: VariableValues): Settings['traces'] {
+  const endpoint = values.OTEL_EXPORTER_OTLP_ENDPOINT;
+  return (
+    endpoint && {
+      endpoint,
+      headers: values.OTEL_EXPORTER_OTLP_HEADERS ?? {},
+      serviceName: values.OTEL_SERVICE_NAME,
+      resourceAttributes: values.OTEL_RESOURCE_ATTRIBUTES ?? {},
+      sampler: values.OTEL_TRACES_SAMPLER,
+      ratio: values.OTEL_TRACES_SAMPLER_ARG,
+      propagates: values.TRACE_UPSTREAM,
+    }
+  );
+}
+
+function toExplainSettings(values: VariableValues): Settings['explain'] {
+  const { EXPLAIN: mode, EXPLAIN_SCOPE: scope } = values;
+  const isSandbox = (values.PARTICIPANT_SERVICE_URL ?? values.TENANTS_DIR) === undefined;
+  if (mode === 'scope') return { scope };
+  return mode === 'sandbox' && isSandbox ? { scope: undefined } : undefined;
 }
 
 function toAuthSettings(values: VariableValues): AuthSettings {

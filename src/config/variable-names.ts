@@ -27,6 +27,9 @@ const OF_OTHERS: ReadonlySet<string> = new Set([
   'REQUEST_URI',
 ]);
 
+/** Of OpenTelemetry's own variables, which are set for all programs of a cluster: not those about where traces go. */
+const OF_OPENTELEMETRY = /^OTEL_(?!EXPORTER_OTLP_(?!METRICS_|LOGS_))/;
+
 /** These are read in lower case, too, as other programs do; then that one counts. */
 export const ALSO_IN_LOWER_CASE: ReadonlySet<string> = new Set(['HTTPS_PROXY', 'NO_PROXY']);
 
@@ -49,7 +52,7 @@ export function findOddNames(environment: Environment): OddNames {
     if (text.trim() === '' || isOfSomebody(name) || (isInjected && !isPort(name, text))) continue;
     const meant = nearestName(name);
     if (meant !== undefined) misspelt.push([name, meant]);
-    else if (isInjected) continue;
+    else if (isInjected || OF_OPENTELEMETRY.test(name)) continue;
     else if (PREFIXES.has(name.slice(0, name.indexOf('_') + 1))) unknown.push(name);
   }
   return { misspelt, unknown };

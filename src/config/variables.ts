@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  collectorUrl,
   endpointUrl,
   integer,
   isAddressOrNarrowRange,
@@ -11,12 +12,14 @@ import {
   matching,
   oneOf,
   onOff,
+  pairsOf,
   path,
   proxyUrl,
   redisUrl,
   safeUrl,
   safeUrlText,
   scope,
+  share,
   textUpTo,
   where,
 } from './decoders.ts';
@@ -519,6 +522,64 @@ const graphql = {
   ),
 };
 
+const explain = {
+  EXPLAIN: withDefault(
+    'sandbox',
+    oneOf('off', 'sandbox', 'scope'),
+    'Who may have an answer explained, by the header `x-explain: 1`: nobody, everybody on the sandbox, or whose token has EXPLAIN_SCOPE.',
+  ),
+  EXPLAIN_SCOPE: optional(
+    where(scope, 'with EXPLAIN=scope and AUTH_MODE=jwt'),
+    'The scope for that.',
+  ),
+};
+
+const traces = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: optional(
+    collectorUrl,
+    "The collector that spans are sent to, by OTLP/HTTP as JSON, at `/v1/traces` below; empty: there are no traces. These six are OpenTelemetry's own variables.",
+  ),
+  OTEL_EXPORTER_OTLP_HEADERS: optional(
+    where(
+      pairsOf('headers', /^[\w!#$%&'*+.^`|~-]{1,64}$/, /^[\x20-\x7e]{0,4096}$/),
+      'with https:// or on loopback',
+    ),
+    'Headers for the collector, such as `api-key=…`.',
+    { secret: true },
+  ),
+  OTEL_EXPORTER_OTLP_HEADERS_FILE: optional(path, 'A file that holds them.'),
+  OTEL_SERVICE_NAME: withDefault(
+    'participant-gateway',
+    textUpTo(256),
+    'What the gateway is called in traces.',
+  ),
+  OTEL_RESOURCE_ATTRIBUTES: optional(
+    pairsOf('attributes', /^[\x21-\x7e]{1,256}$/, /^\P{Cc}{0,256}$/u),
+    'What else is said of it there, such as `deployment.environment.name=production`.',
+  ),
+  OTEL_TRACES_SAMPLER: withDefault(
+    'parentbased_always_on',
+    oneOf(
+      'always_on',
+      'always_off',
+      'traceidratio',
+      'parentbased_always_on',
+      'parentbased_traceidratio',
+    ),
+    "Which requests are recorded; `parentbased_` goes by the caller's `traceparent`, where there is one.",
+  ),
+  OTEL_TRACES_SAMPLER_ARG: withDefault(
+    '1',
+    share,
+    'The share of requests that `traceidratio` records; of those with a `traceparent` no greater share, whatever callers send.',
+  ),
+  TRACE_UPSTREAM: withDefault(
+    'off',
+    where(onOff, 'on with OTEL_EXPORTER_OTLP_ENDPOINT'),
+    'Whether calls to the Participant Service carry `traceparent`.',
+  ),
+};
+
 const logAndProcess = {
   LOG_LEVEL: withDefault(
     'info',
@@ -528,6 +589,11 @@ const logAndProcess = {
   LOG_FORMAT: optional(
     oneOf('pretty', 'json'),
     'How log entries are written; empty: pretty on a terminal, else json.',
+  ),
+  AUDIT: withDefault(
+    'off',
+    oneOf('off', 'on', 'required'),
+    'Whether the log has a line for each answer with the batches that were read; a lost line makes the gateway not ready. `required`: what cannot be recorded is refused with 503.',
   ),
   METRICS_PORT: optional(
     integer(0, 65_535),
@@ -554,6 +620,8 @@ export const environmentSchema = z.object({
   ...streams,
   ...replicas,
   ...graphql,
+  ...explain,
+  ...traces,
   ...logAndProcess,
 });
 
@@ -598,6 +666,8 @@ export const VARIABLE_GROUPS: readonly { heading: string; names: readonly Variab
   { heading: 'Subscriptions', names: namesOf(streams) },
   { heading: 'Replicas', names: namesOf(replicas) },
   { heading: 'GraphQL', names: namesOf(graphql) },
+  { heading: 'Explanations', names: namesOf(explain) },
+  { heading: 'Traces', names: namesOf(traces) },
   { heading: 'Log, metrics and process', names: namesOf(logAndProcess) },
 ];
 

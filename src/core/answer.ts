@@ -1,3 +1,4 @@
+import type { BatchKey } from './batch-key.ts';
 import type { Caller } from './caller.ts';
 import type { ErrorCode } from './error-codes.ts';
 import type { Principal } from './principal.ts';
@@ -30,7 +31,7 @@ export interface AnswerSummary {
   readonly operationType: 'query' | 'subscription' | undefined;
   /** `extensions.code` of each error. */
   readonly errorCodes: readonly string[];
-  /** The X-COREOS-REQUEST-ID of each upstream call that led to one of them. */
+  /** The X-COREOS-REQUEST-ID of each upstream call that brought a status because of this request, or led to an error. */
   readonly upstreamRequestIds: readonly string[];
   /** Whether it comes from the response cache. */
   readonly cached: boolean;
@@ -40,6 +41,8 @@ export interface AnswerSummary {
   readonly staleStatuses: number;
   /** Because of which failures, one of each code. */
   readonly staleBecause: readonly StaleReason[];
+  /** The batches whose statuses it was made of; undefined where nothing is audited. */
+  readonly batches?: readonly BatchKey[] | undefined;
 }
 
 /** Of an answer for which no status was asked for. */
@@ -88,7 +91,10 @@ export type StreamFormat = 'text/event-stream' | 'multipart/mixed';
 
 /** Who gets the events of a live answer. Its methods return at once, and never throw. */
 export interface EventReceiver {
-  /** One event, as JSON. It takes the place of an earlier one of its slot that was not yet written. */
+  /**
+   * One event, as JSON. It takes the place of an earlier one of its slot that was not yet written. The slot of an event
+   * that is about one batch is that batch, by `batchToText`.
+   */
   next(slot: string, text: string): void;
   /** There will be no more. */
   complete(): void;

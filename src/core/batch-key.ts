@@ -6,6 +6,20 @@ export interface BatchKey {
   readonly batchId: string | null;
 }
 
+/** A batch as a text, equal for two that are named alike. */
+export function batchToText({ participantType, batchId }: BatchKey): string {
+  return JSON.stringify([participantType, batchId]);
+}
+
+/** The reverse; undefined where it is no such text. */
+export function batchOfText(text: string): BatchKey | undefined {
+  if (text === '') return undefined;
+  const [participantType, batchId]: unknown[] = JSON.parse(text);
+  return typeof participantType === 'string'
+    ? { participantType, batchId: typeof batchId === 'string' ? batchId : null }
+    : undefined;
+}
+
 const MAX_PARTICIPANT_TYPE_LENGTH = 128;
 const MAX_BATCH_ID_LENGTH = 256;
 

@@ -79,7 +79,7 @@ export const ERROR_CODES = {
   OVERLOADED: {
     retryable: true,
     cause:
-      'The gateway has more to do than it can; at a field: more calls to make, or more to hold.',
+      'The gateway has more to do than it can, or cannot write its audit (`AUDIT=required`); at a field: more calls to make, or more to hold.',
   },
   PERSISTED_QUERY_NOT_FOUND: {
     retryable: false,

@@ -1,4 +1,5 @@
 import type { CancelSignal } from '../lib/cancellation.ts';
+import type { RequestTrace } from './request-trace.ts';
 
 /** What every step of one request is given. */
 export interface RequestContext {
@@ -8,4 +9,6 @@ export interface RequestContext {
   readonly deadline: number;
   /** Aborts with a `ClientGone` when the client is gone, with a `DeadlineExceeded` when time is up. */
   readonly signal: CancelSignal;
+  /** Undefined: it is in no trace. */
+  readonly trace?: RequestTrace | undefined;
 }

@@ -1,4 +1,10 @@
 import type { AnswerSummary } from './answer.ts';
+import type {
+  CallObserver,
+  RequestTrace,
+  StatusObserver,
+  UpstreamCallOutcome,
+} from './request-trace.ts';
 
 /** What is told of one of several tenants; undefined where there is only one. */
 interface OfTenant {
@@ -6,7 +12,7 @@ interface OfTenant {
 }
 
 /** A request to the GraphQL endpoint, at its end. */
-interface RequestEvent extends OfTenant {
+export interface RequestEvent extends OfTenant {
   readonly requestId: string;
   readonly method: string;
   /** From where it came, as far as that can be trusted. */
@@ -18,6 +24,8 @@ interface RequestEvent extends OfTenant {
   readonly refusal: string | undefined;
   readonly durationMs: number;
   readonly answer: AnswerSummary;
+  /** Undefined: it is in no trace. */
+  readonly trace?: RequestTrace | undefined;
 }
 
 /** A request that was refused before it came to the GraphQL endpoint. */
@@ -42,21 +50,11 @@ export type CircuitName =
 /** A call that went out to the Participant Service, at its end. */
 interface UpstreamCallEvent extends OfTenant {
   readonly participantType: string;
-  /** What it came to (docs/architecture.md has the kinds); `aborted`: nobody waited for it any more. */
   readonly outcome: UpstreamCallOutcome;
   /** Whether it was made once more for the same status: a retry, or with a new token. */
   readonly isRetry: boolean;
   readonly durationMs: number;
 }
-
-export type UpstreamCallOutcome =
-  | 'ok'
-  | 'refused'
-  | 'foreign'
-  | 'transient'
-  | 'fault'
-  | 'inconclusive'
-  | 'aborted';
 
 /** What a cache tells of itself: its lookups since the start, what it holds, and what that takes, by its own estimate. */
 export interface CacheUse {
@@ -84,6 +82,13 @@ export type StreamEnd = (typeof STREAM_ENDS)[number];
  * made then. No event holds a secret.
  */
 export interface Telemetry {
+  /** Begins a request's part of a trace; undefined: it is in none. */
+  traceRequest?(request: {
+    readonly method?: string | undefined;
+    readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  }): RequestTrace | undefined;
+  /** An access token is asked for, because of whoever `cause` observes; undefined: in the background. */
+  traceTokenCall?(cause: StatusObserver | undefined): Pick<CallObserver, 'end'>;
   request?(event: RequestEvent): void;
   requestRefused?(event: RefusalEvent): void;
   /** An error that clients see masked, as INTERNAL_SERVER_ERROR. */
@@ -131,6 +136,9 @@ export interface Telemetry {
   /** Redis cannot be used: replicas are on their own. Told once. */
   redisLost?(event: { reason: string }): void;
   redisBack?(event: { lostMs: number }): void;
+  /** Spans could not be sent to the collector. Told once, until they can be again. */
+  tracesFailed?(event: { reason: string }): void;
+  tracesBack?(event: { lostSpans: number }): void;
   eventLoopBlocked?(event: { blockedMs: number }): void;
   fileDescriptorsExhausted?(): void;
   fileDescriptorsBack?(event: { lastedMs: number }): void;

@@ -121,7 +121,9 @@ async function examineUpstream(
     onRenewal() {},
   });
   await record
-    .take('status', () => examineStatus(batch, call, token, settings.finishedStatuses))
+    .take('status', () =>
+      examineStatus(batch, call, { ...token, askedAt: clock.now() }, settings.finishedStatuses),
+    )
     .finally(() => statusClient.close());
 }
 

@@ -74,6 +74,13 @@ export function toPublicErrors(
   };
 }
 
+/** The code of a failure to get a status. */
+export function codeOfFailure(error: unknown): ErrorCode {
+  if (error instanceof UpstreamError) return CODE_OF_KIND[error.kind];
+  if (error instanceof FieldError) return error.code;
+  return error instanceof DeadlineExceeded ? 'UPSTREAM_TIMEOUT' : 'INTERNAL_SERVER_ERROR';
+}
+
 /** An error of no field. */
 export function toGraphQLError(originalError: Error): GraphQLError {
   return new GraphQLError(originalError.message, { originalError });

@@ -1,6 +1,15 @@
+import { EXPLAIN_HEADER, EXPLAIN_VALUE } from './explain.ts';
+
+/** An operation with what GraphiQL sends it with. */
+interface ExampleOperation {
+  readonly query: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** The operations that GraphiQL opens with, a tab each. They are for the sandbox; on a real tenant they show the way. */
-export const EXAMPLE_OPERATIONS: readonly string[] = [
-  `# A batch that runs.
+export const EXAMPLE_OPERATIONS: readonly ExampleOperation[] = [
+  {
+    query: `# A batch that runs.
 # Press the play button a few times: it grows for a minute.
 query RunningBatch {
   batchStatus(
@@ -18,7 +27,9 @@ query RunningBatch {
   }
 }
 `,
-  `# The same batch, followed.
+  },
+  {
+    query: `# The same batch, followed.
 # Press the play button once: it grows by itself.
 subscription FollowBatches {
   batchStatusUpdates(
@@ -42,7 +53,9 @@ subscription FollowBatches {
   }
 }
 `,
-  `# Several batches in one query.
+  },
+  {
+    query: `# Several batches in one query.
 # One fails: the others come all the same.
 query SeveralBatches {
   done: batchStatus(
@@ -84,7 +97,9 @@ fragment Summary on BatchStatus {
   failureCount
 }
 `,
-  `# An error: extensions.code is for programs,
+  },
+  {
+    query: `# An error: extensions.code is for programs,
 # extensions.upstream is what the upstream said.
 # Try fault-400, fault-401, fault-429, fault-timeout, …
 query Fault {
@@ -97,4 +112,23 @@ query Fault {
   }
 }
 `,
+  },
 ];
+
+/** Where answers are explained: its tab. */
+export const EXPLAINED_OPERATION: ExampleOperation = {
+  query: `# How an answer came about: the pane of headers has
+# x-explain, the answer extensions.explain.
+# Press the play button twice: it is cached then.
+# Try fault-401-once: the token is renewed.
+query Explain {
+  batchStatus(
+    participantType: "vehicles"
+    batchId: "batch-finished"
+  ) {
+    status
+  }
+}
+`,
+  headers: { [EXPLAIN_HEADER]: EXPLAIN_VALUE },
+};

@@ -14,6 +14,7 @@ import type { Caller } from '../core/caller.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
+import type { StatusObserver } from '../core/request-trace.ts';
 import type { CancelSignal } from '../lib/cancellation.ts';
 import type { HeldMemory } from '../lib/held-memory.ts';
 import { negotiate } from '../lib/media-type.ts';
@@ -28,6 +29,7 @@ import {
   toPublicRefusal,
   toStaleReason,
 } from './errors.ts';
+import { EXPLAIN_HEADER, EXPLAIN_VALUE, type ExplainOptions, Explanation } from './explain.ts';
 import type { LiveOperations } from './live-operations.ts';
 import { type GraphQLParameters, readParameters } from './parameters.ts';
 import type { PersistedDocuments } from './persisted-documents.ts';
@@ -52,6 +54,10 @@ interface HandlerOptions extends PublicErrorOptions {
   maxResponseBytes: number;
   /** Whether the upstream is told who calls. */
   forwardUserInfo: boolean;
+  /** Undefined: nobody may have answers explained. */
+  explain?: ExplainOptions | undefined;
+  /** Whether summaries name the batches that were read. */
+  isAudited?: boolean;
 }
 
 /** What is read out of a request, its ids and names, can be percent-encoded UTF-8: 3 characters for each of 3 bytes. */
@@ -68,6 +74,8 @@ interface Result {
   readonly shown: ReturnType<typeof toPublicErrors> | undefined;
   /** Bytes of the errors, as they are shown. */
   readonly errorsSize: number;
+  /** Undefined: there are none. */
+  readonly extensions?: { readonly explain: object };
 }
 
 /** The media types of a GraphQL response; the first where a client has no preference. */
@@ -87,7 +95,7 @@ const STREAM_FORMATS = [
  */
 export function createHandler(options: HandlerOptions): Handler {
   const { documents, persistedDocuments, responseCache, statuses, participantTypes } = options;
-  const { maxResponseBytes, turns, liveOperations } = options;
+  const { maxResponseBytes, turns, liveOperations, explain } = options;
   const tooLong = toGraphQLError(responseTooLong(maxResponseBytes));
 
   /** Never rejects. */
@@ -97,13 +105,14 @@ export function createHandler(options: HandlerOptions): Handler {
     question: Question,
     context: RequestContext,
     asker: Asker,
+    observer: StatusObserver | undefined,
   ): Promise<Answer> {
     const { variables } = parameters;
     const { principal, caller } = asker;
     const user = userOf(asker);
-    const requester = new ContextRequester(caller, user, context);
-    const { maxBatches, heldMemory } = options;
-    const loader = new StatusLoader(statuses, requester, maxBatches, heldMemory);
+    const requester = new ContextRequester(caller, user, observer, context);
+    const { maxBatches, heldMemory, isAudited } = options;
+    const loader = new StatusLoader(statuses, requester, maxBatches, heldMemory, isAudited);
     const contextValue = { principal, statuses: loader, participantTypes, maxBatches };
     try {
       let executed = await operation.executeCompiled({ contextValue, variables });
@@ -124,11 +133,40 @@ export function createHandler(options: HandlerOptions): Handler {
         result = await executeWithin(result, counted, context);
         maxBytes = maxResponseBytes;
       }
-      return new ExecutedAnswer(operation.name, question, result, maxBytes, loader, responseCache);
+      if (!(observer instanceof Explanation)) {
+        return new ExecutedAnswer(
+          operation.name,
+          question,
+          result,
+          maxBytes,
+          loader,
+          responseCache,
+        );
+      }
+      const explained = withExplanation(result, observer.describe(context.id));
+      maxBytes = Math.max(maxBytes, sizeOf(explained, maxResponseBytes));
+      return new ExecutedAnswer(operation.name, question, explained, maxBytes, loader, undefined);
     } catch (error) {
       loader.release();
       return answerFault(error, question.mediaType, context);
     }
+  }
+
+  /** Without it where the answer would be too long. */
+  function withExplanation(result: Result, explain: object): Result {
+    const explained = { ...result, extensions: { explain } };
+    return sizeOf(explained, maxResponseBytes) > maxResponseBytes ? result : explained;
+  }
+
+  /** Throws a {@link RefusedRequest} for who may not have answers explained, where others may. */
+  function isExplained(request: GraphQLHttpRequest, { scopes }: Principal): boolean {
+    if (explain === undefined || !asksForExplanation(request)) return false;
+    if (explain.scope === undefined || scopes.has(explain.scope)) return true;
+    throw new RefusedRequest(
+      'FORBIDDEN',
+      403,
+      `To have answers explained (${EXPLAIN_HEADER}), the access token needs the scope ${explain.scope}.`,
+    );
   }
 
   function userOf({ principal }: Asker): Requester['user'] {
@@ -169,9 +207,11 @@ export function createHandler(options: HandlerOptions): Handler {
   }
 
   /** Is not counted further than `limit`. */
-  function sizeOf({ data, shown, errorsSize }: Result, limit: number): number {
+  function sizeOf({ data, shown, errorsSize, extensions }: Result, limit: number): number {
     const names = shown === undefined ? '{"data":}' : '{"errors":,"data":}';
-    return names.length + errorsSize + jsonSize(data, limit);
+    const ofExtensions =
+      extensions === undefined ? 0 : ',"extensions":'.length + jsonSize(extensions, limit);
+    return names.length + errorsSize + ofExtensions + jsonSize(data, limit);
   }
 
   function toResult({ data, errors }: ExecutionResult, context: RequestContext): Result {
@@ -261,6 +301,26 @@ export function createHandler(options: HandlerOptions): Handler {
           .catch((error: unknown) => answerFailure(error, request, context));
   }
 
+  function executeObserved(
+    operation: PreparedOperation,
+    parameters: GraphQLParameters,
+    question: Question,
+    request: GraphQLHttpRequest,
+    context: RequestContext,
+    asker: Asker,
+  ): Promise<Answer> {
+    const isToBeExplained = isExplained(request, asker.principal);
+    const traced = context.trace?.execute(operation.name);
+    const observer =
+      isToBeExplained && explain !== undefined ? new Explanation(explain.clock, traced) : traced;
+    const answer = execute(operation, parameters, question, context, asker, observer);
+    if (traced === undefined) return answer;
+    return answer.then((made) => {
+      traced.end(made.summary.errorCodes);
+      return made;
+    });
+  }
+
   function answerDocument(
     document: PreparedDocument,
     parameters: GraphQLParameters,
@@ -292,11 +352,12 @@ export function createHandler(options: HandlerOptions): Handler {
       const user = userOf(asker);
       return liveOperations.subscribe({ operation, parameters, format, user }, context, asker);
     }
-    return execute(operation, parameters, question, context, asker);
+    return executeObserved(operation, parameters, question, request, context, asker);
   }
 
   return {
     cached(request, principal) {
+      if (explain !== undefined && asksForExplanation(request)) return undefined;
       const mediaType = negotiateMediaType(request);
       return mediaType && responseCache.get(toQuestion(request, mediaType, principal));
     },
@@ -320,7 +381,8 @@ class ExecutedAnswer implements Answer {
   readonly #question: Question;
   readonly #result: Result;
   readonly #loader: StatusLoader;
-  readonly #responseCache: ResponseCache;
+  /** Undefined: it is not kept. */
+  readonly #responseCache: ResponseCache | undefined;
 
   constructor(
     operationName: string | null,
@@ -328,7 +390,7 @@ class ExecutedAnswer implements Answer {
     result: Result,
     maxBytes: number,
     loader: StatusLoader,
-    responseCache: ResponseCache,
+    responseCache: ResponseCache | undefined,
   ) {
     this.headers = contentType(question.mediaType);
     this.maxBytes = maxBytes;
@@ -341,10 +403,10 @@ class ExecutedAnswer implements Answer {
 
   serialize(): string {
     this.#loader.release();
-    const { shown, data } = this.#result;
-    if (shown !== undefined) return JSON.stringify({ errors: shown.errors, data });
-    const body = JSON.stringify({ data });
-    this.#responseCache.set(this.#question, this, body, this.#loader.freshUntil);
+    const { shown, data, extensions } = this.#result;
+    if (shown !== undefined) return JSON.stringify({ errors: shown.errors, data, extensions });
+    const body = JSON.stringify({ data, extensions });
+    this.#responseCache?.set(this.#question, this, body, this.#loader.freshUntil);
     return body;
   }
 
@@ -458,11 +520,18 @@ class ContextRequester implements Requester {
   readonly caller: Caller;
   readonly user: Requester['user'];
   readonly deadline: number;
+  readonly observer: StatusObserver | undefined;
   readonly #context: RequestContext;
 
-  constructor(caller: Caller, user: Requester['user'], context: RequestContext) {
+  constructor(
+    caller: Caller,
+    user: Requester['user'],
+    observer: StatusObserver | undefined,
+    context: RequestContext,
+  ) {
     this.caller = caller;
     this.user = user;
+    this.observer = observer;
     this.deadline = context.deadline;
     this.#context = context;
   }
@@ -470,6 +539,10 @@ class ContextRequester implements Requester {
   get signal(): CancelSignal {
     return this.#context.signal;
   }
+}
+
+function asksForExplanation({ headers }: GraphQLHttpRequest): boolean {
+  return headers[EXPLAIN_HEADER] === EXPLAIN_VALUE;
 }
 
 function toEndUser({ subject, name }: Principal): Requester['user'] {
@@ -481,16 +554,27 @@ const NONE: readonly never[] = [];
 function toSummary(
   operationName: string | null,
   shown: Pick<AnswerSummary, 'errorCodes' | 'upstreamRequestIds'> | undefined,
-  { upstreamCalls, staleStatuses, staleBecause }: StatusLoader,
+  loader: StatusLoader,
 ): AnswerSummary {
+  const { upstreamCalls, staleStatuses, staleBecause, batches } = loader;
   return {
     operationName,
     operationType: 'query',
     errorCodes: shown?.errorCodes ?? NONE,
-    upstreamRequestIds: shown?.upstreamRequestIds ?? NONE,
+    upstreamRequestIds: toRequestIds(loader, shown),
     cached: false,
     upstreamCalls,
     staleStatuses,
     staleBecause: staleStatuses === 0 ? NONE : staleBecause.map(toStaleReason),
+    batches,
   };
+}
+
+function toRequestIds(
+  { upstreamRequestIds }: StatusLoader,
+  shown: Pick<AnswerSummary, 'upstreamRequestIds'> | undefined,
+): readonly string[] {
+  return shown === undefined || shown.upstreamRequestIds.length === 0
+    ? upstreamRequestIds
+    : [...upstreamRequestIds, ...shown.upstreamRequestIds];
 }

@@ -53,7 +53,7 @@ interface Entry {
   readonly answer: Answer;
   /** Until when it may be served, on the clock. */
   readonly freshUntil: number;
-  /** What its body takes in memory. */
+  /** What its body takes in memory, and the batches that it names. */
   readonly bodyBytes: number;
 }
 
@@ -86,7 +86,8 @@ export function createResponseCaches(clock: Clock): ResponseCaches {
           const isFresh = freshUntil > clock.now() && freshUntil !== Number.POSITIVE_INFINITY;
           if (isClosed || !isFresh) return;
           const kept = textAnswer(body, { ...answer, summary: toCached(answer.summary) });
-          const entry = { answer: kept, freshUntil, bodyBytes: textBytes(body) };
+          const bodyBytes = textBytes(body) + batchesBytes(answer.summary);
+          const entry = { answer: kept, freshUntil, bodyBytes };
           entries.set(responseKey(question), entry);
         },
         close() {
@@ -100,6 +101,11 @@ export function createResponseCaches(clock: Clock): ResponseCaches {
   };
 }
 
-function toCached({ operationName, operationType, errorCodes }: AnswerSummary): AnswerSummary {
-  return { ...NOTHING_LOADED, operationName, operationType, errorCodes, cached: true };
+function toCached(summary: AnswerSummary): AnswerSummary {
+  const { operationName, operationType, errorCodes, batches } = summary;
+  return { ...NOTHING_LOADED, operationName, operationType, errorCodes, cached: true, batches };
+}
+
+function batchesBytes({ batches }: AnswerSummary): number {
+  return batches === undefined ? 0 : textBytes(JSON.stringify(batches));
 }

@@ -1,3 +1,4 @@
+import { batchToText } from '../core/batch-key.ts';
 import type { Caller } from '../core/caller.ts';
 import type { FollowService } from '../status/follow.ts';
 import type { BatchNews } from '../status/poller.ts';
@@ -30,7 +31,7 @@ export class UpdateQueue implements AsyncIterableIterator<BatchUpdate> {
   }
 
   #follow(batch: BatchReference, { followService, user, caller, ...context }: UpdateQueueOptions) {
-    const slot = JSON.stringify([batch.participantType, batch.batchId]);
+    const slot = batchToText(batch);
     if (this.#followed.has(slot) || this.#waiting.has(slot)) return;
     try {
       const key = toPermittedKey(batch.participantType, batch.batchId, context);

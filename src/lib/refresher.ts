@@ -13,8 +13,9 @@ export interface FailedFetch {
   readonly retryAfterMs: number;
 }
 
-interface RefresherOptions<Fetched, Value extends Lifetime> {
-  fetch: () => Promise<Fetched>;
+interface RefresherOptions<Fetched, Value extends Lifetime, Cause> {
+  /** `cause`: whoever it is begun for; undefined: in the background. */
+  fetch: (cause: Cause | undefined) => Promise<Fetched>;
   /** The value that is kept, of what was asked for at that moment of the clock. */
   toValue: (fetched: Fetched, askedAt: number) => Value;
   /** Called once for each failure. Must not throw. */
@@ -37,8 +38,8 @@ interface RefresherOptions<Fetched, Value extends Lifetime> {
  * it. The last good value stays until there is a new one, or it is withdrawn. A failure is never kept as an answer, but the next
  * fetch waits, and who needs one meanwhile fails at once.
  */
-export function createRefresher<Fetched, Value extends Lifetime>(
-  options: RefresherOptions<Fetched, Value>,
+export function createRefresher<Fetched, Value extends Lifetime, Cause = never>(
+  options: RefresherOptions<Fetched, Value, Cause>,
 ) {
   const { backoffMs, askedWaitMs = () => 0, clock, random } = options;
   let last: Value | undefined;
@@ -49,10 +50,10 @@ export function createRefresher<Fetched, Value extends Lifetime>(
 
   const usable = () => (last !== undefined && clock.now() < last.usableUntil ? last : undefined);
 
-  async function fetchValue(): Promise<Value> {
+  async function fetchValue(cause: Cause | undefined): Promise<Value> {
     const askedAt = clock.now();
     try {
-      last = options.toValue(await options.fetch(), askedAt);
+      last = options.toValue(await options.fetch(cause), askedAt);
       failures = 0;
       return last;
     } catch (error) {
@@ -77,10 +78,10 @@ export function createRefresher<Fetched, Value extends Lifetime>(
   }
 
   /** Joins the fetch under way, or begins one. Rejects with what `toError` makes of a failure. */
-  function refresh(): Promise<Value> {
+  function refresh(cause?: Cause): Promise<Value> {
     const reason = whyNotNow();
     if (reason !== undefined) return Promise.reject(options.toError(reason));
-    fetching ??= fetchValue().finally(() => {
+    fetching ??= fetchValue(cause).finally(() => {
       fetching = undefined;
     });
     return fetching;
@@ -98,10 +99,10 @@ export function createRefresher<Fetched, Value extends Lifetime>(
   }
 
   /** The value if it is usable, renewed in the background when it is time; else that of `refresh`. */
-  function get(): Value | Promise<Value> {
+  function get(cause?: Cause): Value | Promise<Value> {
     const value = usable();
     if (value !== undefined && clock.now() >= value.renewFrom) refreshInBackground();
-    return value ?? refresh();
+    return value ?? refresh(cause);
   }
 
   /** Begins a fetch if there is no usable value and there may be one; does not wait for it. */

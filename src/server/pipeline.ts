@@ -8,6 +8,8 @@ import {
   type LiveAnswer,
   NOTHING_LOADED,
 } from '../core/answer.ts';
+import type { Audit } from '../core/audit.ts';
+import { batchOfText } from '../core/batch-key.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
@@ -67,6 +69,8 @@ interface PipelineOptions {
     requestId: string,
   ): Answer;
   telemetry: Telemetry;
+  /** Undefined: nobody keeps account of who reads what. */
+  audit?: Audit | undefined;
   clock: Clock;
   /** Of all requests. */
   deadlines: Deadlines;
@@ -152,6 +156,7 @@ class Run {
       answer = ready;
       const entering = sendRoom.enter(answer.maxBytes, asker.caller, this.#context);
       this.#sending = entering instanceof Promise ? await entering : entering;
+      if (answer.summary.batches !== undefined) this.#audit(answer.summary);
     } catch (error) {
       answer?.discard();
       answer = this.#refuse(error);
@@ -182,6 +187,27 @@ class Run {
     return refuse(error, this.#request, this.#context.id);
   }
 
+  /** Throws a {@link RefusedRequest} where it cannot be recorded what is about to be read. */
+  #audit({ operationName, batches = [] }: AnswerSummary): void {
+    const { audit } = this.#options;
+    if (audit === undefined || batches.length === 0 || this.#response.closed) return;
+    const requestId = this.#context.id;
+    const [subject, address] = [this.#subject, this.#address];
+    const of = { requestId, tenant: this.#tenant?.name, subject, address, operationName };
+    if (!audit.record({ ...of, batches })) throw unaudited();
+  }
+
+  /** The same for a stream, once for each batch of which it has an event. */
+  #auditEvents({ operationName }: AnswerSummary): (slot: string) => void {
+    const recorded = new Set<string>();
+    return (slot) => {
+      if (recorded.has(slot)) return;
+      const batch = batchOfText(slot);
+      if (batch !== undefined) this.#audit({ ...UNANSWERED, operationName, batches: [batch] });
+      recorded.add(slot);
+    };
+  }
+
   #write(answer: Answer): void {
     this.#summary = answer.summary;
     const response = this.#response;
@@ -202,7 +228,7 @@ class Run {
 
   /** Hands the response on to a stream, which is no request that is held any more. */
   #stream(answer: LiveAnswer, { principal, caller }: Asker, tenant: ServedTenant): void {
-    const { streams, refuse, clock, deadlineMs } = this.#options;
+    const { streams, refuse, audit, clock, deadlineMs } = this.#options;
     const request = this.#request;
     const response = this.#response;
     const { id } = this.#context;
@@ -233,9 +259,11 @@ class Run {
         const known = tenant.authenticate(request.headers, { id, deadline, signal: neverAborted });
         return known instanceof Promise ? known.then(check) : check(known);
       },
+      ...(audit && { record: this.#auditEvents(answer.summary) }),
       toResult: (refusal: RefusedRequest) => refuse(refusal, request, id).serialize(),
     };
     try {
+      if (answer.summary.batches !== undefined) this.#audit(answer.summary);
       streams.open(answer, response, of);
     } catch (error) {
       answer.discard();
@@ -296,6 +324,7 @@ class Run {
       refusal: this.#refusal,
       durationMs: clock.now() - this.#context.startedAt,
       answer: this.#summary,
+      trace: this.#context.trace,
     });
   }
 }
@@ -307,6 +336,16 @@ const UNANSWERED: AnswerSummary = {
   errorCodes: [],
   cached: false,
 };
+
+/** With AUDIT=required. */
+function unaudited(): RefusedRequest {
+  return new RefusedRequest(
+    'OVERLOADED',
+    503,
+    'What is read here is audited, and the audit cannot be written now: try again in a moment.',
+    { retryAfterMs: 1_000, detail: 'the audit cannot be written' },
+  );
+}
 
 /** A setting that was read anew: nothing that was granted before holds. */
 function changed(): RefusedRequest {

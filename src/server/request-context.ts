@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ClientGone, DeadlineExceeded } from '../core/errors.ts';
 import type { RequestContext } from '../core/request-context.ts';
+import type { RequestTrace } from '../core/request-trace.ts';
+import type { Telemetry } from '../core/telemetry.ts';
 import { Cancellation, type CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Deadlines, Expiring } from '../lib/deadlines.ts';
@@ -14,6 +16,7 @@ interface DeadlineOptions {
   turns: Turns;
   /** The time limit of everything that one request waits for, in milliseconds. */
   deadlineMs: number;
+  telemetry: Pick<Telemetry, 'traceRequest'>;
 }
 
 /**
@@ -28,6 +31,7 @@ export class HttpRequestContext implements RequestContext, Expiring {
   readonly id: string;
   readonly startedAt: number;
   readonly deadline: number;
+  readonly trace: RequestTrace | undefined;
   readonly #response: ServerResponse;
   readonly #options: DeadlineOptions;
   #cancellation: Cancellation | undefined;
@@ -40,6 +44,7 @@ export class HttpRequestContext implements RequestContext, Expiring {
     this.#options = options;
     this.startedAt = options.clock.now();
     this.deadline = this.startedAt + options.deadlineMs;
+    this.trace = options.telemetry.traceRequest?.(request);
   }
 
   /** Made when somebody waits for it: an answer that is at hand needs none. */

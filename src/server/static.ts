@@ -9,7 +9,11 @@ interface GraphiQLOptions {
   endpoint: string;
   title: string;
   /** The operations that it opens with, a tab each, for who has not been there before. */
-  operations: readonly string[];
+  operations: readonly {
+    readonly query: string;
+    /** That it is sent with. */
+    readonly headers?: Readonly<Record<string, string>>;
+  }[];
 }
 
 /** GraphiQL, served whole by the gateway: a browser behind a firewall needs no other host. */
@@ -52,7 +56,10 @@ export function createGraphiQL({ endpoint, title, operations }: GraphiQLOptions)
     title,
     // Subscriptions, too, which would go out as GET: their variables are for no log, and may be long.
     method: 'POST',
-    defaultTabs: operations.map((query) => ({ query })),
+    defaultTabs: operations.map(({ query, headers }) => ({
+      query,
+      headers: headers && JSON.stringify(headers, undefined, 2),
+    })),
   });
   // The files are nine megabytes of code: nothing is loaded before somebody opens the page.
   let assets: Promise<Map<string, Asset>> | undefined;

@@ -17,6 +17,8 @@ export interface OpenStream {
   readonly expiresAt: number | undefined;
   /** Throws, or rejects with, a {@link RefusedRequest} when the caller may not have the answer any more. */
   check(): void | Promise<void>;
+  /** Records that the client gets an event of a slot. Throws a {@link RefusedRequest} where that cannot be done. */
+  record?(slot: string): void;
   /** An error as a result of GraphQL. */
   toResult(refusal: RefusedRequest): string;
 }
@@ -174,12 +176,24 @@ export class Stream implements EventReceiver {
       mayWrite ||= this.#check();
       if (!mayWrite) return;
       const [slot, text] = next;
+      if (!this.#isRecorded(slot)) return;
       this.#slots.delete(slot);
       this.events += 1;
       this.#text = text;
     }
     if (this.#isComplete && this.#text === '' && this.#slots.size === 0) {
       this.#finish(this.#framing.completion, 'complete');
+    }
+  }
+
+  /** Ends the stream where it cannot be recorded what the client gets. */
+  #isRecorded(slot: string): boolean {
+    try {
+      this.#of.record?.(slot);
+      return true;
+    } catch (error) {
+      this.#refuse(error);
+      return false;
     }
   }
 

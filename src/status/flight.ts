@@ -1,5 +1,6 @@
 import type { BatchKey } from '../core/batch-key.ts';
 import type { Caller } from '../core/caller.ts';
+import type { StatusObserver } from '../core/request-trace.ts';
 import { Cancellation, type CancelSignal } from '../lib/cancellation.ts';
 import type { EndUser } from '../upstream/request.ts';
 import type { CallSlots } from './call-slots.ts';
@@ -18,6 +19,7 @@ interface Waiter {
 interface Starter extends Waiter {
   readonly user: EndUser | undefined;
   readonly caller: Caller;
+  readonly observer?: StatusObserver | undefined;
 }
 
 interface FlightOptions extends Pick<StatusInquiry, 'mayWait' | 'isPoll'> {
@@ -35,6 +37,8 @@ export class Flight implements StatusInquiry {
   /** Under which it is found. */
   readonly id: string;
   readonly user: EndUser | undefined;
+  /** Of whoever began it. */
+  readonly observer: StatusObserver | undefined;
   readonly #caller: Caller;
   readonly #options: FlightOptions;
   readonly #cancellation = new Cancellation();
@@ -42,10 +46,13 @@ export class Flight implements StatusInquiry {
   /** The latest of those who have waited for it. */
   #deadline: number;
   #upstreamCalls = 0;
+  /** The X-COREOS-REQUEST-ID of the call that brought the status; undefined: none did yet. */
+  upstreamRequestId: string | undefined;
 
-  constructor(id: string, { user, caller, deadline }: Starter, options: FlightOptions) {
+  constructor(id: string, { user, caller, observer, deadline }: Starter, options: FlightOptions) {
     this.id = id;
     this.user = user;
+    this.observer = observer;
     this.#caller = caller;
     this.#deadline = deadline;
     this.#options = options;

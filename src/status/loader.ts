@@ -1,6 +1,7 @@
 import DataLoader from 'dataloader';
 import type { BatchKey } from '../core/batch-key.ts';
 import { FieldError } from '../core/errors.ts';
+import type { StatusReport } from '../core/request-trace.ts';
 import type { HeldMemory, MemoryUse } from '../lib/held-memory.ts';
 import { UpstreamError } from '../upstream/errors.ts';
 import type { Requester, StatusResult, StatusService } from './service.ts';
@@ -30,6 +31,8 @@ export class StatusLoader {
   #asked = 0;
   /** Calls that were made because of this request. */
   upstreamCalls = 0;
+  /** The X-COREOS-REQUEST-ID of each of them that brought a status. */
+  readonly upstreamRequestIds: string[] = [];
   /** Statuses that are older than they should be, because the upstream fails. */
   staleStatuses = 0;
   /** Because of which failures, one of each kind. */
@@ -41,17 +44,21 @@ export class StatusLoader {
   freshUntil = Number.POSITIVE_INFINITY;
   /** The `jsonBytes` of the longest of them; 0 where there is none. */
   longestJson = 0;
+  /** The batches whose statuses it has; undefined: nobody wants to know. */
+  readonly batches: BatchKey[] | undefined;
 
   constructor(
     service: Pick<StatusService, 'get'>,
     requester: Requester,
     maxKeys: number,
     heldMemory: HeldMemory,
+    isAudited = false,
   ) {
     this.#service = service;
     this.#requester = requester;
     this.#maxKeys = maxKeys;
     this.#heldMemory = heldMemory;
+    this.batches = isAudited ? [] : undefined;
     this.#loader = new DataLoader((keys) => this.#loadAll(keys), LOADER_OPTIONS);
   }
 
@@ -79,12 +86,23 @@ export class StatusLoader {
       );
       return Promise.resolve(keys.map(() => refusal));
     }
-    const results = keys.map((key) => this.#service.get(key, this.#requester));
+    const results = keys.map((key) => this.#get(key));
     const [first] = results;
     // Most requests ask for one.
     return first instanceof Promise && results.length === 1
       ? first.then((result) => [this.#accept(result)])
       : Promise.all(results.map((result) => this.#acceptLater(result)));
+  }
+
+  #get(key: BatchKey): StatusResult | Promise<StatusResult> {
+    const { observer } = this.#requester;
+    const result = this.#service.get(key, this.#requester);
+    if (observer === undefined) return result;
+    const tell = (settled: StatusResult) => {
+      observer.got(key, toReport(settled));
+      return settled;
+    };
+    return result instanceof Promise ? result.then(tell) : tell(result);
   }
 
   #acceptLater(
@@ -104,6 +122,10 @@ export class StatusLoader {
     }
     const { status, staleBecause: failure } = result;
     if (!this.#hold(status.memory)) return tooMuchHeld();
+    this.batches?.push(status.key);
+    if (result.upstreamRequestId !== undefined) {
+      this.upstreamRequestIds.push(result.upstreamRequestId);
+    }
     this.freshUntil = Math.min(this.freshUntil, result.freshUntil);
     this.longestJson = Math.max(this.longestJson, status.jsonBytes);
     if (failure !== undefined) {
@@ -124,6 +146,12 @@ export class StatusLoader {
     if (isHeld) this.#held.push(use);
     return isHeld;
   }
+}
+
+function toReport(result: StatusResult): StatusReport {
+  if ('error' in result) return { source: 'failed', fetchedAt: undefined, error: result.error };
+  const { source, status, staleBecause } = result;
+  return { source, fetchedAt: status.fetchedAt, error: staleBecause };
 }
 
 /** An abort's reason can be anything; DataLoader tells a failure by its being an Error. */

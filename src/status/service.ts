@@ -1,6 +1,7 @@
 import type { BatchKey } from '../core/batch-key.ts';
 import type { Caller } from '../core/caller.ts';
 import { DeadlineExceeded } from '../core/errors.ts';
+import type { StatusObserver, StatusOrigin } from '../core/request-trace.ts';
 import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { SlotMap } from '../lib/slot-map.ts';
@@ -25,6 +26,8 @@ export interface Requester {
   readonly signal: CancelSignal;
   /** The moment on the clock at which its time is up. */
   readonly deadline: number;
+  /** Is told how it comes by the status; undefined: nobody is. */
+  readonly observer?: StatusObserver | undefined;
 }
 
 /** What a requester gets: a status, or why there is none. */
@@ -32,12 +35,15 @@ export type StatusResult = ServedStatus | FailedStatus;
 
 interface ServedStatus {
   readonly status: BatchStatus;
+  readonly source: StatusOrigin;
   /** Until when it may be served again, on the clock; 0: it is not from the cache. */
   readonly freshUntil: number;
   /** Because of which failure it is stale; undefined: it is not. */
   readonly staleBecause: UpstreamError | undefined;
   /** Calls that were made because of this requester. */
   readonly upstreamCalls: number;
+  /** The X-COREOS-REQUEST-ID of the one of them that brought the status; undefined: none did. */
+  readonly upstreamRequestId: string | undefined;
 }
 
 interface FailedStatus {
@@ -202,7 +208,13 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
   ): Promise<StatusResult> {
     served.stale += 1;
     const status = await statusOf(id, key, entry);
-    return { status: { ...status, stale: true }, freshUntil: 0, ...cause };
+    return {
+      status: { ...status, stale: true },
+      source: 'stale',
+      freshUntil: 0,
+      upstreamRequestId: undefined,
+      ...cause,
+    };
   }
 
   /** `mayWait`: there is nothing else to answer. */
@@ -229,6 +241,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     try {
       const found = await source.getStatus(key, flight);
       forget(flight);
+      flight.upstreamRequestId = found.requestId;
       const status = accept(flight.id, key, found);
       if (found.staleBecause !== undefined) {
         flight.fail(found.staleBecause);
@@ -261,11 +274,21 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     if (signal.aborted) return { error: signal.reason, upstreamCalls: 0 };
     const underWay = flights.get(id);
     const flight = underWay ?? begin(id, key, requester, isPoll, stale === undefined);
+    if (underWay !== undefined) requester.observer?.joined(key, flight.observer);
     const callsMade = () => (underWay === undefined ? flight.upstreamCalls : 0);
     return flight.join(requester).then(
       (status) => {
-        served[underWay === undefined ? 'fetched' : 'joined'] += 1;
-        return { status, freshUntil: 0, staleBecause: undefined, upstreamCalls: callsMade() };
+        const isOwn = underWay === undefined;
+        const source = isOwn ? 'fetched' : 'joined';
+        served[source] += 1;
+        return {
+          status,
+          source,
+          freshUntil: 0,
+          staleBecause: undefined,
+          upstreamCalls: callsMade(),
+          upstreamRequestId: isOwn ? flight.upstreamRequestId : undefined,
+        };
       },
       (error: unknown) => {
         const staleBecause = toOutage(error);
@@ -315,11 +338,13 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
       }
       served.cached += 1;
       const { freshUntil } = entry;
-      const serve = (status: BatchStatus) => ({
+      const serve = (status: BatchStatus): StatusResult => ({
         status,
+        source: 'cached',
         freshUntil,
         staleBecause: undefined,
         upstreamCalls: 0,
+        upstreamRequestId: undefined,
       });
       const status = statusOf(id, key, entry);
       return status instanceof Promise ? status.then(serve) : serve(status);

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import type { StatusOrigin } from '../core/request-trace.ts';
 import type { CacheUse } from '../core/telemetry.ts';
 import { textBytes } from '../lib/json-size.ts';
 import { deleteOfTenant } from '../lib/tenant-keys.ts';
@@ -25,9 +26,6 @@ export interface StatusText extends Pick<BatchStatus, 'fetchedAt' | 'jsonBytes'>
   /** Bytes that it takes in memory at most, once it is read. */
   readonly size: number;
 }
-
-/** Where a status came from: the cache, another requester's call, a call of one's own, or the cache because the upstream fails. */
-export type StatusOrigin = 'cached' | 'joined' | 'fetched' | 'stale';
 
 /** The last statuses of one tenant, by keys that begin with it. */
 export interface TenantStatuses {

@@ -1,5 +1,6 @@
 import { isErrorCode } from '../core/error-codes.ts';
-import type { Telemetry, UpstreamCallOutcome } from '../core/telemetry.ts';
+import type { UpstreamCallOutcome } from '../core/request-trace.ts';
+import type { Telemetry } from '../core/telemetry.ts';
 import { Durations } from './durations.ts';
 import type { Instruments, Sample } from './instruments.ts';
 import { KnownNames, OTHER } from './known-names.ts';

@@ -103,6 +103,19 @@ export class LogOutput implements DestinationStream {
     return this.#droppedLines;
   }
 
+  /** Whether lines are missing because of the trouble that it has. */
+  get isLosing(): boolean {
+    return this.#trouble !== undefined && this.#trouble.droppedLines > 0;
+  }
+
+  /** Whether whole lines, written now, will not be dropped: there is no trouble, and room for them. */
+  takes(text: string): boolean {
+    const longest = MAX_BYTES_PER_CHARACTER * text.length;
+    // Others may come into their block before it goes to those that wait.
+    const isRoom = this.#waitingBytes + BLOCK_BYTES + longest <= MAX_WAITING_BYTES;
+    return isRoom && this.problem() === undefined;
+  }
+
   /** What is wrong with it, for `/readyz`; undefined: nothing. */
   problem(): string | undefined {
     if (this.#trouble === undefined && !this.#isStalled()) return undefined;

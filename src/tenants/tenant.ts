@@ -31,6 +31,8 @@ export interface SharedParts extends TenantParts {
   documents: Documents;
   persistedDocuments: PersistedDocuments;
   responseCaches: ResponseCaches;
+  /** Whether somebody keeps account of who reads what. */
+  isAudited: boolean;
 }
 
 /** Everything that serves one tenant. */
@@ -127,7 +129,7 @@ export async function createTenant(
 type HandlerParts = SharedParts & Pick<Parameters<typeof createHandler>[0], 'responseCache'>;
 
 function createTenantHandler(
-  { limits, participantTypes, responseMaxBytes, errorDetail, streams, auth }: Settings,
+  { limits, participantTypes, responseMaxBytes, errorDetail, streams, auth, explain }: Settings,
   { statuses, followService }: TenantServices,
   parts: HandlerParts,
 ): ServedTenant['handler'] {
@@ -150,6 +152,8 @@ function createTenantHandler(
       streams.maxStreams === 0 ? undefined : createLiveOperations({ ...common, followService }),
     turns,
     forwardUserInfo: auth.forwardUserInfo,
+    explain: explain && { ...explain, clock: parts.clock },
+    isAudited: parts.isAudited,
   });
 }
 

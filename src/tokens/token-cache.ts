@@ -1,14 +1,17 @@
+import type { CallObserver, StatusObserver } from '../core/request-trace.ts';
 import type { Telemetry } from '../core/telemetry.ts';
 import { untilAborted } from '../lib/abort.ts';
 import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { createRefresher } from '../lib/refresher.ts';
-import type { Grant } from './client-credentials.ts';
+import type { Grant, GrantedToken } from './client-credentials.ts';
 import { TokenError } from './errors.ts';
 
 /** One access token. Two of them are the same token only if they are the same object. */
 export interface AccessToken {
   readonly value: string;
+  /** When it was asked for, on the clock. */
+  readonly askedAt: number;
 }
 
 /** Whether requests can be made in the gateway's name. */
@@ -30,8 +33,11 @@ type TokenState = 'none yet' | 'valid' | 'expired';
 export interface TokenCache {
   /** The token, where there is one that needs not be renewed yet: then nobody waits. */
   current(): AccessToken | undefined;
-  /** A token that is not expired. Rejects with a {@link TokenError}, or with the reason of `signal`. */
-  get(signal: CancelSignal): Promise<AccessToken>;
+  /**
+   * A token that is not expired. `cause` observes whoever needs it. Rejects with a {@link TokenError}, or with the reason
+   * of `signal`.
+   */
+  get(signal: CancelSignal, cause?: StatusObserver): Promise<AccessToken>;
   /**
    * What to use instead of `refused`, a token that the upstream did not accept: a newer one if there
    * is one, else a new one, asked for once for all who come with the same token. One refusal can be
@@ -39,7 +45,11 @@ export interface TokenCache {
    * refuses every token, no new one helps: after 20 such renewals in a row there is one in 2 s, and
    * in between, and while the endpoint is backed off from, the answer is undefined. Rejects like `get`.
    */
-  replace(refused: AccessToken, signal: CancelSignal): Promise<AccessToken | undefined>;
+  replace(
+    refused: AccessToken,
+    signal: CancelSignal,
+    cause?: StatusObserver,
+  ): Promise<AccessToken | undefined>;
   /** Asks for a token if there is none and none may not be asked for yet; does not wait for it. */
   prime(): void;
   state(): TokenState;
@@ -70,12 +80,16 @@ export function createTokenCache(options: TokenCacheOptions): TokenCache {
   let allowanceCountedAt = clock.now();
 
   const tokens = createRefresher({
-    fetch: grant,
+    fetch: (cause: StatusObserver | undefined) => {
+      const observed = telemetry.traceTokenCall?.(cause);
+      return observed === undefined ? grant() : tellEnd(grant(), observed);
+    },
     toValue({ value, lifetimeMs }, askedAt) {
       const window = Math.min(0.1 * lifetimeMs, 60_000);
       telemetry.tokenRenewed?.({ lifetimeMs });
       return {
         value,
+        askedAt,
         renewFrom: askedAt + lifetimeMs - window * (0.5 + 0.5 * random()),
         // A little before its end, which it must not meet on its way.
         usableUntil: askedAt + lifetimeMs - Math.min(0.02 * lifetimeMs, 5_000),
@@ -108,18 +122,20 @@ export function createTokenCache(options: TokenCacheOptions): TokenCache {
     return true;
   }
 
-  async function get(signal: CancelSignal): Promise<AccessToken> {
-    const token = tokens.get();
+  async function get(signal: CancelSignal, cause?: StatusObserver): Promise<AccessToken> {
+    const token = tokens.get(cause);
     return token instanceof Promise ? untilAborted(token, signal) : token;
   }
 
   return {
     current: tokens.current,
     get,
-    async replace(refused, signal) {
-      if (refused !== tokens.usable()) return get(signal);
+    async replace(refused, signal, cause) {
+      if (refused !== tokens.usable()) return get(signal, cause);
       const mayAsk = () => tokens.whyNotNow() === undefined && takeRefusalAllowance();
-      return tokens.isFetching() || mayAsk() ? untilAborted(tokens.refresh(), signal) : undefined;
+      return tokens.isFetching() || mayAsk()
+        ? untilAborted(tokens.refresh(cause), signal)
+        : undefined;
     },
     prime: tokens.prime,
     state() {
@@ -132,4 +148,19 @@ export function createTokenCache(options: TokenCacheOptions): TokenCache {
       return token === undefined ? 0 : token.usableUntil - clock.now();
     },
   };
+}
+
+async function tellEnd(
+  call: Promise<GrantedToken>,
+  observed: Pick<CallObserver, 'end'>,
+): Promise<GrantedToken> {
+  try {
+    const granted = await call;
+    observed.end(undefined, 'ok');
+    return granted;
+  } catch (error) {
+    const isRefused = error instanceof TokenError && error.kind === 'refused';
+    observed.end(undefined, isRefused ? 'refused' : 'fault');
+    throw error;
+  }
 }

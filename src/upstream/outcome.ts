@@ -43,6 +43,8 @@ interface CallProgress {
 /** The upstream's answer about one batch. */
 export interface StatusAnswer {
   readonly envelope: SuccessEnvelope;
+  /** The X-COREOS-REQUEST-ID of the call. */
+  readonly requestId: string;
   /** When it came, on the wall clock. */
   readonly fetchedAt: Date;
   /** Bytes that it takes in memory at most. */

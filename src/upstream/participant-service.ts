@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { BatchKey } from '../core/batch-key.ts';
+import type { StatusObserver, WaitReason } from '../core/request-trace.ts';
 import type { Telemetry } from '../core/telemetry.ts';
 import { pause } from '../lib/abort.ts';
 import { type CancelSignal, neverAborted } from '../lib/cancellation.ts';
@@ -35,6 +36,8 @@ export interface StatusRequest {
   deadline(): number;
   /** Whether a Retry-After is waited for, as far as there is time: not where there is something else to answer. */
   mayWait: boolean;
+  /** Is told of calls, and of what they wait for; undefined: nobody is. */
+  observer: StatusObserver | undefined;
   /** Waits for the slot of a call. Rejects when there is none in time. */
   enter(): CallSlot | Promise<CallSlot>;
   /** Called for every call that goes out to the upstream. */
@@ -164,7 +167,20 @@ class Inquiry {
   }
 
   #getToken(): Promise<AccessToken> {
-    return withToken(() => this.#options.tokens.get(this.#request.signal));
+    const { signal, observer } = this.#request;
+    return this.#timed(
+      'token',
+      withToken(() => this.#options.tokens.get(signal, observer)),
+    );
+  }
+
+  /** The same, whose time the observer is told. */
+  #timed<T>(reason: WaitReason, wait: Promise<T>): Promise<T> {
+    const { observer } = this.#request;
+    if (observer === undefined) return wait;
+    const { clock } = this.#options;
+    const begunAt = clock.now();
+    return wait.finally(() => observer.waited(this.#key, reason, clock.now() - begunAt));
   }
 
   /** After a call with that token that failed. */
@@ -172,8 +188,8 @@ class Inquiry {
     let outcome = await this.#renewIfRefused(token, failed);
     const delayMs = this.#retryDelayMs(outcome);
     if (delayMs !== undefined) {
-      await pause(delayMs, this.#options.clock, this.#request.signal);
-      const secondToken = await this.#getToken();
+      await this.#timed('retry', pause(delayMs, this.#options.clock, this.#request.signal));
+      const secondToken = this.#options.tokens.current() ?? (await this.#getToken());
       outcome = await this.#renewIfRefused(secondToken, await this.#ask(secondToken));
     }
     if (outcome.kind !== 'ok') throw outcome.error;
@@ -186,7 +202,11 @@ class Inquiry {
     if (!isRefused || !this.#mayRenewToken) return outcome;
     this.#mayRenewToken = false;
     const { tokens } = this.#options;
-    const newer = await withToken(() => tokens.replace(token, this.#request.signal));
+    const { signal, observer } = this.#request;
+    const newer = await this.#timed(
+      'token',
+      withToken(() => tokens.replace(token, signal, observer)),
+    );
     return newer === undefined ? outcome : this.#ask(newer);
   }
 
@@ -199,7 +219,7 @@ class Inquiry {
   }
 
   async #askAfter(entering: Promise<CallSlot>, token: AccessToken): Promise<CallOutcome> {
-    const slot = await entering;
+    const slot = await this.#timed('slot', entering);
     try {
       // The circuit may have opened meanwhile, or the time be up before there is an answer.
       this.#throwIfHeld();
@@ -213,7 +233,7 @@ class Inquiry {
 
   #call(token: AccessToken, slot: CallSlot): Promise<CallOutcome> {
     const { call, circuits, clock, telemetry } = this.#options;
-    const { user, signal } = this.#request;
+    const { user, signal, observer } = this.#request;
     const isRetry = this.#calls > 0;
     if (!isRetry) circuits.countCall(this.#key.participantType);
     this.#calls += 1;
@@ -231,7 +251,8 @@ class Inquiry {
         durationMs: this.#tookMs,
       });
     };
-    return call(this.#key, token, user, judged.decides ? neverAborted : signal).then(
+    const until = judged.decides ? neverAborted : signal;
+    return call(this.#key, token, user, until, observer).then(
       (outcome) => {
         end(outcome);
         this.#learn(outcome);

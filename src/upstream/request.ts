@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { BatchKey } from '../core/batch-key.ts';
 import { DeadlineExceeded } from '../core/errors.ts';
+import {
+  type CallObserver,
+  type StatusObserver,
+  TOKEN_PLACEHOLDER,
+} from '../core/request-trace.ts';
 import type { HttpClient, HttpRequest, SendObserver } from '../http-client/client.ts';
 import { HttpClientError } from '../http-client/errors.ts';
 import type { HttpResponse } from '../http-client/response-collector.ts';
@@ -43,14 +48,15 @@ interface StatusCallOptions {
 
 /**
  * Makes one call of "get the status of batch request" (`GET …/participants/{type}/batch/status`), and tells what
- * its answer means. `user` is sent as X-COREOS-USERINFO; undefined: nobody is named. Rejects with the reason of
- * `signal` alone, unless that is a {@link DeadlineExceeded}, which is an outcome like another.
+ * its answer means. `user` is sent as X-COREOS-USERINFO; undefined: nobody is named. `observer` is told of it. Rejects
+ * with the reason of `signal` alone, unless that is a {@link DeadlineExceeded}, which is an outcome like another.
  */
 export type StatusCall = (
   key: BatchKey,
   token: AccessToken,
   user: EndUser | undefined,
   signal: CancelSignal,
+  observer?: StatusObserver,
 ) => Promise<CallOutcome>;
 
 /** Characters of an answer that takes a millisecond or so to be read. */
@@ -72,7 +78,7 @@ export function createStatusCall(options: StatusCallOptions): StatusCall {
     tenantId,
   ];
 
-  function headersFor(requestId: string, { value }: AccessToken, user: EndUser | undefined) {
+  function headersFor(requestId: string, value: string, user: EndUser | undefined): string[] {
     const credentials = tokenHeader === 'Authorization' ? `Bearer ${value}` : value;
     const all = [...headers, 'X-COREOS-REQUEST-ID', requestId, tokenHeader, credentials];
     if (user !== undefined) all.push('X-COREOS-USERINFO', toAsciiJson(user));
@@ -105,16 +111,22 @@ export function createStatusCall(options: StatusCallOptions): StatusCall {
       : { kind: 'inconclusive', error: timeout, connected };
   }
 
-  return (key, token, user, signal) => {
+  return (key, token, user, signal, observer) => {
     const requestId = randomUUID();
     const progress = new Progress(clock);
-    const request: HttpRequest = {
-      method: 'GET',
-      url: batchStatusUrl(participantsUrl, key),
-      headers: headersFor(requestId, token, user),
-    };
-    return send(request, signal, progress).then(
+    const url = batchStatusUrl(participantsUrl, key);
+    const headers = headersFor(requestId, token.value, user);
+    const observed = observer?.called({
+      key,
+      requestId,
+      url,
+      headers: headersFor(requestId, TOKEN_PLACEHOLDER, user),
+      tokenAgeMs: clock.now() - token.askedAt,
+    });
+    if (observed !== undefined) headers.push(...observed.headers);
+    const outcome = send({ method: 'GET', url, headers }, signal, progress).then(
       (response) => {
+        progress.status = response.status;
         const isHeavy = response.body.length > HEAVY_BODY_LENGTH;
         const turn = isHeavy ? turns.next(key.participantType) : undefined;
         return turn === undefined
@@ -123,12 +135,30 @@ export function createStatusCall(options: StatusCallOptions): StatusCall {
       },
       (error: unknown) => toFailure(error, requestId, progress),
     );
+    return observed === undefined ? outcome : tellEnd(outcome, observed, progress);
   };
+}
+
+async function tellEnd(
+  call: Promise<CallOutcome>,
+  observed: CallObserver,
+  progress: Progress,
+): Promise<CallOutcome> {
+  try {
+    const outcome = await call;
+    observed.end(progress.status, outcome.kind);
+    return outcome;
+  } catch (error) {
+    observed.end(progress.status, 'aborted');
+    throw error;
+  }
 }
 
 /** How far a call got. */
 class Progress implements SendObserver {
   isConnected = false;
+  /** Of the answer. */
+  status: number | undefined;
   readonly #clock: Clock;
   #sentAt: number | undefined;
 

@@ -41,7 +41,10 @@ export function judgeResponse(key: BatchKey, answer: UpstreamResponse, now: Date
       const { envelope } = decoded;
       if (!isEchoOf(key, envelope.request)) return foreign(answer);
       const size = Math.min(envelope.size, estimate);
-      return { kind: 'ok', answer: { envelope, fetchedAt: now, size } };
+      return {
+        kind: 'ok',
+        answer: { envelope, requestId: answer.requestId, fetchedAt: now, size },
+      };
     }
   }
 }

@@ -7,13 +7,20 @@ const TENANT: Environment = {
   PARTICIPANT_SERVICE_URL: 'https://tenant.example',
   PARTICIPANT_SERVICE_TENANT_ID: 'tenant-1',
   TOKEN_CLIENT_ID: 'gateway',
+  OTEL_EXPORTER_OTLP_ENDPOINT: 'https://collector.example',
 };
 const SECRET = 'canary-0123456789';
 const PATH = '/run/secrets/canary';
 
+/** The text of a variable with the secret in it. */
+function textFor(name: VariableName): string {
+  if (name === 'REDIS_URL') return `rediss://:${SECRET}@redis.example`;
+  return name === 'OTEL_EXPORTER_OTLP_HEADERS' ? `api-key=${SECRET}` : SECRET;
+}
+
 /** What each secret is in the settings, by its variable. */
 function secretsIn(environment: Environment, file: Uint8Array = Buffer.of()) {
-  const { federationAccess, network, participantService, redis } = parseSettings(
+  const { federationAccess, network, participantService, redis, traces } = parseSettings(
     environment,
     (path) => {
       expect(path).toBe(PATH);
@@ -26,12 +33,8 @@ function secretsIn(environment: Environment, file: Uint8Array = Buffer.of()) {
     TOKEN_CLIENT_SECRET: token && ('value' in token ? token.value : token.file),
     FEDERATION_SECRET: federationAccess.secret,
     REDIS_URL: redis?.url.password,
+    OTEL_EXPORTER_OTLP_HEADERS: traces?.headers['api-key'],
   };
-}
-
-/** What each secret may be, with the same canary in it. */
-function secretFor(name: VariableName): string {
-  return name === 'REDIS_URL' ? `rediss://:${SECRET}@redis.example` : SECRET;
 }
 
 function messageOf(environment: Environment, file?: Uint8Array): string {
@@ -56,6 +59,7 @@ test('76: white space around a secret, and a byte order mark before it, are no p
     'TOKEN_CLIENT_SECRET',
     'FEDERATION_SECRET',
     'REDIS_URL',
+    'OTEL_EXPORTER_OTLP_HEADERS',
   ]);
   for (const [before, after] of [
     ['', ''],
@@ -66,15 +70,15 @@ test('76: white space around a secret, and a byte order mark before it, are no p
     ['\t', ' '],
   ]) {
     for (const [name, fileName] of SECRET_NAMES) {
-      const text = `${before}${secretFor(name)}${after}`;
+      const text = `${before}${textFor(name)}${after}`;
       expect(secretsIn(environmentWith(name, text))).toHaveProperty(name, SECRET);
       const fromFile = secretsIn(environmentWith(fileName, PATH), Buffer.from(text));
       // The client secret is read when it is needed, and again when it is refused.
       const expected = name === 'TOKEN_CLIENT_SECRET' ? PATH : SECRET;
       expect(fromFile).toHaveProperty(name, expected);
     }
-    const bytes = Buffer.from(`${before}${SECRET}${after}`);
-    expect(await secretFromFile(PATH, async () => bytes).current()).toBe(SECRET);
+    const file = Buffer.from(`${before}${SECRET}${after}`);
+    expect(await secretFromFile(PATH, async () => file).current()).toBe(SECRET);
   }
 });
 
@@ -126,9 +130,8 @@ test('90: a secret file whose text is no such secret is named, and its text is n
 
 test('90: every secret is given once: itself, or its file', () => {
   for (const [name, fileName] of SECRET_NAMES) {
-    const secret = secretFor(name);
-    const environment = { ...environmentWith(name, secret), [fileName]: PATH };
-    expect(messageOf(environment, Buffer.from(secret))).toContain(
+    const environment = { ...environmentWith(name, textFor(name)), [fileName]: PATH };
+    expect(messageOf(environment, Buffer.from(textFor(name)))).toContain(
       `  ${name} is set together with ${fileName}: one of them; it accepts `,
     );
   }

@@ -96,6 +96,9 @@ test('with nothing set, the gateway runs on the sandbox with the documented defa
     logLevel: 'info',
     logFormat: undefined,
     metrics: { host: '127.0.0.1', port: undefined },
+    traces: undefined,
+    audit: 'off',
+    explain: { scope: undefined },
     shutdownDelayMs: 1_000,
     unknownVariables: [],
   });
@@ -250,8 +253,19 @@ test('64: every setting faulty at once: one message names each, what it got and 
     PERSISTED_QUERIES: 'yes',
     GRAPHIQL: 'yes',
     INTROSPECTION: '1',
+    EXPLAIN: 'all',
+    EXPLAIN_SCOPE: 'two scopes',
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318',
+    OTEL_EXPORTER_OTLP_HEADERS: 'canary',
+    OTEL_EXPORTER_OTLP_HEADERS_FILE: '/no/such/canary',
+    OTEL_SERVICE_NAME: long,
+    OTEL_RESOURCE_ATTRIBUTES: 'team=100%',
+    OTEL_TRACES_SAMPLER: 'jaeger_remote',
+    OTEL_TRACES_SAMPLER_ARG: '10',
+    TRACE_UPSTREAM: 'yes',
     LOG_LEVEL: 'loud',
     LOG_FORMAT: 'xml',
+    AUDIT: 'yes',
     METRICS_PORT: 'tcp://10.0.0.1:80',
     METRICS_HOST: 'a b',
     SHUTDOWN_DELAY_MS: '9000',
@@ -374,6 +388,39 @@ const combinations: [name: string, environment: Environment, faults: string[]][]
     ],
   ],
   [
+    'explanations by a scope that is not named',
+    { EXPLAIN: 'scope' },
+    [
+      'EXPLAIN_SCOPE is missing, although EXPLAIN is scope; it accepts one scope, with EXPLAIN=scope and AUTH_MODE=jwt',
+    ],
+  ],
+  [
+    'explanations by a scope while nobody checks callers',
+    { EXPLAIN: 'scope', EXPLAIN_SCOPE: 'explain' },
+    ['EXPLAIN is scope without AUTH_MODE=jwt; it accepts off, sandbox or scope'],
+  ],
+  [
+    'a scope for explanations that does not count',
+    { EXPLAIN_SCOPE: 'explain' },
+    [
+      'EXPLAIN_SCOPE is set without EXPLAIN=scope; it accepts one scope, with EXPLAIN=scope and AUTH_MODE=jwt',
+    ],
+  ],
+  [
+    'headers for the collector that others on the network could read',
+    { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318', OTEL_EXPORTER_OTLP_HEADERS: 'key=x' },
+    [
+      'OTEL_EXPORTER_OTLP_HEADERS would be sent to OTEL_EXPORTER_OTLP_ENDPOINT unencrypted; it accepts headers as name=value, separated by commas, the values percent-encoded, with https:// or on loopback',
+    ],
+  ],
+  [
+    'the trace for the upstream where there are no traces',
+    { TRACE_UPSTREAM: 'on' },
+    [
+      'TRACE_UPSTREAM is on without OTEL_EXPORTER_OTLP_ENDPOINT; it accepts on or off, on with OTEL_EXPORTER_OTLP_ENDPOINT',
+    ],
+  ],
+  [
     'a setting that is retired',
     { MAX_CONCURRENT_REQUESTS: '256' },
     [
@@ -453,6 +500,18 @@ function isAccepted(name: VariableName, text: string): boolean {
 }
 
 const ACCEPTED: [name: VariableName, accepted: string[], refused: string[]][] = [
+  ['OTEL_TRACES_SAMPLER_ARG', ['0', '1', '0.1', '.05', '1.0'], ['1.1', '-0.1', '1e-2', '10%']],
+  [
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    ['http://collector:4318', 'https://otlp.example/otlp'],
+    ['collector:4318', 'grpc://collector', 'http://me:x@collector', 'https://otlp.example?key=x'],
+  ],
+  [
+    'OTEL_EXPORTER_OTLP_HEADERS',
+    ['a=b', 'api-key=a%20b, x = y=z', 'a='],
+    ['a', '=b', 'a b=c', 'a=%0d%0ab', 'a=%', 'a=b,'],
+  ],
+  ['OTEL_RESOURCE_ATTRIBUTES', ['a.b=c', 'a=%C3%A9,b=2'], ['a', 'a=%ff', 'a=%00', 'é=b']],
   [
     'TRUSTED_PROXIES',
     [

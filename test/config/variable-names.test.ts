@@ -98,9 +98,22 @@ const INJECTED = `
   HTTP_PROXY http_proxy https_proxy no_proxy NO_COLOR HOSTNAME HOME PATH PWD LANG HOSTS PORTS POST
   NODE_ENV NODE_OPTIONS NODE_PATH NODE_VERSION npm_config_registry npm_lifecycle_event KUBERNETES_PORT
   KUBERNETES_SERVICE_HOST HOST_IP LOGNAME TERM _
+  OTEL_SDK_DISABLED OTEL_LOG_LEVEL OTEL_PROPAGATORS OTEL_TRACES_EXPORTER OTEL_METRICS_EXPORTER OTEL_LOGS_EXPORTER
+  OTEL_BSP_SCHEDULE_DELAY OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT OTEL_METRICS_EXEMPLAR_FILTER OTEL_NODE_RESOURCE_DETECTORS
+  OTEL_RESOURCE_ATTRIBUTES_POD_NAME OTEL_RESOURCE_ATTRIBUTES_NODE_NAME OTEL_EXPORTER_OTLP_METRICS_ENDPOINT
+  OTEL_EXPORTER_OTLP_LOGS_HEADERS
 `;
 
-test('90: what Kubernetes, CGI and others set is ignored', () => {
+test('90: what of OpenTelemetry says where traces go, and is not read, is told of', () => {
+  const environment = {
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'x',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    OTEL_EXPORTER_OTLP_CERTIFICATE: 'x',
+  };
+  expect(findOddNames(environment)).toEqual({ misspelt: [], unknown: Object.keys(environment) });
+});
+
+test('90: what Kubernetes, CGI, OpenTelemetry and others set is ignored', () => {
   const names = INJECTED.trim().split(/\s+/);
   expect(findOddNames(Object.fromEntries(names.map((name) => [name, 'x'])))).toEqual({
     misspelt: [],

@@ -173,6 +173,24 @@ test('GraphiQL shows an error with all that it tells', async () => {
   expect(record).toEqual({ origins: new Set([gateway.url.origin]), errors: [] });
 }, 60_000);
 
+test('GraphiQL has a tab whose answer explains itself', async () => {
+  const { page, record } = graphiql;
+
+  await openTab(page, 'Explain', 'batch-finished');
+  const explained = page.waitForResponse(
+    (response) => response.request().headers()['x-explain'] === '1',
+  );
+  await expect
+    .poll(() => run(page).then(() => page.locator('.result-window').innerText()), PATIENCE)
+    .toContain('explain');
+  expect(await (await explained).json()).toEqual({
+    data: { batchStatus: { status: 'SUCCESS' } },
+    extensions: { explain: expect.objectContaining({ batches: [expect.anything()] }) },
+  });
+  await takePicture(page, 'graphiql-explain');
+  expect(record).toEqual({ origins: new Set([gateway.url.origin]), errors: [] });
+}, 60_000);
+
 test('GraphiQL shows what the schema says of batchStatus and its arguments', async () => {
   const { page } = graphiql;
 

@@ -1,4 +1,14 @@
-import { chmod, copyFile, link, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  link,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -75,6 +85,14 @@ test('the package has what was built, documents, and its dependencies, and nothi
     'schema.graphql',
   ]);
   expect(own.filter((path) => /(?<!\.d)\.ts$|\.test\./.test(path))).toEqual([]);
+});
+
+test('unpacked, the package has less than 60 MiB, and no source maps of its dependencies', async () => {
+  const root = join(folder, 'node_modules/participant-gateway');
+  const sizes = packed.map(async (path) => (await stat(join(root, path))).size);
+  const bytes = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  expect(bytes).toBeLessThan(60 * 1024 * 1024);
+  expect(packed.filter((path) => path.endsWith('.map'))).toEqual([]);
 });
 
 test('a release is the package, its bill of materials, notes, and their checksums', async () => {

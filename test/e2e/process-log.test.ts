@@ -1,57 +1,21 @@
-import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, truncateSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'vitest';
-import { type RunningProgram, runProgram } from '../support/child-process.ts';
+import { runProgram } from '../support/child-process.ts';
+import {
+  ANSWER,
+  clientOf,
+  endsInTime,
+  freePort,
+  READY,
+  STARTING,
+} from '../support/gateway-process.ts';
 import { startScriptedUpstream } from '../support/scripted-upstream.ts';
 import { environmentFor, STATUS_QUERY } from '../support/test-gateway.ts';
 
 const GATEWAY = 'bin/participant-gateway.js';
 const ENVIRONMENT = { SHUTDOWN_DELAY_MS: '0' };
-
-/** A port that is free now: a gateway whose log nobody sees cannot tell which one it took. */
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return String(typeof address === 'object' && address !== null ? address.port : '');
-}
-
-/** What a gateway answers to probes, and to a query whose operation has a name of `nameLength` characters. */
-function clientOf(port: string) {
-  const url = `http://127.0.0.1:${port}`;
-  return {
-    readiness: async () => {
-      const response = await fetch(`${url}/readyz`);
-      return { status: response.status, body: await response.json() };
-    },
-    query: async (nameLength = 1) => {
-      const response = await fetch(`${url}/graphql`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ query: `query ${'q'.repeat(nameLength)} { __typename }` }),
-      });
-      return response.json();
-    },
-  };
-}
-
-/** It takes long on a machine that is busy with tests. */
-const STARTING = { timeout: 50_000 };
-
-const ANSWER = { data: { __typename: 'Query' } };
-const READY = { status: 200, body: { status: 'ready', notReady: {}, degraded: {} } };
-
-async function endsInTime(program: RunningProgram): Promise<{ code: number | null; ms: number }> {
-  const startedAt = performance.now();
-  program.process.kill('SIGTERM');
-  const code = await program.exited;
-  return { code, ms: performance.now() - startedAt };
-}
 
 describe.concurrent('the log', () => {
   test('83: on a full disk (/dev/full): requests are answered, it is degraded, SIGTERM ends it', async ({

@@ -132,7 +132,7 @@ test('GraphiQL is a page whose every file comes from the gateway', async () => {
   expect(served.every(({ text }) => text.length > 100)).toBe(true);
 });
 
-test('GraphiQL opens with four tabs: a running batch, the same followed, several batches, an error', async () => {
+test('GraphiQL opens with five tabs: a running batch, the same followed, several batches, an error, an explanation', async () => {
   await using gateway = await startTestGateway();
   const { text } = await get(gateway, '/graphql', { accept: 'text/html' });
   const [, json = ''] =
@@ -145,6 +145,10 @@ test('GraphiQL opens with four tabs: a running batch, the same followed, several
       { query: expect.stringContaining('subscription FollowBatches') },
       { query: expect.stringContaining('query SeveralBatches') },
       { query: expect.stringContaining('query Fault') },
+      {
+        query: expect.stringContaining('query Explain'),
+        headers: '{\n  "x-explain": "1"\n}',
+      },
     ],
   });
 });

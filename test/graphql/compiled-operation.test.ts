@@ -66,7 +66,14 @@ function createTestHandler(schema: GraphQLSchema): Handler {
         const kind = { gone: 'not-found', down: 'unavailable' } as const;
         if (key.batchId !== 'gone' && key.batchId !== 'down') {
           const status = statusOf(key);
-          return { status, freshUntil: 0, staleBecause: undefined, upstreamCalls: 0 };
+          return {
+            status,
+            source: 'fetched',
+            freshUntil: 0,
+            staleBecause: undefined,
+            upstreamCalls: 0,
+            upstreamRequestId: undefined,
+          };
         }
         const error = new UpstreamError(kind[key.batchId], 'No.', { requestId: 'u' });
         return { error, upstreamCalls: 0 };

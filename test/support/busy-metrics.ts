@@ -1,6 +1,7 @@
 import { NOTHING_LOADED } from '../../src/core/answer.ts';
 import { ERROR_CODES } from '../../src/core/error-codes.ts';
-import { STREAM_ENDS, type UpstreamCallOutcome } from '../../src/core/telemetry.ts';
+import type { UpstreamCallOutcome } from '../../src/core/request-trace.ts';
+import { STREAM_ENDS } from '../../src/core/telemetry.ts';
 import type { GatewayState } from '../../src/telemetry/gateway-metrics.ts';
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics.ts';
 

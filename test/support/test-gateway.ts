@@ -4,6 +4,7 @@ import { createGateway } from '../../src/app.ts';
 import type { ReadFile } from '../../src/config/files.ts';
 import { type Environment, parseSettings } from '../../src/config/load.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
+import { createAuditLog } from '../../src/telemetry/audit.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { logEvents } from '../../src/telemetry/log-events.ts';
 import type { ScriptedUpstream } from './scripted-upstream.ts';
@@ -65,6 +66,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     settings,
     clock,
     telemetry: logEvents(log, destination, clock),
+    audit: createAuditLog({ mode: settings.audit, destination, output: undefined }),
     process: { node: process, version: '0.0.0-test', droppedLogLines: () => 0 },
   });
   const url = await gateway.listen();

@@ -39,17 +39,17 @@ test.each<[string, RequestEvent, string]>([
   [
     'an ordinary request',
     EVENT,
-    '"method":"POST","operationName":"Status","status":200,"codes":[],"upstreamCalls":1,"durationMs":12.3',
+    '"method":"POST","address":"192.0.2.1","operationName":"Status","status":200,"codes":[],"upstreamCalls":1,"durationMs":12.3',
   ],
   [
     'one that is answered from the response cache, without a name',
     { ...EVENT, durationMs: 2, answer: { ...ANSWER, operationName: null, cached: true } },
-    '"method":"POST","cached":true,"operationName":null,"status":200,"codes":[],"upstreamCalls":0,"durationMs":2',
+    '"method":"POST","address":"192.0.2.1","cached":true,"operationName":null,"status":200,"codes":[],"upstreamCalls":0,"durationMs":2',
   ],
   [
     'errors, to a client that is gone',
     { ...EVENT, status: undefined, answer: { ...ANSWER, errorCodes: ['NOT_FOUND', 'FORBIDDEN'] } },
-    '"method":"POST","operationName":"Status","status":"client gone","codes":["NOT_FOUND","FORBIDDEN"],"upstreamCalls":0,"durationMs":12.3',
+    '"method":"POST","address":"192.0.2.1","operationName":"Status","status":"client gone","codes":["NOT_FOUND","FORBIDDEN"],"upstreamCalls":0,"durationMs":12.3',
   ],
 ])('the log line of %s has its fields in their order', (_, event, fields) => {
   expect(lineOf(event)).toBe(
@@ -78,6 +78,7 @@ test('texts of the caller, the issuer and the upstream are escaped', () => {
     requestId: 'a-request-1',
     sub: 'a "quoted"\nname',
     method: 'POST',
+    address: '192.0.2.1',
     operationName: 'Status',
     status: 200,
     codes: [],
@@ -92,6 +93,16 @@ test('texts of the caller, the issuer and the upstream are escaped', () => {
 });
 
 test('a line that is written by hand is the one that pino would write', () => {
-  const rare = lineOf({ ...EVENT, subject: 'x' });
-  expect(rare.replace('"sub":"x",', '')).toBe(lineOf(EVENT));
+  const traced: RequestEvent = {
+    ...EVENT,
+    trace: { id: '0af7651916cd43dd8448eb211c80319c', execute: () => undefined },
+    answer: { ...ANSWER, upstreamCalls: 2, upstreamRequestIds: ['one-1', 'two_2'] },
+  };
+  for (const event of [EVENT, traced]) {
+    const rare = lineOf({ ...event, subject: 'x' });
+    expect(rare.replace('"sub":"x",', '')).toBe(lineOf(event));
+  }
+  expect(lineOf(traced)).toContain(
+    '"traceId":"0af7651916cd43dd8448eb211c80319c","method":"POST","address":"192.0.2.1"',
+  );
 });

@@ -75,6 +75,36 @@ test('83: where it cannot be written, it is tried again each second; a line goes
   expect(written()).toBe('one\ntwo\nthree\nthe log is written again\n');
 });
 
+test('83: it takes lines as long as it has no trouble and room for them: then they are written, whatever comes behind', () => {
+  const { clock, output, take, written } = createLogOutput();
+  expect(output.takes(BLOCK)).toBe(true);
+  // One is handed over, 124 wait, and one is being filled.
+  for (let block = 0; block < 126; block += 1) output.write(BLOCK);
+  expect(output.takes('the last\n')).toBe(true);
+  expect(output.takes(BLOCK)).toBe(false);
+  output.write('the last\n');
+  for (let block = 0; block < 10; block += 1) output.write(BLOCK);
+  expect([output.takes(''), output.isLosing]).toEqual([false, true]);
+  for (let block = 0; block < 128; block += 1) take();
+  expect(written()).toContain('the last\n');
+  clock.advance(100);
+  expect([output.takes(BLOCK), output.isLosing]).toEqual([true, false]);
+});
+
+test('83: it takes no line while a write fails, or takes longer than 5 s', () => {
+  const { clock, output, take } = createLogOutput();
+  output.write('one\n');
+  clock.advance(100);
+  expect(output.takes('two\n')).toBe(true);
+  clock.advance(5_001);
+  expect([output.takes('two\n'), output.isLosing]).toEqual([false, false]);
+  take(0, 'ENOSPC');
+  expect(output.takes('two\n')).toBe(false);
+  clock.advance(1_000);
+  take();
+  expect(output.takes('two\n')).toBe(true);
+});
+
 test('83: while it is not taken, 8 MiB wait; lines beyond are dropped and counted, which is told when all is out', () => {
   const { clock, output, told, asked, take, written } = createLogOutput();
   for (let block = 0; block < 130; block += 1) output.write(BLOCK);

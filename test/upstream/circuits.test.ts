@@ -16,6 +16,7 @@ const OK: CallOutcome = {
       jsonBytes: 2,
       text: undefined,
     },
+    requestId: 'u',
     fetchedAt: new Date(0),
     size: 2,
   },
