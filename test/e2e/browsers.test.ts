@@ -245,7 +245,14 @@ test("9: by a name that is not the machine's own, nothing is answered while AUTH
       sent.end(BODY);
     });
   const { port } = open.url;
-  for (const host of [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, 'LOCALHOST']) {
+  const own = [
+    `localhost:${port}`,
+    `127.0.0.1:${port}`,
+    `[::1]:${port}`,
+    'LOCALHOST',
+    'acme.localhost',
+  ];
+  for (const host of own) {
     expect(await ask(open, host)).toBe(200);
   }
   for (const host of [`evil.example:${port}`, '127.0.0.1.evil.example', 'localhost.evil.example']) {

@@ -67,7 +67,10 @@ const MISDIRECTED: HeadFault = {
  * that names no host is not from a browser.
  */
 function isMisdirected({ authority }: RequestTarget): boolean {
-  return authority !== undefined && !isLoopbackHost(new URL(`http://${authority}`).hostname);
+  if (authority === undefined) return false;
+  const { hostname } = new URL(`http://${authority}`);
+  // RFC 6761, section 6.3: names below localhost are this machine, too. Tenants can have such.
+  return !isLoopbackHost(hostname) && !hostname.endsWith('.localhost');
 }
 
 /**
