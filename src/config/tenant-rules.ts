@@ -1,3 +1,4 @@
+import { isLoopbackHost } from '../lib/loopback.ts';
 import { type Fault, type Given, infoOf, VARIABLE_NAMES } from './variables.ts';
 
 /** Of the process: what is wrong between TENANTS_DIR and its other variables. */
@@ -30,6 +31,14 @@ export function faultyHosts(given: Given): Fault[] {
       ? [['TENANT_HOSTS', 'is missing, although neither TENANT_CLAIM nor TENANT_HEADER is set']]
       : [];
   }
+  if (AUTH_MODE === undefined && !TENANT_HOSTS.split(',').every(isOwnHost)) {
+    return [
+      [
+        'TENANT_HOSTS',
+        'has names of others than this machine, which are not answered without AUTH_MODE: to try it, take names below localhost',
+      ],
+    ];
+  }
   return AUTH_MODE === 'none' && TRUSTED_PROXIES === undefined
     ? [
         [
@@ -38,4 +47,10 @@ export function faultyHosts(given: Given): Fault[] {
         ],
       ]
     : [];
+}
+
+/** As `server/guards/head.ts` answers them without AUTH_MODE. */
+function isOwnHost(host: string): boolean {
+  const name = host.trim().toLowerCase().replace(/:\d+$/, '');
+  return isLoopbackHost(name) || name.endsWith('.localhost');
 }

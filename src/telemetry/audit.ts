@@ -30,14 +30,15 @@ export function createAuditLog({ mode, destination, output }: AuditLogOptions): 
   };
 }
 
-function auditLine({ requestId, subject, address, operationName, batches }: AuditRecord): string {
+function auditLine({ subject, batches, ...record }: AuditRecord): string {
   const fields = {
     level: 'info',
     time: isoTime(),
-    requestId,
+    requestId: record.requestId,
+    tenant: record.tenant,
     sub: subject,
-    address,
-    operationName,
+    address: record.address,
+    operationName: record.operationName,
     batches: batches.map(({ participantType, batchId }) => ({ participantType, batchId })),
     msg: 'audit',
   };

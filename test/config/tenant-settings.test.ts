@@ -14,6 +14,7 @@ const ENVIRONMENT: Environment = {
   TENANTS_DIR: '/etc/tenants',
   TENANT_HEADER: 'X-Tenant',
   TRUSTED_PROXIES: '10.0.0.1',
+  AUTH_MODE: 'none',
 };
 const FILE = {
   PARTICIPANT_SERVICE_URL: 'https://acme.example',
@@ -76,6 +77,7 @@ test('a tenant has the settings of its file, then those of the environment, then
           NODE_ENV: 'production',
           PORT: '1234',
           TRUSTED_PROXIES: '10.0.0.1',
+          AUTH_MODE: 'none',
           PARTICIPANT_SERVICE_URL: 'https://acme.example',
           PARTICIPANT_SERVICE_TENANT_ID: 'acme-1',
           TOKEN_CLIENT_ID: 'gateway',
@@ -263,6 +265,18 @@ test.each<{ file: File | string; environment?: Environment; faults: string[] }>(
       'TENANT_HOSTS is missing, although neither TENANT_CLAIM nor TENANT_HEADER is set',
       'AUTH_ISSUER is missing, although AUTH_MODE is jwt',
     ],
+  },
+  {
+    file: { ...FILE, TENANT_HOSTS: ['acme.localhost', 'acme.example'] },
+    environment: { TENANTS_DIR: '/t' },
+    faults: [
+      'TENANT_HOSTS has names of others than this machine, which are not answered without AUTH_MODE: to try it, take names below localhost',
+    ],
+  },
+  {
+    file: { ...FILE, TENANT_HOSTS: ['acme.localhost:4000', 'LOCALHOST', '127.0.0.1'] },
+    environment: { TENANTS_DIR: '/t' },
+    faults: [],
   },
   {
     file: { ...FILE, TENANT_HOSTS: 'acme.example' },

@@ -37,7 +37,10 @@ async function writeWhole(path: string, text: string): Promise<void> {
 }
 
 function locationOf(directory: string) {
-  const { tenants } = parseSettings({ TENANTS_DIR: directory }, () => Buffer.of());
+  const { tenants } = parseSettings(
+    { TENANTS_DIR: directory, AUTH_MODE: 'none', TRUSTED_PROXIES: '127.0.0.1' },
+    () => Buffer.of(),
+  );
   if (tenants === undefined) throw new Error('TENANTS_DIR is not read');
   return tenants;
 }

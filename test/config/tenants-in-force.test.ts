@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { TenantFileContent } from '../../src/config/tenant-file-reader.ts';
 import { TenantsInForce } from '../../src/config/tenants-in-force.ts';
 
-const ENVIRONMENT = { TENANTS_DIR: '/t' };
+const ENVIRONMENT = { TENANTS_DIR: '/t', AUTH_MODE: 'none', TRUSTED_PROXIES: '127.0.0.1' };
 
 /** A tenant's file, by its Host; undefined: one that is faulty. */
 function contentOf(name: string, host: string | undefined): TenantFileContent {

@@ -285,7 +285,7 @@ test('of many tenants the doctor examines one; where nobody says which, it lists
         PARTICIPANT_SERVICE_TENANT_ID: `${name}-1`,
         TOKEN_CLIENT_ID: 'gateway',
         TOKEN_CLIENT_SECRET_FILE: 'secret',
-        TENANT_HOSTS: `${name}.test`,
+        TENANT_HOSTS: `${name}.localhost`,
         ...more,
       }),
     );

@@ -134,7 +134,7 @@ function tenantFile(name: string) {
     PARTICIPANT_SERVICE_TENANT_ID: name,
     TOKEN_CLIENT_ID: 'gateway',
     TOKEN_CLIENT_SECRET_FILE: 'secret',
-    TENANT_HOSTS: `${name}.test`,
+    TENANT_HOSTS: `${name}.localhost`,
   };
 }
 
@@ -155,7 +155,7 @@ test('64: check judges the files of all tenants', async () => {
     output: '',
     errors: `The tenant's file c.json is faulty:
   PARTICIPANT_SERVICE_TENANT_ID is, at the same PARTICIPANT_SERVICE_URL, that of tenant a: callers of each would see the other's batches; it accepts 1 to 256 characters of ASCII, no control characters
-  TENANT_HOSTS has a.test, which means tenant a; it accepts host names, each maybe with a port but 80 and 443, separated by commas, in a tenant's file; with AUTH_MODE=none only with TRUSTED_PROXIES
+  TENANT_HOSTS has a.localhost, which means tenant a; it accepts host names, each maybe with a port but 80 and 443, separated by commas, in a tenant's file; with AUTH_MODE=none only with TRUSTED_PROXIES
 The tenant's file d.json is faulty:
   PORT is not a tenant's, but the process's: set it in the environment
 `,

@@ -290,3 +290,17 @@ test('a secret that is rotated is used without a restart', async () => {
   };
   await untilEqual(rotated, true);
 });
+
+test('who read what is recorded with the tenant', async () => {
+  await using gateway = await startTenantsGateway([acme, globex], { environment: { AUDIT: 'on' } });
+  for (const tenant of [acme, globex]) await askAs(gateway, bearer(await tenant.issueToken()));
+  const audited = gateway.logLines
+    .map((line): Record<string, unknown> => JSON.parse(line))
+    .filter(({ msg }) => msg === 'audit')
+    .map(({ tenant, sub, batches }) => ({ tenant, sub, batches }));
+  const batches = [{ participantType: 'vehicles', batchId: 'b-1' }];
+  expect(audited).toEqual([
+    { tenant: 'acme', sub: 'somebody-of-acme', batches },
+    { tenant: 'globex', sub: 'somebody-of-globex', batches },
+  ]);
+});

@@ -57,7 +57,7 @@ export function createHeadGuard(loopbackOnly: boolean): HeadGuard {
 const MISDIRECTED: HeadFault = {
   status: 421,
   error:
-    'With AUTH_MODE not set, the gateway answers under the names of its own machine only, such as localhost. Set AUTH_MODE.',
+    'With AUTH_MODE not set, the gateway answers under the names of its own machine only, such as localhost. Set AUTH_MODE=jwt, or AUTH_MODE=none where something in front of it checks who calls.',
   closes: false,
 };
 
