@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient } from '@redis/client';
 import { expect } from 'vitest';
-import { findRedis, REDIS_FOLDER } from '../../scripts/find-redis.ts';
+import { findRedis, REDIS_LIBRARIES } from '../../scripts/find-redis.ts';
 import type { ServerCertificate } from './certificates.ts';
 import { type RunningProgram, watchProgram } from './child-process.ts';
 import { findFreePorts } from './nginx.ts';
@@ -28,11 +28,6 @@ export interface RunningRedis extends AsyncDisposable {
 }
 
 const PASSWORD = 'canary-redis-password';
-
-/** Debian's libraries for the one that `npm run test:prepare` unpacked. */
-const LIBRARIES = ['x86_64', 'aarch64']
-  .map((machine) => join(REDIS_FOLDER, `usr/lib/${machine}-linux-gnu`))
-  .join(':');
 
 interface RedisOptions {
   /** False: it is not there until it is started. */
@@ -85,7 +80,7 @@ export async function startRedis({ start = true, tls }: RedisOptions = {}): Prom
         findRedis() ?? 'redis-server',
         [...settings, '--dir', folder, '--save', '', '--appendonly', 'no'],
         {
-          env: { PATH: process.env['PATH'] ?? '', LD_LIBRARY_PATH: LIBRARIES },
+          env: { PATH: process.env['PATH'] ?? '', LD_LIBRARY_PATH: REDIS_LIBRARIES },
           stdio: ['ignore', 'pipe', 'pipe'],
         },
       );
