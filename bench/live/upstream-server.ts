@@ -1,12 +1,14 @@
 /**
- * A Participant Service whose batches change all the time (changes.ts), as a program of its own. It sends its port once
- * it listens, and the calls that it got, by batch, whenever it gets a message.
+ * A Participant Service whose batches change all the time (changes.ts), as a program of its own. Argument: after how
+ * many milliseconds it answers; none: at once. It sends its port once it listens, and the calls that it got, by batch,
+ * whenever it gets a message.
  */
 import { createServer } from 'node:http';
 import { now } from '../faults/now.ts';
 import { listenOnLoopback, sendJson } from '../loopback.ts';
 import { changesBy, LONG_BATCH, LONG_BYTES } from './changes.ts';
 
+const [, , latencyMs = ''] = process.argv;
 const NOTE = 'x'.repeat(LONG_BYTES);
 const calls: Record<string, number> = {};
 
@@ -24,7 +26,9 @@ const server = createServer({ keepAliveTimeout: 3_000 }, ({ url: uri = '' }, res
     ...(batchId === LONG_BATCH && { note: NOTE }),
   };
   const request = { uri, method: 'GET', queryString, body: {} };
-  sendJson(response, JSON.stringify({ data, request }));
+  const answer = () => sendJson(response, JSON.stringify({ data, request }));
+  if (latencyMs === '') answer();
+  else setTimeout(answer, Number(latencyMs));
 });
 process.send?.({ port: await listenOnLoopback(server) });
 process.on('message', () => process.send?.(calls));
