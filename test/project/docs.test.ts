@@ -5,6 +5,7 @@ import { parse, validate } from 'graphql';
 import { expect, onTestFinished, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { SETTINGS_DOCUMENTS } from '../../scripts/settings-documents.ts';
+import { printSimulation } from '../../scripts/simulate.ts';
 import { type Environment, parseSettings } from '../../src/config/load.ts';
 import { readTenantsDirectory } from '../../src/config/tenants-directory.ts';
 import {
@@ -35,6 +36,7 @@ const DOCUMENTS = [
   'docs/performance.md',
   'docs/releasing.md',
   'docs/replicas.md',
+  'docs/scale.md',
   'docs/security.md',
   'docs/settings.md',
   'docs/tenants.md',
@@ -248,4 +250,22 @@ test('the limits in docs/security.md are all that the settings have', async () =
   const rows = text.split('\n').filter((line) => line.startsWith('| '));
   expect(limits.length).toBeGreaterThan(10);
   expect(limits.filter((name) => !rows.some((row) => row.includes(`\`${name}\``)))).toEqual([]);
+});
+
+test('docs/scale.md has what npm run simulate prints', async () => {
+  const blocks = [
+    ...(await read('docs/scale.md')).matchAll(/```\n\$ npm run simulate(?: -- )?(.*)\n([^`]*)```/g),
+  ];
+  expect(blocks.length).toBeGreaterThan(5);
+  for (const [, options = '', printed] of blocks) {
+    expect(printSimulation(options.split(' ').filter(Boolean))).toBe(printed);
+  }
+});
+
+test.each([
+  [['--replicas', '0'], '--replicas takes a number from 1.'],
+  [['--every', 'often'], '--every takes a number from 0.001.'],
+  [['--env', 'STATUS_TTL_MS=soon'], 'STATUS_TTL_MS'],
+])('npm run simulate refuses %j', (options, message) => {
+  expect(() => printSimulation(options)).toThrow(message);
 });
