@@ -34,6 +34,8 @@ import type { Streams } from './streams.ts';
 export interface ServedTenant {
   /** Undefined where there is only one. */
   readonly name: string | undefined;
+  /** Whether it is gone, or has other settings: what is under way finishes, and nothing that lasts begins. */
+  readonly isRetired: boolean;
   readonly cors: Cors;
   readonly csrf: CsrfGuard;
   /** Tells on whose behalf a request is made; throws, or rejects with, a {@link RefusedRequest}. */
@@ -263,6 +265,7 @@ class Run {
       toResult: (refusal: RefusedRequest) => refuse(refusal, request, id).serialize(),
     };
     try {
+      if (tenant.isRetired) throw hasOtherSettings();
       if (answer.summary.batches !== undefined) this.#audit(answer.summary);
       streams.open(answer, response, of);
     } catch (error) {
@@ -350,6 +353,16 @@ function unaudited(): RefusedRequest {
 /** A setting that was read anew: nothing that was granted before holds. */
 function changed(): RefusedRequest {
   return new RefusedRequest('FORBIDDEN', 403, 'You may not see this any more: subscribe again.');
+}
+
+/** Of a tenant that was changed, or let go, while the request was under way: its streams have been ended. */
+function hasOtherSettings(): RefusedRequest {
+  return new RefusedRequest(
+    'OVERLOADED',
+    503,
+    'Your tenant has other settings as of now: subscribe again.',
+    { retryAfterMs: 1_000 },
+  );
 }
 
 function identityOf({ subject }: Principal, address: string): CallerIdentity {

@@ -136,12 +136,13 @@ export class TenantRegistry implements ServedTenants {
   async #build(entry: Entry): Promise<Tenant> {
     const building = this.#options.create(entry.of);
     entry.building = building;
-    this.#makeRoom();
     try {
       const tenant = await building;
       // It may have changed meanwhile.
-      if (this.#entries.get(entry.of.name) === entry) entry.tenant = tenant;
-      else this.#retire(tenant);
+      if (this.#entries.get(entry.of.name) === entry) {
+        entry.tenant = tenant;
+        this.#makeRoomFor(entry);
+      } else this.#retire(tenant);
       this.#lookLater();
       return tenant;
     } finally {
@@ -154,7 +155,10 @@ export class TenantRegistry implements ServedTenants {
     const entry = this.#entries.get(name);
     if (entry === undefined) return;
     this.#entries.delete(name);
-    for (const host of entry.of.settings.tenantHosts) this.#hosts.delete(host);
+    // One that another tenant has by now stays that one's.
+    for (const host of entry.of.settings.tenantHosts) {
+      if (this.#hosts.get(host) === name) this.#hosts.delete(host);
+    }
     this.#corsOfAll = undefined;
     this.#letGo(entry);
   }
@@ -178,10 +182,13 @@ export class TenantRegistry implements ServedTenants {
     });
   }
 
-  #makeRoom(): void {
-    const active = [...this.#entries.values()].filter(({ tenant }) => tenant !== undefined);
-    if (active.length < this.#options.maxActive) return;
-    const byUse = active.sort((a, b) => a.usedAt - b.usedAt);
+  /** Lets another go where one too many is served now. */
+  #makeRoomFor(entry: Entry): void {
+    const others = [...this.#entries.values()].filter(
+      (other) => other.tenant !== undefined && other !== entry,
+    );
+    if (others.length < this.#options.maxActive) return;
+    const byUse = others.sort((a, b) => a.usedAt - b.usedAt);
     const [oldest] = byUse;
     const spared = byUse.find(({ tenant }) => !isFollowed(tenant)) ?? oldest;
     if (spared !== undefined) this.#letGo(spared);

@@ -82,8 +82,12 @@ export async function createTenant(
   const origins = new AllowedOrigins(settings.corsOrigins);
   const methods = methodsOf(settings);
   const responseCache = shared.responseCaches.ofTenant(tenantId);
+  let isRetired = false;
   return {
     name,
+    get isRetired() {
+      return isRetired;
+    },
     services,
     cors: createCors({ origins, methods, telemetry }),
     csrf: createCsrfGuard({ origins, methods }),
@@ -117,6 +121,7 @@ export async function createTenant(
       callers?.keys.prime();
     },
     retire() {
+      isRetired = true;
       responseCache.close();
       services.statuses.close();
     },
