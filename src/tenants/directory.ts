@@ -19,6 +19,17 @@ export async function openDirectory(
   { settings, clock, telemetry, shared, endStreams }: OpenTenantsOptions,
 ): Promise<Tenants> {
   const tenantOfToken = claim === undefined ? undefined : await loadTenantOfToken(claim);
+  const rateLimit =
+    settings.rateLimit.perSecond === 0
+      ? undefined
+      : await createRateLimit({
+          ...settings.rateLimit,
+          tenantId: '',
+          shared: sharedCountsOf(settings, shared),
+          clock,
+          random: Math.random,
+        });
+  // From here on nothing is waited for: a file may change as soon as they are watched.
   const files = await openTenantsDirectory({
     directory,
     environment,
@@ -49,16 +60,7 @@ export async function openDirectory(
         name,
       ),
     endStreams,
-    rateLimit:
-      settings.rateLimit.perSecond === 0
-        ? undefined
-        : await createRateLimit({
-            ...settings.rateLimit,
-            tenantId: '',
-            shared: sharedCountsOf(settings, shared),
-            clock,
-            random: Math.random,
-          }),
+    rateLimit,
     maxActive,
     requestMs: settings.requestDeadlineMs + LAST_WORK_MS,
     clock,
