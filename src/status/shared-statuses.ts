@@ -21,6 +21,8 @@ export interface SharedStatusesOptions {
   /** A number in [0, 1), for jitter. */
   random: () => number;
   tenantId: string;
+  /** Tells the tenant's service, and as whom it is asked, from those that others, or other settings, have. */
+  serviceId: string;
   /** Statuses in which a batch is finished, in upper case. */
   finishedStatuses: ReadonlySet<string>;
   /** How long a status is fresh, how long that of a finished batch, and how long it serves when the upstream fails, in milliseconds. */
@@ -115,7 +117,7 @@ return 1
  * Nobody waits for a status to be published.
  */
 export function createSharedStatuses(options: SharedStatusesOptions): StatusSource {
-  const { upstream, redis, clock, turns, random, tenantId, callMs } = options;
+  const { upstream, redis, clock, turns, random, tenantId, serviceId, callMs } = options;
   const replicaId = randomUUID();
   const decoding = { shapes: new JsonShapes(), maxParsedBytes: options.maxParsedBytes };
   const lockMs = callMs + LOCK_MARGIN_MS;
@@ -124,7 +126,7 @@ export function createSharedStatuses(options: SharedStatusesOptions): StatusSour
   let locks = 0;
 
   function placeOf(key: BatchKey, user: EndUser | undefined): Place {
-    const id = sharedStatusKey(tenantId, key, user);
+    const id = sharedStatusKey(tenantId, serviceId, key, user);
     return {
       key,
       id,
@@ -260,11 +262,12 @@ interface Place {
 }
 
 /** The version, times, when it was fetched, and what for. */
-const HEAD = /^1 \d{1,12} \d{1,12} (\d{1,15}) (\[.*\])$/;
+const HEAD = /^1 \d{1,12} \d{1,12} (\d{1,15}) (\[.*\])$/s;
 
 /** Under which a status is shared. Users are not named. */
 export function sharedStatusKey(
   tenantId: string,
+  serviceId: string,
   { participantType, batchId }: BatchKey,
   user: EndUser | undefined,
 ): string {
@@ -273,7 +276,7 @@ export function sharedStatusKey(
     createHash('sha256')
       .update(JSON.stringify([user.id, user.name]))
       .digest('base64url');
-  return JSON.stringify([tenantId, participantType, batchId, hash ?? null]);
+  return JSON.stringify([tenantId, serviceId, participantType, batchId, hash ?? null]);
 }
 
 interface Found {

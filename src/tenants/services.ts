@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { KeySource } from '../auth/jwks.ts';
 import type {
@@ -180,6 +181,15 @@ export function createServiceCall(
   });
 }
 
+/**
+ * Tells services apart, and as whom they are asked, where what they said outlives a change of settings, or is shared with
+ * a process that has others.
+ */
+export function serviceIdOf({ url, tenantId, token }: ParticipantServiceSettings): string {
+  const service = JSON.stringify([url.href, tenantId, token.clientId]);
+  return createHash('sha256').update(service).digest('base64url').slice(0, 16);
+}
+
 /** What serves one tenant. */
 export interface TenantServices {
   readonly statuses: StatusService;
@@ -264,6 +274,7 @@ export function createTenantServices(
       ...ofStatuses,
       upstream: participantService,
       redis: sharing.redis,
+      serviceId: serviceIdOf(service),
       random,
       pollMs: settings.follow.minMs,
       callMs: settings.upstreamTimeoutMs,

@@ -84,8 +84,9 @@ const caches: [name: string, parts: fc.Arbitrary<unknown[]>, keyOf: (parts: neve
   ],
   [
     'statuses in Redis',
-    fc.tuple(text, text, maybe, fc.option(fc.tuple(text, maybe))),
-    ([tenantId, participantType, batchId, user]: [
+    fc.tuple(text, text, text, maybe, fc.option(fc.tuple(text, maybe))),
+    ([tenantId, serviceId, participantType, batchId, user]: [
+      string,
       string,
       string,
       string | null,
@@ -93,6 +94,7 @@ const caches: [name: string, parts: fc.Arbitrary<unknown[]>, keyOf: (parts: neve
     ]) =>
       sharedStatusKey(
         tenantId,
+        serviceId,
         { participantType, batchId },
         user === null ? undefined : { id: user[0], name: user[1] ?? undefined },
       ),

@@ -1,15 +1,21 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as elapse } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { parseSettings } from '../../src/config/load.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { rateKey, sharedRateKey } from '../../src/server/guards/rate-limit.ts';
+import { serviceIdOf } from '../../src/tenants/services.ts';
 import { createCertificateAuthority } from '../support/certificates.ts';
 import { runProgram } from '../support/child-process.ts';
 import { openStream } from '../support/event-stream.ts';
 import { startFleet, startLoad, untilUsed } from '../support/fleet.ts';
 import { startRedis } from '../support/redis.ts';
-import { ECHO, startScriptedUpstream } from '../support/scripted-upstream.ts';
+import {
+  ECHO,
+  type ScriptedUpstream,
+  startScriptedUpstream,
+} from '../support/scripted-upstream.ts';
 import { environmentFor, STATUS_QUERY, sendBody } from '../support/test-gateway.ts';
 
 const B1 = { participantType: 'vehicles', batchId: 'b-1' };
@@ -17,7 +23,9 @@ const UPDATES = `subscription { batchStatusUpdates(
   batches: [{ participantType: "vehicles", batchId: "b-1" }]
 ) { batchStatus { successCount } } }`;
 const PREFIX = 'participant-gateway:1';
-const ID = '["tenant-1","vehicles","b-1",null]';
+/** Stands where the digest of the upstream's address is: see {@link keyed}. */
+const SERVICE = '<service>';
+const ID = `["tenant-1","${SERVICE}","vehicles","b-1",null]`;
 const STATUS_KEY = `${PREFIX}:status:{${ID}}`;
 const LOCK_KEY = `${PREFIX}:lock:{${ID}}`;
 const RATE_KEY = `${PREFIX}:rate:${sharedRateKey('tenant-1', rateKey('tenant-1', { address: '127.0.0.1' }))}`;
@@ -29,6 +37,13 @@ const good = (status: string) => ({
 const update = (successCount: number) => ({
   data: { batchStatusUpdates: { batchStatus: { successCount } } },
 });
+
+/** A text with keys of what is shared of an upstream. */
+function keyed({ url }: Pick<ScriptedUpstream, 'url'>, text: string): string {
+  const { participantService } = parseSettings(environmentFor(url), () => Buffer.of());
+  if (participantService === undefined) throw new Error('there is no service');
+  return text.replaceAll(SERVICE, serviceIdOf(participantService));
+}
 
 /** What a replica would have written. */
 function written(
@@ -175,7 +190,7 @@ test('50: when the replica that fetches for all is killed, another takes over wi
   await upstream.statusCallCount(1);
   killed.process.kill('SIGKILL');
   expect(await lost).toBe('killed');
-  expect(await redis.keys()).toContain(LOCK_KEY);
+  expect(await redis.keys()).toContain(keyed(upstream, LOCK_KEY));
   const begunAt = performance.now();
   expect(await fleet.gateways[0]?.query(STATUS_QUERY, B1)).toEqual(good('IN_PROGRESS'));
   expect(performance.now() - begunAt).toBeLessThan(20_000);
@@ -242,7 +257,8 @@ test('a status that another replica wrote is served, for as long as it is still 
   await using fleet = await startFleet({ replicas: 1, redis, upstream, environment });
   const [gateway] = fleet.gateways;
   // It has lived for 59.5 of the 60 s in which it is fresh.
-  await redis.command('SET', STATUS_KEY, written('OF_ANOTHER', { life: 120_000 }), 'PX', '60500');
+  const plant = ['SET', STATUS_KEY, written('OF_ANOTHER', { life: 120_000 }), 'PX', '60500'];
+  await redis.command(...plant.map((word) => keyed(upstream, word)));
   expect(await gateway?.query(STATUS_QUERY, B1)).toEqual(good('OF_ANOTHER'));
   expect(upstream.statusCalls).toHaveLength(0);
   await expect.poll(() => gateway?.query(STATUS_QUERY, B1)).toEqual(good('IN_PROGRESS'));
@@ -254,7 +270,8 @@ test('92: while the upstream fails, a replica that has just started serves the l
   await using upstream = await startScriptedUpstream();
   upstream.onStatus = () => ({ status: 500, body: {} });
   await using fleet = await startFleet({ replicas: 1, redis, upstream });
-  await redis.command('SET', STATUS_KEY, written('OF_ANOTHER', { fresh: 1_000 }), 'PX', '30000');
+  const plant = ['SET', STATUS_KEY, written('OF_ANOTHER', { fresh: 1_000 }), 'PX', '30000'];
+  await redis.command(...plant.map((word) => keyed(upstream, word)));
   const query = '{ batchStatus(participantType: "vehicles", batchId: "b-1") { status stale } }';
   const stale = { data: { batchStatus: { status: 'OF_ANOTHER', stale: true } } };
   const ask = () => fleet.gateways[0]?.query(query);
@@ -262,7 +279,7 @@ test('92: while the upstream fails, a replica that has just started serves the l
   // And a refusal drops it for all.
   upstream.onStatus = () => ({ status: 404, body: { error: { code: '1', description: 'Gone.' } } });
   expect(JSON.stringify(await ask())).toContain('NOT_FOUND');
-  await expect.poll(redis.keys).not.toContain(STATUS_KEY);
+  await expect.poll(redis.keys).not.toContain(keyed(upstream, STATUS_KEY));
 });
 
 const BROKEN: readonly (readonly [name: string, plant: readonly string[]])[] = [
@@ -280,6 +297,10 @@ const BROKEN: readonly (readonly [name: string, plant: readonly string[]])[] = [
   [
     'one of another tenant',
     ['SET', STATUS_KEY, written('BAD', { id: ID.replace('tenant-1', 'tenant-2') }), 'PX', '60000'],
+  ],
+  [
+    'one of another service',
+    ['SET', STATUS_KEY, written('BAD', { id: ID.replace(SERVICE, 'another') }), 'PX', '60000'],
   ],
   [
     'one of a user',
@@ -345,7 +366,7 @@ test.each(BROKEN)(
     };
     await using fleet = await startFleet({ replicas: 1, redis, upstream, environment });
     const [gateway] = fleet.gateways;
-    const [command = '', planted = '', ...more] = plant;
+    const [command = '', planted = '', ...more] = plant.map((word) => keyed(upstream, word));
     await redis.command(command, planted, ...more);
 
     const begunAt = performance.now();

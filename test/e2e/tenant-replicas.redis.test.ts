@@ -1,0 +1,78 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { untilUsed } from '../support/fleet.ts';
+import { patientClock } from '../support/patient-clock.ts';
+import { type RunningRedis, startRedis } from '../support/redis.ts';
+import { ECHO, startScriptedUpstream } from '../support/scripted-upstream.ts';
+import {
+  askAs,
+  startTenantsGateway,
+  startTestTenant,
+  type TestTenant,
+} from '../support/test-tenants.ts';
+
+let acme: TestTenant;
+let globex: TestTenant;
+
+beforeAll(async () => {
+  [acme, globex] = await Promise.all([startTestTenant('acme'), startTestTenant('globex')]);
+});
+afterAll(async () => {
+  await Promise.all([acme[Symbol.asyncDispose](), globex[Symbol.asyncDispose]()]);
+});
+
+function replica({ url }: RunningRedis, environment: Record<string, string> = {}) {
+  return startTenantsGateway([acme, globex], {
+    clock: patientClock,
+    environment: { REDIS_URL: url.href, STATUS_TTL_MS: '60000', ...environment },
+  });
+}
+
+const asking = async (tenant: TestTenant) => ({
+  authorization: `Bearer ${await tenant.issueToken()}`,
+});
+
+function statusOf(status: string, batchId = 'b-1') {
+  return { data: { batchStatus: { id: `vehicles/${batchId}`, status } } };
+}
+
+test('two replicas ask the service of each of two tenants once for batches of the same id', async () => {
+  await using redis = await startRedis();
+  await using one = await replica(redis);
+  await using two = await replica(redis);
+  await untilUsed(redis, 2);
+  const before = acme.upstream.statusCalls.length + globex.upstream.statusCalls.length;
+  const answers = [];
+  for (const gateway of [one, two]) {
+    for (const tenant of [acme, globex]) {
+      answers.push((await askAs(gateway, await asking(tenant))).body);
+    }
+  }
+  expect(answers).toEqual(['acme', 'globex', 'acme', 'globex'].map((name) => statusOf(name)));
+  const calls = acme.upstream.statusCalls.length + globex.upstream.statusCalls.length;
+  expect(calls - before).toBe(2);
+});
+
+test.each(['PARTICIPANT_SERVICE_URL', 'PARTICIPANT_SERVICE_TENANT_ID', 'TOKEN_CLIENT_ID'])(
+  'a status of before %s changed is not served from Redis',
+  async (name) => {
+    await using redis = await startRedis();
+    await using moved = await startScriptedUpstream();
+    const answer = () => ({ body: { data: { status: 'NEW' }, request: ECHO } });
+    moved.onStatus = answer;
+    await using gateway = await replica(redis);
+    await untilUsed(redis, 1);
+    const headers = await asking(acme);
+    expect((await askAs(gateway, headers)).body).toEqual(statusOf('acme'));
+    await expect.poll(async () => (await redis.keys()).join()).toContain(':status:');
+
+    const { onStatus } = acme.upstream;
+    acme.upstream.onStatus = answer;
+    const value = name === 'PARTICIPANT_SERVICE_URL' ? moved.url.origin : 'another';
+    await gateway.write('acme', { ...acme.settings, [name]: value });
+    await expect
+      .poll(() => gateway.logLines.filter((line) => line.includes('a tenant was changed')).length)
+      .toBe(1);
+    expect((await askAs(gateway, headers)).body).toEqual(statusOf('NEW'));
+    acme.upstream.onStatus = onStatus;
+  },
+);
