@@ -88,15 +88,17 @@ export interface Telemetry {
     readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   }): RequestTrace | undefined;
   /** An access token is asked for, because of whoever `cause` observes; undefined: in the background. */
-  traceTokenCall?(cause: StatusObserver | undefined): Pick<CallObserver, 'end'>;
+  traceTokenCall?(cause: StatusObserver | undefined, tenant?: string): Pick<CallObserver, 'end'>;
   request?(event: RequestEvent): void;
   requestRefused?(event: RefusalEvent): void;
   /** An error that clients see masked, as INTERNAL_SERVER_ERROR. */
-  internalError?(event: {
-    requestId: string;
-    path: readonly (string | number)[] | undefined;
-    error: unknown;
-  }): void;
+  internalError?(
+    event: OfTenant & {
+      requestId: string;
+      path: readonly (string | number)[] | undefined;
+      error: unknown;
+    },
+  ): void;
   /** A fault outside GraphQL, answered with 500. */
   handlerFailed?(event: { error: unknown }): void;
   upstreamCall?(event: UpstreamCallEvent): void;
@@ -124,15 +126,17 @@ export interface Telemetry {
   connectionRefused?(): void;
   /** Connections of clients that did not take their answers were ended. */
   slowReadersCutOff?(event: { connections: number }): void;
-  streamEnded?(event: {
-    requestId: string;
-    reason: StreamEnd;
-    /** That were written. */
-    events: number;
-    /** That were out of date before they could be written. */
-    skipped: number;
-    durationMs: number;
-  }): void;
+  streamEnded?(
+    event: OfTenant & {
+      requestId: string;
+      reason: StreamEnd;
+      /** That were written. */
+      events: number;
+      /** That were out of date before they could be written. */
+      skipped: number;
+      durationMs: number;
+    },
+  ): void;
   /** Redis cannot be used: replicas are on their own. Told once. */
   redisLost?(event: { reason: string }): void;
   redisBack?(event: { lostMs: number }): void;
@@ -156,7 +160,7 @@ export interface Telemetry {
 export function tellOfTenant(telemetry: Telemetry, tenant: string): Telemetry {
   const { upstreamCall, circuitOpened, circuitClosed, foreignAnswer } = telemetry;
   const { tokenRenewed, tokenFailed, keysFailed, keysLeftOut } = telemetry;
-  const { routerSecretWrong, originRefused } = telemetry;
+  const { routerSecretWrong, originRefused, traceTokenCall, internalError } = telemetry;
   return {
     ...telemetry,
     ...(upstreamCall && { upstreamCall: (event) => upstreamCall({ ...event, tenant }) }),
@@ -170,6 +174,8 @@ export function tellOfTenant(telemetry: Telemetry, tenant: string): Telemetry {
       routerSecretWrong: (event) => routerSecretWrong({ ...event, tenant }),
     }),
     ...(originRefused && { originRefused: (event) => originRefused({ ...event, tenant }) }),
+    ...(traceTokenCall && { traceTokenCall: (cause) => traceTokenCall(cause, tenant) }),
+    ...(internalError && { internalError: (event) => internalError({ ...event, tenant }) }),
     ...(keysLeftOut && { keysLeftOut: (event) => keysLeftOut({ ...event, tenant }) }),
   };
 }

@@ -234,7 +234,7 @@ class Run {
     const request = this.#request;
     const response = this.#response;
     const { id } = this.#context;
-    const { tenantId, cachePartition, expiresAt } = principal;
+    const { cachePartition, expiresAt } = principal;
     // The client went away meanwhile, or was answered that its request is no HTTP.
     if (response.closed || response.headersSent) {
       answer.discard();
@@ -252,7 +252,7 @@ class Run {
     }
     const of = {
       requestId: id,
-      tenantId,
+      tenant: tenant.name,
       caller,
       expiresAt,
       headers,

@@ -9,7 +9,8 @@ import { STREAM_FRAMINGS, type StreamFraming } from './stream-format.ts';
 /** The request that a stream answers. */
 export interface OpenStream {
   readonly requestId: string;
-  readonly tenantId: string;
+  /** The name of the tenant; undefined where there is only one. */
+  readonly tenant: string | undefined;
   readonly caller: Caller;
   /** Names and values in turn. */
   readonly headers: readonly string[];
@@ -82,8 +83,8 @@ export class Stream implements EventReceiver {
     this.#tookAt = this.startedAt;
   }
 
-  get tenantId(): string {
-    return this.#of.tenantId;
+  get tenant(): string | undefined {
+    return this.#of.tenant;
   }
 
   begin(): void {

@@ -27,7 +27,7 @@ export interface Streams {
   /** Ends them all, so that their clients come again elsewhere, spread over some seconds. */
   close(): void;
   /** Ends those of one tenant in the same way: it is gone, or has other settings. */
-  endOfTenant(tenantId: string): void;
+  endOfTenant(tenant: string): void;
 }
 
 /** Streams are looked at so often within the time of a heartbeat. */
@@ -108,6 +108,7 @@ export function createStreams(options: StreamsOptions): Streams {
         leave(of.caller);
         telemetry.streamEnded?.({
           requestId: of.requestId,
+          ...(of.tenant !== undefined && { tenant: of.tenant }),
           reason,
           events: stream.events,
           skipped: stream.skipped,
@@ -124,9 +125,9 @@ export function createStreams(options: StreamsOptions): Streams {
       isClosed = true;
       for (const stream of streams) stream.comeAgain(comeAgainMs(), 'shutdown');
     },
-    endOfTenant(tenantId) {
+    endOfTenant(tenant) {
       for (const stream of streams) {
-        if (stream.tenantId === tenantId) stream.comeAgain(comeAgainMs(), 'tenant changed');
+        if (stream.tenant === tenant) stream.comeAgain(comeAgainMs(), 'tenant changed');
       }
     },
   };

@@ -30,15 +30,16 @@ export function createAuditLog({ mode, destination, output }: AuditLogOptions): 
   };
 }
 
-function auditLine({ subject, batches, ...record }: AuditRecord): string {
+function auditLine(record: AuditRecord): string {
+  const { requestId, tenant, subject, address, operationName, batches } = record;
   const fields = {
     level: 'info',
     time: isoTime(),
-    requestId: record.requestId,
-    tenant: record.tenant,
+    requestId,
+    tenant,
     sub: subject,
-    address: record.address,
-    operationName: record.operationName,
+    address,
+    operationName,
     batches: batches.map(({ participantType, batchId }) => ({ participantType, batchId })),
     msg: 'audit',
   };

@@ -30,8 +30,7 @@ export function logEvents(
         if (refusals.admits(event.address)) log.info(event, 'request refused');
       },
     }),
-    internalError: ({ requestId, path, error }) =>
-      log.error({ requestId, path, err: error }, 'masked error'),
+    internalError: ({ error, ...event }) => log.error({ ...event, err: error }, 'masked error'),
     handlerFailed: ({ error }) => log.error({ err: error }, 'request handler failed'),
     circuitOpened: (event) => log.warn(event, 'circuit open: the upstream fails'),
     circuitClosed: (event) => log.info(event, 'circuit closed: the upstream answers again'),

@@ -84,9 +84,11 @@ export function createTraces(options: TracesOptions): Traces {
         if (!propagates && parent === undefined) return undefined;
         return new UnrecordedRequest(span.spanContext(), propagates);
       },
-      traceTokenCall(cause) {
+      traceTokenCall(cause, tenant) {
         const context = cause?.span ? toContext(cause.span) : ROOT_CONTEXT;
-        const span = tracer.startSpan('access token', { kind: SpanKind.CLIENT }, context);
+        const attributes = tenant === undefined ? {} : { 'participant_gateway.tenant': tenant };
+        const options = { kind: SpanKind.CLIENT, attributes };
+        const span = tracer.startSpan('access token', options, context);
         return { end: (_status, outcome) => endCall(span, undefined, outcome) };
       },
       request(event) {
@@ -125,7 +127,7 @@ class RecordedRequest implements RequestTrace {
   }
 
   /** By the semantic conventions of HTTP and of GraphQL; what is ours has a name of ours. */
-  end({ requestId, method, address, status, answer }: RequestEvent): void {
+  end({ requestId, tenant, method, address, status, answer }: RequestEvent): void {
     const { operationName, operationType, errorCodes, cached } = answer;
     const span = this.#span;
     span.setAttributes({
@@ -135,6 +137,7 @@ class RecordedRequest implements RequestTrace {
       'url.scheme': 'http',
       'client.address': address,
       'participant_gateway.request_id': requestId,
+      ...(tenant !== undefined && { 'participant_gateway.tenant': tenant }),
       ...(status !== undefined && { 'http.response.status_code': status }),
       ...(operationType !== undefined && { 'graphql.operation.type': operationType }),
       ...(operationName !== null && { 'graphql.operation.name': operationName }),

@@ -10,6 +10,7 @@ import {
   type TenantsGateway,
   type TestTenant,
 } from '../support/test-tenants.ts';
+import { startTraceCollector } from '../support/trace-collector.ts';
 
 let acme: TestTenant;
 let globex: TestTenant;
@@ -291,16 +292,38 @@ test('a secret that is rotated is used without a restart', async () => {
   await untilEqual(rotated, true);
 });
 
-test('who read what is recorded with the tenant', async () => {
-  await using gateway = await startTenantsGateway([acme, globex], { environment: { AUDIT: 'on' } });
-  for (const tenant of [acme, globex]) await askAs(gateway, bearer(await tenant.issueToken()));
-  const audited = gateway.logLines
-    .map((line): Record<string, unknown> => JSON.parse(line))
-    .filter(({ msg }) => msg === 'audit')
-    .map(({ tenant, sub, batches }) => ({ tenant, sub, batches }));
-  const batches = [{ participantType: 'vehicles', batchId: 'b-1' }];
-  expect(audited).toEqual([
-    { tenant: 'acme', sub: 'somebody-of-acme', batches },
-    { tenant: 'globex', sub: 'somebody-of-globex', batches },
-  ]);
+test('the audit, the lines of requests and streams, and spans say whose they are', async () => {
+  await using collector = await startTraceCollector();
+  const gateway = await startTenantsGateway([acme, globex], {
+    environment: { AUDIT: 'on', OTEL_EXPORTER_OTLP_ENDPOINT: collector.url.origin },
+  });
+  const follow = {
+    query:
+      'subscription { batchStatusUpdates(batches: [{ participantType: "drivers" }]) { batchStatus { id } } }',
+  };
+  for (const tenant of [acme, globex]) {
+    const headers = bearer(await tenant.issueToken());
+    expect(await askAs(gateway, headers)).toEqual(answerOf(tenant.name));
+    const stream = await openStream(gateway, { ...follow, headers });
+    await stream.data();
+    await stream[Symbol.asyncDispose]();
+    await expect.poll(() => told(gateway, 'stream ended').at(-1)?.tenant).toBe(tenant.name);
+  }
+  await gateway[Symbol.asyncDispose]();
+
+  const ofBoth = (lines: number) => ['acme', 'globex'].flatMap((name) => Array(lines).fill(name));
+  const tenantsOf = (message: string) => told(gateway, message).map(({ tenant }) => tenant);
+  expect(tenantsOf('audit')).toEqual(ofBoth(2));
+  expect(tenantsOf('request')).toEqual(ofBoth(2));
+  expect(tenantsOf('stream ended')).toEqual(ofBoth(1));
+  const named = (name: string) =>
+    collector.spans
+      .filter((span) => span.name === name)
+      .map(({ attributes }) => attributes['participant_gateway.tenant']);
+  expect(named('POST /graphql')).toEqual(ofBoth(2));
+  expect(named('access token')).toEqual(ofBoth(1));
 });
+
+function told({ logLines }: TenantsGateway, message: string): { tenant?: unknown }[] {
+  return logLines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === message);
+}

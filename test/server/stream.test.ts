@@ -27,7 +27,7 @@ async function startStream() {
       ...{ open: () => () => {}, discard() {} },
     } as const;
     const of = {
-      tenantId: 'tenant-1',
+      tenant: undefined,
       requestId: 'r-1',
       caller: { key: '["t","c"]', weight: 1 },
       headers: [],
