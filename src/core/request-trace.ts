@@ -1,7 +1,10 @@
 import type { BatchKey } from './batch-key.ts';
 
-/** Where a status came from: the cache, another request's call, a call of its own, or the cache because the upstream fails. */
-export type StatusOrigin = 'cached' | 'joined' | 'fetched' | 'stale';
+/**
+ * Where a status came from: the cache, another request's call, a call of its own, another replica's call, or the cache
+ * because the upstream fails.
+ */
+export type StatusOrigin = 'cached' | 'joined' | 'fetched' | 'shared' | 'stale';
 
 /** How a request came by a status, or why by none. */
 export interface StatusReport {

@@ -48,6 +48,8 @@ export class Flight implements StatusInquiry {
   #upstreamCalls = 0;
   /** The X-COREOS-REQUEST-ID of the call that brought the status; undefined: none did yet. */
   upstreamRequestId: string | undefined;
+  /** Whether another replica made the call. */
+  isShared = false;
 
   constructor(id: string, { user, caller, observer, deadline }: Starter, options: FlightOptions) {
     this.id = id;

@@ -241,7 +241,8 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     try {
       const found = await source.getStatus(key, flight);
       forget(flight);
-      flight.upstreamRequestId = found.requestId;
+      flight.isShared = found.ageMs !== undefined;
+      if (!flight.isShared) flight.upstreamRequestId = found.requestId;
       const status = accept(flight.id, key, found);
       if (found.staleBecause !== undefined) {
         flight.fail(found.staleBecause);
@@ -279,7 +280,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     return flight.join(requester).then(
       (status) => {
         const isOwn = underWay === undefined;
-        const source = isOwn ? 'fetched' : 'joined';
+        const source = isOwn ? (flight.isShared ? 'shared' : 'fetched') : 'joined';
         served[source] += 1;
         return {
           status,

@@ -41,7 +41,13 @@ export interface TenantStatuses {
 /** The last statuses of all tenants, bounded together: those that were not used for longest go first. */
 export class StatusStore {
   /** Statuses that requesters got since the start, by where they came from. */
-  readonly served: Record<StatusOrigin, number> = { cached: 0, joined: 0, fetched: 0, stale: 0 };
+  readonly served: Record<StatusOrigin, number> = {
+    cached: 0,
+    joined: 0,
+    fetched: 0,
+    shared: 0,
+    stale: 0,
+  };
   /** Of those that were looked for, how many were not there, or too old. */
   misses = 0;
   readonly #entries = new LRUCache<string, CacheEntry>({

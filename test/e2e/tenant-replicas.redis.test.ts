@@ -3,10 +3,12 @@ import { untilUsed } from '../support/fleet.ts';
 import { patientClock } from '../support/patient-clock.ts';
 import { type RunningRedis, startRedis } from '../support/redis.ts';
 import { ECHO, startScriptedUpstream } from '../support/scripted-upstream.ts';
+import { sendBody } from '../support/test-gateway.ts';
 import {
   askAs,
   startTenantsGateway,
   startTestTenant,
+  type TenantsGateway,
   type TestTenant,
 } from '../support/test-tenants.ts';
 
@@ -76,3 +78,30 @@ test.each(['PARTICIPANT_SERVICE_URL', 'PARTICIPANT_SERVICE_TENANT_ID', 'TOKEN_CL
     acme.upstream.onStatus = onStatus;
   },
 );
+
+test('a status of another replica is told as that: explained, counted, and without the id of a call', async () => {
+  const environment = { EXPLAIN: 'scope', EXPLAIN_SCOPE: 'explain', METRICS_PORT: '0' };
+  await using redis = await startRedis();
+  await using one = await replica(redis, environment);
+  await using two = await replica(redis, environment);
+  await untilUsed(redis, 2);
+  const token = await acme.issueToken({ scope: 'explain' });
+  const query = '{ batchStatus(participantType: "vehicles") { status } }';
+  const headers = { authorization: `Bearer ${token}`, 'x-explain': '1' };
+  const sourceAt = async (gateway: TenantsGateway) => {
+    const { body } = await sendBody(gateway, JSON.stringify({ query }), headers);
+    const [{ source, attempts, steps, curl }] = JSON.parse(body).extensions.explain.batches;
+    const calls = steps.filter(({ step }: { step: string }) => step === 'call').length;
+    return { source, attempts, calls, curl: typeof curl };
+  };
+  expect(await sourceAt(one)).toEqual({ source: 'fetched', attempts: 1, calls: 1, curl: 'string' });
+  await expect.poll(async () => (await redis.keys()).join()).toContain(':status:');
+  const shared = { source: 'shared', attempts: 0, calls: 0, curl: 'undefined' };
+  expect(await sourceAt(two)).toEqual(shared);
+  const line = two.logLines.map((text) => JSON.parse(text)).find(({ msg }) => msg === 'request');
+  expect(line).toMatchObject({ status: 200, upstreamCalls: 0 });
+  expect(line).not.toHaveProperty('upstreamRequestIds');
+  const metrics = await (await fetch(two.metricsUrl ?? '')).text();
+  expect(metrics).toContain('participant_gateway_statuses_total{source="shared"} 1');
+  expect(metrics).toContain('participant_gateway_statuses_total{source="fetched"} 0');
+});

@@ -86,7 +86,7 @@ export function createBusyMetrics({ participantTypes, operationNames, tenants }:
     }),
     streams: () => ({ open: 2, written: 9, skipped: 1 }),
     followed: () => ({ batches: 2, followers: 3, polls: 7 }),
-    statuses: () => ({ cached: 4, joined: 3, fetched: 2, stale: 1 }),
+    statuses: () => ({ cached: 4, joined: 3, fetched: 2, shared: 5, stale: 1 }),
     caches: () => ({ statuses: use, responses: use, documents: use }),
     upstreamCalls: () => ({ active: 1, waiting: 0 }),
     upstreamConnections: () => ({ active: 1, idle: 1 }),
