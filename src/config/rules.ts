@@ -21,6 +21,8 @@ export function faultyCombinations(given: Given, { nodeEnv, readFile }: Surround
     ...faultyIntake(given),
     ...faultyMetrics(given),
     ...faultyReplicas(given),
+    ...faultyTraces(given),
+    ...faultyExplain(given),
     ...faultyTenants(given),
     ...(given.TENANTS_DIR === undefined
       ? [...faultyService(given, nodeEnv), ...faultyTenant(given)]
@@ -35,8 +37,6 @@ export function faultyTenant(given: Given): Fault[] {
     ...faultyAuth(given),
     ...faultyCallers(given),
     ...faultyFollow(given),
-    ...faultyTraces(given),
-    ...faultyExplain(given),
   ];
 }
 
