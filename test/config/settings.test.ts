@@ -714,12 +714,14 @@ test('with TENANTS_DIR there is no sandbox, and the environment has what is comm
 
 test("64: what is wrong with traces and explanations is the environment's, whoever is served", () => {
   const environment = { TRACE_UPSTREAM: 'on', EXPLAIN: 'scope', AUTH_MODE: 'jwt' };
+  const problems = (given: Environment) =>
+    faultsOf(given).map((line) => line.trim().replace(/; it accepts .*/, ''));
   const faults = [
     'EXPLAIN_SCOPE is missing, although EXPLAIN is scope',
     'TRACE_UPSTREAM is on without OTEL_EXPORTER_OTLP_ENDPOINT',
   ];
-  expect(problemsOf({ ...environment, TENANTS_DIR: '/t', TENANT_CLAIM: 'tenant' })).toEqual(faults);
-  expect(problemsOf(environment)).toEqual(faults);
+  expect(problems({ ...environment, TENANTS_DIR: '/t', TENANT_CLAIM: 'tenant' })).toEqual(faults);
+  expect(problems(environment)).toEqual(faults);
 });
 
 test('64: what names one tenant is not set together with TENANTS_DIR, nor what is for many without it', () => {
