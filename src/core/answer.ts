@@ -93,9 +93,10 @@ export type StreamFormat = 'text/event-stream' | 'multipart/mixed';
 export interface EventReceiver {
   /**
    * One event, as JSON. It takes the place of an earlier one of its slot that was not yet written. The slot of an event
-   * that is about one batch is that batch, by `batchToText`.
+   * that is about one batch is that batch, by `batchToText`. `hasStatus`: whether it says more of it than why there is
+   * nothing to say.
    */
-  next(slot: string, text: string): void;
+  next(slot: string, text: string, hasStatus: boolean): void;
   /** There will be no more. */
   complete(): void;
 }

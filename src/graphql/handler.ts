@@ -201,7 +201,7 @@ function asLive(answer: Answer, format: StreamFormat): LiveAnswer {
     format,
     summary: answer.summary,
     open(receiver) {
-      receiver.next('', answer.serialize());
+      receiver.next('', answer.serialize(), false);
       receiver.complete();
       return () => {};
     },

@@ -98,6 +98,8 @@ interface LiveEvent {
   /** Whether the operation's id is in it, where each receiver is to find the id of its own request. */
   readonly hasRequestId: boolean;
   readonly isFailure: boolean;
+  /** Whether a batch's status may be in it. */
+  readonly hasStatus: boolean;
   /** Of the text. */
   readonly memory: MemoryUse;
 }
@@ -202,9 +204,10 @@ class LiveOperation {
     receiver: EventReceiver,
     requestId: string,
     slot: string,
-    { text, hasRequestId }: LiveEvent,
+    { text, hasRequestId, hasStatus }: LiveEvent,
   ): void {
-    receiver.next(slot, hasRequestId ? text.replaceAll(this.#context.id, requestId) : text);
+    const own = hasRequestId ? text.replaceAll(this.#context.id, requestId) : text;
+    receiver.next(slot, own, hasStatus);
   }
 
   #toEvent(result: ExecutionResult): LiveEvent {
@@ -217,7 +220,8 @@ class LiveOperation {
     const text = JSON.stringify(shown === undefined ? { data } : { errors: shown.errors, data });
     const isFailure = shown !== undefined;
     const hasRequestId = isFailure && text.includes(this.#context.id);
-    return { text, hasRequestId, isFailure, memory: new MemoryUse(textBytes(text)) };
+    const hasStatus = (data ?? null) !== null && this.#updates?.hasStatus === true;
+    return { text, hasRequestId, isFailure, hasStatus, memory: new MemoryUse(textBytes(text)) };
   }
 
   #end(): void {

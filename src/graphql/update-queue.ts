@@ -20,7 +20,9 @@ interface UpdateQueueOptions extends Pick<GraphQLContext, 'principal' | 'partici
 export class UpdateQueue implements AsyncIterableIterator<BatchUpdate> {
   /** Names the batch of the update that was taken last: equal for two updates of one batch. */
   slot = '';
-  readonly #waiting = new Map<string, BatchUpdate>();
+  /** Whether that update has a status. */
+  hasStatus = false;
+  readonly #waiting = new Map<string, BatchUpdate & { hasStatus: boolean }>();
   /** How to leave each of those that are followed still. */
   readonly #followed = new Map<string, () => void>();
   #wake: (() => void) | undefined;
@@ -57,7 +59,7 @@ export class UpdateQueue implements AsyncIterableIterator<BatchUpdate> {
       if ('error' in news) throw news.error;
       return news.status;
     };
-    this.#waiting.set(slot, { ...batch, load });
+    this.#waiting.set(slot, { ...batch, load, hasStatus: 'status' in news });
     this.#wake?.();
   }
 
@@ -66,6 +68,7 @@ export class UpdateQueue implements AsyncIterableIterator<BatchUpdate> {
       for (const [slot, value] of this.#waiting) {
         this.#waiting.delete(slot);
         this.slot = slot;
+        this.hasStatus = value.hasStatus;
         return { value };
       }
       if (this.#followed.size === 0) break;

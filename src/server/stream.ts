@@ -18,7 +18,7 @@ export interface OpenStream {
   readonly expiresAt: number | undefined;
   /** Throws, or rejects with, a {@link RefusedRequest} when the caller may not have the answer any more. */
   check(): void | Promise<void>;
-  /** Records that the client gets an event of a slot. Throws a {@link RefusedRequest} where that cannot be done. */
+  /** Records that the client gets a status in an event of a slot. Throws a {@link RefusedRequest} where that cannot be done. */
   record?(slot: string): void;
   /** An error as a result of GraphQL. */
   toResult(refusal: RefusedRequest): string;
@@ -53,6 +53,8 @@ export class Stream implements EventReceiver {
   readonly #framing: StreamFraming;
   readonly #onEnd: (reason: StreamEnd) => void;
   readonly #slots = new Map<string, string>();
+  /** Those whose event says why there is no status. */
+  readonly #withoutStatus = new Set<string>();
   /** The event that is being written, and how much of it is. Streams share its text: none has a copy of its own. */
   #text = '';
   #written = 0;
@@ -105,8 +107,10 @@ export class Stream implements EventReceiver {
     else this.#stop = stop;
   }
 
-  next(slot: string, text: string): void {
+  next(slot: string, text: string, hasStatus: boolean): void {
     if (this.#isOver) return;
+    if (hasStatus) this.#withoutStatus.delete(slot);
+    else this.#withoutStatus.add(slot);
     if (this.#slots.has(slot)) this.skipped += 1;
     this.#slots.set(slot, text);
     this.#flush();
@@ -177,7 +181,7 @@ export class Stream implements EventReceiver {
       mayWrite ||= this.#check();
       if (!mayWrite) return;
       const [slot, text] = next;
-      if (!this.#isRecorded(slot)) return;
+      if (!this.#withoutStatus.has(slot) && !this.#isRecorded(slot)) return;
       this.#slots.delete(slot);
       this.events += 1;
       this.#text = text;

@@ -5,7 +5,7 @@ import type { Audit, AuditRecord } from '../../src/core/audit.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
 import { openStream } from '../support/event-stream.ts';
-import { startScriptedUpstream } from '../support/scripted-upstream.ts';
+import { ECHO, startScriptedUpstream } from '../support/scripted-upstream.ts';
 import {
   environmentFor,
   STATUS_QUERY,
@@ -100,6 +100,30 @@ test('a query that is answered as events has one, and of a stream each batch onc
       ['Both', [{ participantType: 'drivers', batchId: null }]],
     ],
   );
+});
+
+test('what a stream says of a batch that cannot be read, or may not, is no status that was read', async () => {
+  await using upstream = await startScriptedUpstream();
+  await using gateway = await startTestGateway({
+    upstream,
+    environment: { AUDIT: 'on', PARTICIPANT_TYPES: 'vehicles' },
+  });
+  upstream.onStatus = ({ target }) =>
+    target.includes('gone')
+      ? { status: 404, body: {} }
+      : { body: { data: { status: 'SUCCESS' }, request: ECHO } };
+  await using updates = await openStream(gateway, {
+    query:
+      'subscription { batchStatusUpdates(batches: [{participantType: "vehicles", batchId: "b-1"}, {participantType: "vehicles", batchId: "gone"}, {participantType: "drivers", batchId: "b-1"}]) { batchStatus { id dataAt(pointer: "no-pointer") } } }',
+  });
+  const events = await updates.rest();
+  expect(events.match(/"code":"\w+"/g)?.toSorted()).toEqual([
+    '"code":"BAD_USER_INPUT"',
+    '"code":"BAD_USER_INPUT"',
+    '"code":"NOT_FOUND"',
+  ]);
+  // One of its fields fails; the rest of it is read.
+  expect(auditLines(gateway).map(({ batches }) => batches)).toEqual([[B1]]);
 });
 
 /** A gateway whose audit is the test's, and can fail. */

@@ -75,8 +75,8 @@ async function startStream() {
 test('an event that comes while the caller is checked is written as soon as that is known', async () => {
   await using live = await startStream();
   await live.beat();
-  live.stream.next('a', '1');
-  live.stream.next('b', '2');
+  live.stream.next('a', '1', true);
+  live.stream.next('b', '2', true);
   expect(live.checks).toHaveLength(1);
   live.checks[0]?.resolve();
   expect([await live.client.data(), await live.client.data()]).toEqual([1, 2]);
@@ -94,7 +94,7 @@ test('the end of the operation, too', async () => {
 
 test('an event whose caller is refused meanwhile is not written', async () => {
   await using live = await startStream();
-  live.stream.next('a', '1');
+  live.stream.next('a', '1', true);
   live.checks[0]?.reject(new RefusedRequest('FORBIDDEN', 403, 'Not any more.'));
   expect(await live.client.data()).toEqual({ errors: ['FORBIDDEN'] });
   expect(await live.client.next()).toBe('event: complete\ndata:');
@@ -104,7 +104,7 @@ test('an event whose caller is refused meanwhile is not written', async () => {
 test('a long event, which is written in parts, comes whole', async () => {
   await using live = await startStream();
   const text = '\u{1f69a}'.repeat(200_000);
-  live.stream.next('a', JSON.stringify(text));
+  live.stream.next('a', JSON.stringify(text), true);
   live.checks[0]?.resolve();
   expect(await live.client.next()).toBe(`id: 1\nevent: next\ndata: "${text}"`);
 });
