@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http';
 import type { LiveAnswer } from '../core/answer.ts';
-import type { Caller } from '../core/caller.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { StreamEnd } from '../core/telemetry.ts';
 import { type OpenStream, Stream, type StreamOptions } from './stream.ts';
@@ -32,6 +31,8 @@ export interface Streams {
 
 /** Streams are looked at so often within the time of a heartbeat. */
 const LOOKS = 20;
+/** Of several tenants, one has so much of all streams at most. */
+const SHARE_OF_TENANT = 3 / 4;
 /** Those whose streams end together come again spread over so long. */
 const COME_AGAIN_MS = 5_000;
 
@@ -40,12 +41,13 @@ export function createStreams(options: StreamsOptions): Streams {
   const streams = new Set<Stream>();
   const responses = new WeakSet();
   const byCaller = new Map<string, number>();
+  const byTenant = new Map<string, number>();
   /** Events of streams that have ended. */
   const ended = { written: 0, skipped: 0 };
   let isClosed = false;
   let isLooking = false;
 
-  function enter({ key, weight }: Caller): void {
+  function enter({ tenant, caller: { key, weight } }: OpenStream): void {
     const own = byCaller.get(key) ?? 0;
     if (own >= maxStreamsPerCaller * weight) {
       throw new RefusedRequest(
@@ -55,7 +57,9 @@ export function createStreams(options: StreamsOptions): Streams {
         { retryAfterMs: COME_AGAIN_MS },
       );
     }
-    if (streams.size >= maxStreams || isClosed) {
+    const ofTenant = tenant === undefined ? 0 : (byTenant.get(tenant) ?? 0);
+    const isGreedy = tenant !== undefined && ofTenant >= SHARE_OF_TENANT * maxStreams;
+    if (streams.size >= maxStreams || isGreedy || isClosed) {
       throw new RefusedRequest(
         'OVERLOADED',
         503,
@@ -64,12 +68,12 @@ export function createStreams(options: StreamsOptions): Streams {
       );
     }
     byCaller.set(key, own + 1);
+    if (tenant !== undefined) byTenant.set(tenant, ofTenant + 1);
   }
 
-  function leave({ key }: Caller): void {
-    const own = (byCaller.get(key) ?? 1) - 1;
-    if (own === 0) byCaller.delete(key);
-    else byCaller.set(key, own);
+  function leave({ tenant, caller }: OpenStream): void {
+    countDown(byCaller, caller.key);
+    if (tenant !== undefined) countDown(byTenant, tenant);
   }
 
   function comeAgainMs(): number {
@@ -97,7 +101,7 @@ export function createStreams(options: StreamsOptions): Streams {
     },
     has: (response) => responses.has(response),
     open(answer, response, of) {
-      enter(of.caller);
+      enter(of);
       responses.add(response);
       const stream = new Stream(answer, response, of, options, (reason: StreamEnd) => {
         streams.delete(stream);
@@ -105,7 +109,7 @@ export function createStreams(options: StreamsOptions): Streams {
         responses.delete(response);
         ended.written += stream.events;
         ended.skipped += stream.skipped;
-        leave(of.caller);
+        leave(of);
         telemetry.streamEnded?.({
           requestId: of.requestId,
           ...(of.tenant !== undefined && { tenant: of.tenant }),
@@ -131,4 +135,10 @@ export function createStreams(options: StreamsOptions): Streams {
       }
     },
   };
+}
+
+function countDown(counts: Map<string, number>, key: string): void {
+  const count = (counts.get(key) ?? 1) - 1;
+  if (count === 0) counts.delete(key);
+  else counts.set(key, count);
 }

@@ -137,3 +137,21 @@ test('a subscription whose tenant changes before it begins is refused, and begin
     data: { batchStatusUpdates: { batchStatus: { status: 'acme' } } },
   });
 });
+
+test('one tenant cannot have all streams, however many callers it has', async () => {
+  await using gateway = await startTenantsGateway([acme, globex], {
+    environment: { MAX_STREAMS: '4' },
+  });
+  await using stack = new AsyncDisposableStack();
+  const follow = async (tenant: TestTenant, sub: string) =>
+    stack.use(
+      await openStream(gateway, {
+        query: FOLLOW,
+        headers: bearer(await tenant.issueToken({ sub })),
+      }),
+    );
+  const statuses: number[] = [];
+  for (const sub of ['a', 'b', 'c', 'd']) statuses.push((await follow(acme, sub)).status);
+  expect(statuses).toEqual([200, 200, 200, 503]);
+  expect((await follow(globex, 'a')).status).toBe(200);
+});
