@@ -105,3 +105,41 @@ test('a status of another replica is told as that: explained, counted, and witho
   expect(metrics).toContain('participant_gateway_statuses_total{source="shared"} 1');
   expect(metrics).toContain('participant_gateway_statuses_total{source="fetched"} 0');
 });
+
+test('a caller has one rate with a tenant on two replicas, and another one with another tenant', async () => {
+  const environment = { RATE_LIMIT_PER_SECOND: '1', RATE_LIMIT_BURST: '3' };
+  await using redis = await startRedis();
+  await using one = await replica(redis, environment);
+  await using two = await replica(redis, environment);
+  await untilUsed(redis, 2);
+  const refused: Record<string, number> = {};
+  for (const tenant of [acme, globex]) {
+    const headers = { authorization: `Bearer ${await tenant.issueToken({ sub: 'the-same' })}` };
+    const answers = await Promise.all(
+      [one, two, one, two, one, two, one, two, one, two].map((gateway) => askAs(gateway, headers)),
+    );
+    refused[tenant.name] = answers.filter(({ status }) => status === 429).length;
+  }
+  // Of ten, one and a burst of three; each of two windows may end meanwhile.
+  expect(Math.min(...Object.values(refused))).toBeGreaterThanOrEqual(5);
+  expect(Math.max(...Object.values(refused))).toBeLessThanOrEqual(6);
+  expect((await redis.keys()).filter((key) => key.includes('the-same'))).toEqual([]);
+});
+
+test('batches of any ids are shared', async () => {
+  const ids = ['a\u2028b', 'a}b', '{x}', '"', '\\', "'", 'é🚚', '*', '[', ' '];
+  await using redis = await startRedis();
+  await using one = await replica(redis);
+  await using two = await replica(redis);
+  await untilUsed(redis, 2);
+  const before = acme.upstream.statusCalls.length;
+  const headers = await asking(acme);
+  for (const id of ids) {
+    const answer = {
+      data: { batchStatus: { id: `vehicles/${encodeURIComponent(id)}`, status: 'acme' } },
+    };
+    expect((await askAs(one, headers, id)).body).toEqual(answer);
+    expect((await askAs(two, headers, id)).body).toEqual(answer);
+  }
+  expect(acme.upstream.statusCalls.length - before).toBe(ids.length);
+});
