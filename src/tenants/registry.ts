@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { TenantSettings } from '../config/tenant-settings.ts';
+import { RefusedRequest } from '../core/errors.ts';
 import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AllowedOrigins } from '../server/guards/allowed-origins.ts';
@@ -35,6 +36,9 @@ interface TenantRegistryOptions {
 const IDLE_MS = 3_600_000;
 const IDLE_LOOK_MS = 60_000;
 
+/** Who makes room for another lasts until its requests are over: there are as many of them as are served, or so many. */
+const MIN_MAKING_ROOM = 16;
+
 /** One self of a tenant: other settings make another. */
 interface Entry {
   readonly of: TenantSettings;
@@ -60,6 +64,8 @@ export class TenantRegistry implements ServedTenants {
   /** For a request that means nobody known: the origins of all. */
   #corsOfAll: Cors | undefined;
   #isLooking = false;
+  /** How many have made room for another, and last still. */
+  #makingRoom = 0;
 
   constructor(options: TenantRegistryOptions) {
     this.#options = options;
@@ -133,7 +139,11 @@ export class TenantRegistry implements ServedTenants {
     await Promise.all([...new Set(tenants)].map((tenant) => tenant?.close()));
   }
 
+  /** Rejects with a {@link RefusedRequest} where too many take each other's places. */
   async #build(entry: Entry): Promise<Tenant> {
+    const { maxActive } = this.#options;
+    const areMany = this.#makingRoom >= Math.max(maxActive, MIN_MAKING_ROOM);
+    if (areMany && [...this.active()].length >= maxActive) throw tooManyTenants();
     const building = this.#options.create(entry.of);
     entry.building = building;
     try {
@@ -191,7 +201,12 @@ export class TenantRegistry implements ServedTenants {
     const byUse = others.sort((a, b) => a.usedAt - b.usedAt);
     const [oldest] = byUse;
     const spared = byUse.find(({ tenant }) => !isFollowed(tenant)) ?? oldest;
-    if (spared !== undefined) this.#letGo(spared);
+    if (spared === undefined) return;
+    this.#letGo(spared);
+    this.#makingRoom += 1;
+    this.#options.clock.after(this.#options.requestMs, () => {
+      this.#makingRoom -= 1;
+    });
   }
 
   #lookLater(): void {
@@ -213,6 +228,15 @@ export class TenantRegistry implements ServedTenants {
     this.#isLooking = false;
     if (isAnyActive) this.#lookLater();
   }
+}
+
+function tooManyTenants(): RefusedRequest {
+  return new RefusedRequest(
+    'OVERLOADED',
+    503,
+    'The gateway has more tenants to serve than it can at a time: try again in a moment.',
+    { retryAfterMs: 1_000, detail: 'more tenants are asked for in turn than MAX_ACTIVE_TENANTS' },
+  );
 }
 
 function isFollowed(tenant: Tenant | undefined): boolean {

@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openStream } from '../support/event-stream.ts';
+import { TestClock } from '../support/test-clock.ts';
 import {
   askAs,
   startTenantsGateway,
@@ -154,4 +155,28 @@ test('one tenant cannot have all streams, however many callers it has', async ()
   for (const sub of ['a', 'b', 'c', 'd']) statuses.push((await follow(acme, sub)).status);
   expect(statuses).toEqual([200, 200, 200, 503]);
   expect((await follow(globex, 'a')).status).toBe(200);
+});
+
+test('tenants that take turns at a place have so many turns, then who has it keeps it for a while', async () => {
+  const clock = new TestClock();
+  await using gateway = await startTenantsGateway([acme, globex], {
+    clock,
+    environment: { MAX_ACTIVE_TENANTS: '1' },
+  });
+  const ofAcme = bearer(await acme.issueToken());
+  const ofGlobex = bearer(await globex.issueToken());
+  for (let turn = 0; turn < 8; turn += 1) {
+    expect((await askAs(gateway, ofAcme)).status).toBe(200);
+    expect((await askAs(gateway, ofGlobex)).status).toBe(200);
+  }
+  expect((await askAs(gateway, ofAcme)).status).toBe(200);
+  expect(await askAs(gateway, ofGlobex)).toMatchObject({
+    status: 503,
+    body: {
+      errors: [{ extensions: { code: 'OVERLOADED', retryable: true, retryAfterMs: 1_000 } }],
+    },
+  });
+  expect((await askAs(gateway, ofAcme)).status).toBe(200);
+  clock.advance(11_000);
+  expect((await askAs(gateway, ofGlobex)).status).toBe(200);
 });
