@@ -42,7 +42,7 @@ function refusal(status: number, code: string, message: string) {
 const UNKNOWN = refusal(
   404,
   'UNKNOWN_TENANT',
-  'The tenant that the request means is not served here.',
+  'The request means no tenant that is served here: its Host, its access token or a proxy says which.',
 );
 const DISAGREE = refusal(
   403,

@@ -72,6 +72,6 @@ export function unknownTenant(): RefusedRequest {
   return new RefusedRequest(
     'UNKNOWN_TENANT',
     404,
-    'The tenant that the request means is not served here.',
+    'The request means no tenant that is served here: its Host, its access token or a proxy says which.',
   );
 }
