@@ -77,6 +77,9 @@ test.concurrent('61: SIGTERM under load: not ready, what is under way is answere
   await using program = runProgram(GATEWAY, {
     PORT: '0',
     SHUTDOWN_DELAY_MS: '2500',
+    // However busy the machine is, the upstream is not too slow.
+    UPSTREAM_TIMEOUT_MS: '60000',
+    REQUEST_DEADLINE_MS: '60000',
     ...definedOnly(environmentFor(upstream.url)),
   });
   const [, address = ''] = await program.printed(/"graphql":"([^"]+)"/);
