@@ -77,7 +77,7 @@ describe.concurrent('signals', () => {
   }
 
   test('84: SIGTERM again and again changes nothing', async ({ expect }) => {
-    await using gateway = await startWithRequest({ SHUTDOWN_DELAY_MS: '2500' });
+    await using gateway = await startWithRequest({ SHUTDOWN_DELAY_MS: '6000' });
     const again = setInterval(() => gateway.program.process.kill('SIGTERM'), 50);
     await gateway.program.printed(/shutting down/);
     // A request behind the time for which signals count as one.
