@@ -2,10 +2,9 @@ import type { TenantsSettings } from '../config/settings.ts';
 import type { TenantSettings } from '../config/tenant-settings.ts';
 import { openTenantsDirectory } from '../config/tenants-directory.ts';
 import { createTrustedProxies } from '../server/client-ip.ts';
-import { createRateLimit } from '../server/guards/rate-limit.ts';
 import type { ReadinessCheck } from '../server/health.ts';
 import { TenantRegistry } from './registry.ts';
-import { createTenant, sharedCountsOf } from './tenant.ts';
+import { createTenant, rateLimitOf } from './tenant.ts';
 import type { OpenTenantsOptions, Tenants } from './tenants.ts';
 
 /** Of one tenant, what all that serves it may hold together: the others have the rest. */
@@ -19,16 +18,7 @@ export async function openDirectory(
   { settings, clock, telemetry, shared, endStreams }: OpenTenantsOptions,
 ): Promise<Tenants> {
   const tenantOfToken = claim === undefined ? undefined : await loadTenantOfToken(claim);
-  const rateLimit =
-    settings.rateLimit.perSecond === 0
-      ? undefined
-      : await createRateLimit({
-          ...settings.rateLimit,
-          tenantId: '',
-          shared: sharedCountsOf(settings, shared),
-          clock,
-          random: Math.random,
-        });
+  const rateLimit = await rateLimitOf(settings, '', shared);
   // From here on nothing is waited for: a file may change as soon as they are watched.
   const files = await openTenantsDirectory({
     directory,

@@ -14,7 +14,7 @@ import type { Sandbox } from '../sandbox/sandbox.ts';
 import { AllowedOrigins } from '../server/guards/allowed-origins.ts';
 import { createCors } from '../server/guards/cors.ts';
 import { createCsrfGuard } from '../server/guards/csrf.ts';
-import { createRateLimit } from '../server/guards/rate-limit.ts';
+import { createRateLimit, type RateLimit } from '../server/guards/rate-limit.ts';
 import type { ReadinessCheck, ReadinessChecks } from '../server/health.ts';
 import type { ServedTenant } from '../server/pipeline.ts';
 import {
@@ -50,9 +50,15 @@ export interface Tenant extends ServedTenant {
   close(): Promise<void>;
 }
 
-/** By what a rate is one for all replicas; undefined: there is one process. */
-export function sharedCountsOf({ redis }: Settings, { sharing }: Pick<TenantParts, 'sharing'>) {
-  return redis && sharing && { redis: sharing.redis, replicas: redis.replicas };
+/** How often callers of a tenant may come, counted for all replicas where they share; undefined: as they like. */
+export async function rateLimitOf(
+  { rateLimit, redis }: Settings,
+  tenantId: string,
+  { clock, sharing }: Pick<TenantParts, 'clock' | 'sharing'>,
+): Promise<RateLimit | undefined> {
+  if (rateLimit.perSecond === 0) return undefined;
+  const shared = redis && sharing && { redis: sharing.redis, replicas: redis.replicas };
+  return createRateLimit({ ...rateLimit, tenantId, shared, clock, random: Math.random });
 }
 
 /** The methods that the GraphQL endpoint accepts. */
@@ -99,16 +105,7 @@ export async function createTenant(
       forwardUserInfo: settings.auth.forwardUserInfo,
       telemetry,
     }),
-    rateLimit:
-      settings.rateLimit.perSecond === 0
-        ? undefined
-        : await createRateLimit({
-            ...settings.rateLimit,
-            tenantId,
-            shared: sharedCountsOf(settings, shared),
-            clock,
-            random: Math.random,
-          }),
+    rateLimit: await rateLimitOf(settings, tenantId, shared),
     handler: createTenantHandler(settings, services, { ...parts, responseCache }),
     readiness: {
       token: tokenReadiness(services),

@@ -27,9 +27,6 @@ export interface TenantSelection {
   ofRequest(request: IncomingMessage): string;
 }
 
-/** What the file name of a tenant can be; anything else that comes is not looked for. */
-const NAME = /^[A-Za-z0-9][\w.-]{0,63}$/;
-
 export function createTenantSelection(options: TenantSelectionOptions): TenantSelection {
   const { header, isFromTrustedProxy, believesClients, tenantOfHost, tenantOfToken } = options;
 
@@ -56,7 +53,7 @@ export function createTenantSelection(options: TenantSelectionOptions): TenantSe
           'The request means two tenants: its Host, its access token and what a proxy says do not agree.',
         );
       }
-      return NAME.test(name) ? name : '';
+      return name;
     },
   };
 }
