@@ -5,6 +5,7 @@ import { watchRequests } from '../support/requests-under-way.ts';
 import { ECHO, startScriptedUpstream } from '../support/scripted-upstream.ts';
 import { TestClock } from '../support/test-clock.ts';
 import { startTestGateway, type TestGateway } from '../support/test-gateway.ts';
+import { turns } from '../support/turns.ts';
 
 const BEHIND_A_PROXY = { TRUSTED_PROXIES: '127.0.0.1,::1' };
 /** More than the kernel takes for a connection on loopback: 16 of them are an answer of 8 MB. */
@@ -98,7 +99,7 @@ test('80: 300 clients that do not read: a good one is served meanwhile, small an
   expect(cutOff()).toBe(3);
   for (let second = 0; second < 8; second += 1) {
     clock.advance(1_000);
-    await new Promise((resolve) => setImmediate(resolve));
+    await turns(1);
   }
   // The others were refused when their deadlines passed, which is little to take, or are cut off as well.
   expect(await clock.elapse(askGood(LARGE))).toEqual({ status: 200, body: LARGE_ANSWER });

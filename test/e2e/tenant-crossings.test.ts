@@ -10,6 +10,7 @@ import {
   type TenantsGateway,
   type TestTenant,
 } from '../support/test-tenants.ts';
+import { turns } from '../support/turns.ts';
 
 const NAMES = ['acme', 'globex', 'initech'] as const;
 type Name = (typeof NAMES)[number];
@@ -34,7 +35,7 @@ function script(tenant: TestTenant, fault: (typeof FAULTS)[number]): void {
   });
   tenant.upstream.onStatus = async ({ target }: UpstreamCall, response) => {
     const body = { data: { status: name, seen: target }, request: ECHO };
-    if (fault === 'slow') await new Promise((resolve) => setTimeout(resolve, 5));
+    if (fault === 'slow') await turns(50);
     if (fault === '401') return failure(401);
     if (fault === '404') return failure(404);
     if (fault === '500') return failure(500);

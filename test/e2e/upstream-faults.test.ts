@@ -31,7 +31,7 @@ async function startDamaged(environment: Record<string, string> = {}) {
       environment: { ...NO_COPIES, ...environment },
     }),
   );
-  await clock.elapse(ask(gateway, 'first'));
+  await ask(gateway, 'first');
   proxy.requests = 0;
   upstream.statusCalls.length = 0;
   return {

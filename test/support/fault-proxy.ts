@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../../src/lib/clock.ts';
+import { turns } from './turns.ts';
 
 /** What happens to the answer of each connection from now on. */
 export type Fault =
@@ -74,8 +75,8 @@ export async function startFaultProxy(target: URL, clock: Clock): Promise<FaultP
       else if ('latencyMs' in fault) clock.after(fault.latencyMs, () => client.write(chunk));
       else if ('stray' in fault) {
         client.write(chunk);
-        const { stray, turns } = fault;
-        afterTurns(turns, () => client.write(stray));
+        const { stray } = fault;
+        void turns(fault.turns).then(() => client.write(stray));
       } else if ('trickleMs' in fault) trickle(client, chunk, fault.trickleMs);
       else
         client.write(upTo(chunk, fault.resetAfterBytes - answered), () => client.resetAndDestroy());
@@ -116,11 +117,6 @@ export async function startFaultProxy(target: URL, clock: Clock): Promise<FaultP
     [Symbol.asyncDispose]: close,
   };
   return proxy;
-}
-
-function afterTurns(turns: number, task: () => void): void {
-  if (turns === 0) task();
-  else setImmediate(() => afterTurns(turns - 1, task));
 }
 
 /** The chunk without what is beyond a limit that it passes by `-left` bytes. */

@@ -64,8 +64,8 @@ export async function untilUsed(
 
 /** Clients that ask without a pause, each of one of the replicas, for different batches in turn. */
 export interface Load extends AsyncDisposable {
-  /** In milliseconds, of the answers since the last look. */
-  latencies(): number[];
+  /** Resolves when there are so many more answers, to how long each of them took, in milliseconds. */
+  next(count: number): Promise<number[]>;
   /** What was no good answer, so far. */
   failures: readonly string[];
 }
@@ -76,7 +76,7 @@ export function startLoad(
   batches: number,
 ): Load {
   const failures: string[] = [];
-  let latencies: number[] = [];
+  const watches = new Set<(latencyMs: number) => void>();
   let asked = 0;
   let isStopped = false;
   const ask = async ({ query }: TestGateway) => {
@@ -84,7 +84,8 @@ export function startLoad(
     const batchId = `b-${asked % batches}`;
     const startedAt = performance.now();
     const answer = await query(STATUS_QUERY, { participantType: 'vehicles', batchId });
-    latencies.push(performance.now() - startedAt);
+    const latencyMs = performance.now() - startedAt;
+    for (const watch of watches) watch(latencyMs);
     const batchStatus = { id: `vehicles/${batchId}`, status: 'IN_PROGRESS' };
     const good = { status: 200, body: { data: { batchStatus } } };
     if (!isDeepStrictEqual(answer, good)) failures.push(JSON.stringify(answer));
@@ -96,10 +97,17 @@ export function startLoad(
     Array.from({ length: clients / gateways.length }, () => gateways.map(askOn)).flat(),
   );
   return {
-    latencies() {
-      const since = latencies;
-      latencies = [];
-      return since;
+    next(count) {
+      const latencies: number[] = [];
+      return new Promise((resolve) => {
+        const watch = (latencyMs: number) => {
+          latencies.push(latencyMs);
+          if (latencies.length < count) return;
+          watches.delete(watch);
+          resolve(latencies);
+        };
+        watches.add(watch);
+      });
     },
     failures,
     async [Symbol.asyncDispose]() {

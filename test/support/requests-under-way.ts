@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { expect } from 'vitest';
+import { turns } from './turns.ts';
 
 const BEGUN = 'http.server.request.start';
 /** Turns of the event loop in which a request gets as far as it can without an answer of anybody else. */
@@ -27,20 +28,14 @@ export function watchRequests(url: URL): RequestsUnderWay {
   return {
     async count(requests) {
       await expect.poll(() => underWay.size).toBe(requests);
-      await rest();
+      await turns(TURNS);
     },
     async atLeast(requests) {
       await expect.poll(() => underWay.size).toBeGreaterThanOrEqual(requests);
-      await rest();
+      await turns(TURNS);
     },
     [Symbol.dispose]: () => void unsubscribe(BEGUN, begin),
   };
-}
-
-async function rest(): Promise<void> {
-  for (let turn = 0; turn < TURNS; turn += 1) {
-    await new Promise((resolve) => setImmediate(resolve));
-  }
 }
 
 function isRequest(
