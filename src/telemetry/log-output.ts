@@ -74,6 +74,8 @@ export class LogOutput implements DestinationStream {
   readonly #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
   #filled = 0;
   #flushIsDue = false;
+  /** Lines have waited long enough, and are flushed when nothing waits any more that was flushed before. */
+  #flushIsOverdue = false;
   /** The first of them is being written, or was refused. */
   readonly #waiting: Buffer[] = [];
   #waitingBytes = 0;
@@ -137,12 +139,13 @@ export class LogOutput implements DestinationStream {
     this.#flushIsDue = true;
     this.#options.clock.after(FLUSH_INTERVAL_MS, () => {
       this.#flushIsDue = false;
-      // Else it is flushed when nothing waits any more.
       if (this.#waiting.length === 0) this.#flush();
+      else this.#flushIsOverdue = true;
     });
   }
 
   #flush(): void {
+    this.#flushIsOverdue = false;
     if (this.#filled === 0) return;
     this.#add(Buffer.from(this.#block.subarray(0, this.#filled)));
     this.#filled = 0;
@@ -188,7 +191,8 @@ export class LogOutput implements DestinationStream {
       this.#trouble = undefined;
       resumed({ ...trouble, lastedMs: Math.round(clock.now() - since) });
     }
-    this.#flush();
+    // Others have time left: were they written at once, each write would bring on the next, with a line or two in each.
+    if (this.#flushIsOverdue || this.#emptied !== undefined) this.#flush();
     if (this.#waiting.length === 0) this.#emptied?.();
   }
 

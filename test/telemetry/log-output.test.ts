@@ -54,6 +54,26 @@ test('lines are written together, 100 ms after the first at the latest, in their
   expect(output.problem()).toBe(undefined);
 });
 
+test('lines that come while others are written are written 100 ms after the first of them, or as soon as those are out', () => {
+  const { clock, output, asked, take, written } = createLogOutput();
+  output.write('one\n');
+  clock.advance(100);
+  output.write('two\n');
+  take();
+  clock.advance(99);
+  output.write('three\n');
+  expect(asked).toEqual([]);
+  clock.advance(1);
+  output.write('four\n');
+  clock.advance(100);
+  output.write('five\n');
+  expect(asked).toHaveLength(1);
+  take();
+  expect(written()).toBe('one\ntwo\nthree\n');
+  take();
+  expect(written()).toBe('one\ntwo\nthree\nfour\nfive\n');
+});
+
 test('83: where it cannot be written, it is tried again each second; a line goes on where it ended, and nothing is lost', () => {
   const { clock, output, told, asked, take, written } = createLogOutput();
   output.write('one\ntwo\n');
@@ -71,6 +91,7 @@ test('83: where it cannot be written, it is tried again each second; a line goes
   expect(told).toEqual([
     { reason: 'it cannot be written: ENOSPC', droppedLines: 0, lastedMs: 2_000 },
   ]);
+  clock.advance(100);
   take();
   expect(written()).toBe('one\ntwo\nthree\nthe log is written again\n');
 });
@@ -116,6 +137,7 @@ test('83: while it is not taken, 8 MiB wait; lines beyond are dropped and counte
   take();
   expect(output.problem()).toBe(undefined);
   expect(told).toEqual([{ reason: 'it is not taken', droppedLines: 32, lastedMs: 3_000 }]);
+  clock.advance(100);
   take();
   expect(written()).toBe(`${BLOCK.repeat(128)}the log is written again\n`);
 });
