@@ -20,6 +20,7 @@ import { createSchema, createSubgraphSchema } from './graphql/schema/index.ts';
 import { decodeTrustedDocuments, TrustedDocumentsError } from './graphql/trusted-documents-file.ts';
 import type { Clock } from './lib/clock.ts';
 import { Deadlines } from './lib/deadlines.ts';
+import { EventLoop } from './lib/event-loop.ts';
 import { HeldMemory } from './lib/held-memory.ts';
 import { Turns } from './lib/turns.ts';
 import { loadMetrics, loadSharing, loadTraces } from './optional-parts.ts';
@@ -150,6 +151,7 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
     clock,
     deadlines,
     turns,
+    eventLoop: new EventLoop(),
     deadlineMs: settings.requestDeadlineMs,
     maxBodyBytes: settings.requestMaxBytes,
     routerWeight: settings.limits.maxBatches,

@@ -17,6 +17,7 @@ import type { Telemetry } from '../core/telemetry.ts';
 import { neverAborted } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Deadlines } from '../lib/deadlines.ts';
+import type { EventLoop } from '../lib/event-loop.ts';
 import type { Permit } from '../lib/fair-semaphore.ts';
 import type { Turns } from '../lib/turns.ts';
 import { readBody } from './body.ts';
@@ -78,6 +79,8 @@ interface PipelineOptions {
   deadlines: Deadlines;
   /** For requests whose time is up. */
   turns: Turns;
+  /** Requests that were read in one iteration are handled together, and so are their answers written. */
+  eventLoop: EventLoop;
   /** The time limit of everything that one request waits for, in milliseconds. */
   deadlineMs: number;
   /** The longest request body that is read, in bytes. */
@@ -131,7 +134,7 @@ class Run {
   }
 
   async answer(search: string): Promise<void> {
-    const { intake, sendRoom, maxBodyBytes } = this.#options;
+    const { intake, sendRoom, maxBodyBytes, eventLoop } = this.#options;
     const request = this.#request;
     const { method = '', headers } = request;
     let answer: Answer | undefined;
@@ -147,6 +150,7 @@ class Run {
       const asker = identified instanceof Promise ? await identified : identified;
       this.#subject = asker.principal.subject;
       const body = method === 'POST' ? await readBody(request, maxBodyBytes, this.#held) : '';
+      await eventLoop.endOfIteration();
       const question = { method, headers, search, body };
       const made =
         handler.cached(question, asker.principal) ?? handler.handle(question, this.#context, asker);
@@ -163,6 +167,7 @@ class Run {
       answer?.discard();
       answer = this.#refuse(error);
     }
+    await eventLoop.endOfIteration();
     this.#write(answer);
   }
 
