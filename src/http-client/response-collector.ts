@@ -84,25 +84,24 @@ export class ResponseCollector implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    const whole = this.#body.bytes();
     const encoding = headerOf(this.#headers, 'content-encoding');
-    if (encoding === undefined || whole.length === 0) {
-      this.#answer(whole);
+    if (encoding === undefined || this.#body.parts === 0) {
+      this.#answer(this.#body.text());
       return;
     }
-    decodeContent(whole, encoding, this.#maxBodyBytes).then(
-      (decoded) => this.#answer(decoded),
+    decodeContent(this.#body.bytes(), encoding, this.#maxBodyBytes).then(
+      (decoded) => this.#answer(decoded.toString('utf8')),
       (error: unknown) => {
         // What a refusal says beside its status is not worth more than the status.
-        if (this.#status >= 400) this.#answer(Buffer.alloc(0));
+        if (this.#status >= 400) this.#answer('');
         else this.#settle()?.reject(error);
       },
     );
   }
 
-  #answer(body: Buffer): void {
+  #answer(body: string): void {
     const [status, headers] = [this.#status, this.#headers];
-    this.#settle()?.resolve({ status, headers, body: body.toString('utf8'), via: this.via });
+    this.#settle()?.resolve({ status, headers, body, via: this.via });
   }
 
   onResponseError(_: unknown, error: unknown): void {

@@ -1,3 +1,5 @@
+import { StringDecoder } from 'node:string_decoder';
+
 /** A shorter chunk is copied: an object for each would take more than its bytes. */
 const MIN_CHUNK_BYTES = 512;
 /** Such chunks are copied into blocks of this length. */
@@ -51,6 +53,18 @@ export class ByteCollector {
     this.#endPart();
     const [first] = this.#parts;
     return first !== undefined && this.#parts.length === 1 ? first : Buffer.concat(this.#parts);
+  }
+
+  /**
+   * All bytes so far, read as UTF-8. Of many parts each is read on its own: one buffer for all of a long body would be
+   * new memory, which costs more than what is done with it.
+   */
+  text(): string {
+    this.#endPart();
+    const [first] = this.#parts;
+    if (first !== undefined && this.#parts.length === 1) return first.toString('utf8');
+    const decoder = new StringDecoder('utf8');
+    return this.#parts.map((part) => decoder.write(part)).join('') + decoder.end();
   }
 
   #copy(chunk: Buffer): void {

@@ -14,6 +14,7 @@ import { RefusedRequest } from '../core/errors.ts';
 import type { Principal } from '../core/principal.ts';
 import type { RequestContext } from '../core/request-context.ts';
 import type { Telemetry } from '../core/telemetry.ts';
+import { untilAborted } from '../lib/abort.ts';
 import { neverAborted } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Deadlines } from '../lib/deadlines.ts';
@@ -150,6 +151,8 @@ class Run {
       const asker = identified instanceof Promise ? await identified : identified;
       this.#subject = asker.principal.subject;
       const body = method === 'POST' ? await readBody(request, maxBodyBytes, this.#held) : '';
+      // Behind another on its connection: nobody can take its answer before that of the other.
+      if (this.#response.socket === null) await this.#untilNext();
       await eventLoop.endOfIteration();
       const question = { method, headers, search, body };
       const made =
@@ -169,6 +172,14 @@ class Run {
     }
     await eventLoop.endOfIteration();
     this.#write(answer);
+  }
+
+  async #untilNext(): Promise<void> {
+    const { promise: isNext, resolve } = Promise.withResolvers<void>();
+    this.#response.once('socket', () => resolve());
+    await untilAborted(isNext, this.#context.signal).catch(() => {
+      throw answersNotTaken();
+    });
   }
 
   #findTenant(): ServedTenant | Promise<ServedTenant> {
@@ -344,6 +355,15 @@ const UNANSWERED: AnswerSummary = {
   errorCodes: [],
   cached: false,
 };
+
+function answersNotTaken(): RefusedRequest {
+  return new RefusedRequest(
+    'OVERLOADED',
+    503,
+    'The answers to the requests before it on this connection were not taken in time: read answers as they come.',
+    { retryAfterMs: 1_000 },
+  );
+}
 
 /** With AUDIT=required. */
 function unaudited(): RefusedRequest {

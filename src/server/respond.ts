@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { partsOf } from '../lib/long-text.ts';
 import { closeInSteps } from './unread-body.ts';
 
 /** What is longer is written in parts, so that it shows how much of it a client takes. */
@@ -21,16 +22,21 @@ export function respond(
   response.writeHead(status, headers);
   if (isHead) response.end();
   // ASCII alone is the same in both, faster as Latin-1, and has a byte for each character.
-  else if (length === body.length) sendInParts(response, body, 0);
-  else if (length <= PART_BYTES) response.end(body);
-  else sendInParts(response, Buffer.from(body), 0);
+  else if (length > PART_BYTES) sendInParts(response, toParts(body, length));
+  else if (length === body.length) response.end(body, 'latin1');
+  else response.end(body);
 }
 
-function sendInParts(response: ServerResponse, body: string | Buffer, begin: number): void {
-  const end = begin + PART_BYTES;
-  const part = begin === 0 && end >= body.length ? body : body.slice(begin, end);
-  if (end >= body.length) response.end(part, 'latin1');
-  else response.write(part, 'latin1', (error) => error ?? sendInParts(response, body, end));
+function toParts(body: string | Buffer, length: number): Buffer[] {
+  if (typeof body !== 'string') return [body];
+  const encoding = length === body.length ? 'latin1' : 'utf8';
+  return partsOf(body).map((part) => Buffer.from(part, encoding));
+}
+
+function sendInParts(response: ServerResponse, parts: Buffer[]): void {
+  const part = parts.shift();
+  if (parts.length === 0) response.end(part);
+  else response.write(part, (error) => error ?? sendInParts(response, parts));
 }
 
 /** An answer that is not GraphQL. */

@@ -4,6 +4,7 @@ import { DeadlineExceeded } from '../core/errors.ts';
 import type { StatusObserver, StatusOrigin } from '../core/request-trace.ts';
 import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
+import { LongText } from '../lib/long-text.ts';
 import { SlotMap } from '../lib/slot-map.ts';
 import type { Turns } from '../lib/turns.ts';
 import { decodeAgain } from '../upstream/envelope.ts';
@@ -141,8 +142,9 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     const known = ageMs > 0 ? entries.peek(id) : undefined;
     if (known !== undefined && known.staleUntil > staleUntil) return;
     const { fetchedAt, memory, jsonBytes } = status;
+    const kept = text !== undefined && text.length > HEAVY_TEXT_LENGTH ? new LongText(text) : text;
     const content =
-      text === undefined ? status : { text, fetchedAt, size: memory.bytes, jsonBytes };
+      kept === undefined ? status : { text: kept, fetchedAt, size: memory.bytes, jsonBytes };
     entries.set(id, { content, freshUntil, staleUntil });
   }
 
@@ -188,7 +190,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
   /** Is kept as it is read from then on. */
   function read(id: string, key: BatchKey, entry: CacheEntry, content: StatusText): BatchStatus {
     const { text, ...known } = content;
-    const envelope = { ...decodeAgain(text), ...known };
+    const envelope = { ...decodeAgain(text.toString()), ...known };
     const status = toBatchStatus({ key, envelope, ...known, finishedStatuses });
     if (entries.peek(id) === entry) entries.set(id, { ...entry, content: status });
     return status;

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { StatusOrigin } from '../core/request-trace.ts';
 import type { CacheUse } from '../core/telemetry.ts';
 import { textBytes } from '../lib/json-size.ts';
+import type { LongText } from '../lib/long-text.ts';
 import { deleteOfTenant } from '../lib/tenant-keys.ts';
 import type { BatchStatus } from './status.ts';
 
@@ -22,7 +23,7 @@ export interface CacheEntry {
 
 /** A status that is not read yet. */
 export interface StatusText extends Pick<BatchStatus, 'fetchedAt' | 'jsonBytes'> {
-  readonly text: string;
+  readonly text: string | LongText;
   /** Bytes that it takes in memory at most, once it is read. */
   readonly size: number;
 }
@@ -54,7 +55,7 @@ export class StatusStore {
     max: MAX_ENTRIES,
     maxSize: MAX_ENTRIES_SIZE,
     sizeCalculation: ({ content }) =>
-      ENTRY_SIZE + ('text' in content ? textBytes(content.text) : content.memory.bytes),
+      ENTRY_SIZE + ('text' in content ? bytesOf(content.text) : content.memory.bytes),
   });
 
   ofTenant(tenantId: string): TenantStatuses {
@@ -81,4 +82,8 @@ export class StatusStore {
     const { size: entries, calculatedSize: bytes } = this.#entries;
     return { hits: this.served.cached, misses: this.misses, entries, bytes };
   }
+}
+
+function bytesOf(text: StatusText['text']): number {
+  return typeof text === 'string' ? textBytes(text) : text.bytes;
 }

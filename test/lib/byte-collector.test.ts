@@ -34,6 +34,20 @@ test('91: bytes are the same however they are cut, and few objects hold them', (
   );
 });
 
+test('read as UTF-8, bytes are the same text however they are cut', () => {
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 3_000 }),
+    fc.string({ unit: 'binary', maxLength: 1_000 }).map((text) => Buffer.from(text)),
+  );
+  const lengths = fc.array(fc.integer({ min: 0, max: 700 }), { maxLength: 50 });
+  fc.assert(
+    fc.property(bytes, lengths, (array, cuts) => {
+      const whole = Buffer.from(array);
+      expect(collect(whole, cuts).text()).toBe(whole.toString('utf8'));
+    }),
+  );
+});
+
 test('91: a body that comes byte by byte is held in few buffers', () => {
   const bytes = Buffer.from('participant '.repeat(1_000));
   const collector = collect(
