@@ -62,6 +62,7 @@ export async function loadTraces(
   const headers = { ...settings.traces.headers, 'content-type': 'application/json' };
   const traces = createTraces({
     ...sampling,
+    clock,
     attributes: {
       ...resourceAttributes,
       'service.name': serviceName,

@@ -87,8 +87,14 @@ export interface Telemetry {
     readonly method?: string | undefined;
     readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   }): RequestTrace | undefined;
-  /** An access token is asked for, because of whoever `cause` observes; undefined: in the background. */
-  traceTokenCall?(cause: StatusObserver | undefined, tenant?: string): Pick<CallObserver, 'end'>;
+  /**
+   * An access token is asked for, because of whoever `cause` observes; undefined: in the background. Returns undefined
+   * where that is not recorded.
+   */
+  traceTokenCall?(
+    cause: StatusObserver | undefined,
+    tenant?: string,
+  ): Pick<CallObserver, 'end'> | undefined;
   request?(event: RequestEvent): void;
   requestRefused?(event: RefusalEvent): void;
   /** An error that clients see masked, as INTERNAL_SERVER_ERROR. */

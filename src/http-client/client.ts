@@ -17,7 +17,7 @@ export interface HttpRequest {
   url: { readonly origin: string; readonly pathname: string; readonly search: string };
   /** By name; or names and values in turn, which is faster. */
   headers: Record<string, string> | string[];
-  body?: string;
+  body?: string | Uint8Array;
 }
 
 /** Is told how far a request gets. */

@@ -9,7 +9,7 @@ interface DispatchedRequest {
   readonly url: { readonly origin: string; readonly pathname: string; readonly search: string };
   /** By name; or names and values in turn. */
   readonly headers: Record<string, string> | string[];
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
 }
 
 /**

@@ -1,12 +1,4 @@
-import { TraceFlags, trace } from '@opentelemetry/api';
-import {
-  AlwaysOffSampler,
-  AlwaysOnSampler,
-  ParentBasedSampler,
-  type Sampler,
-  SamplingDecision,
-  TraceIdRatioBasedSampler,
-} from '@opentelemetry/sdk-trace';
+import type { TraceContext } from './trace-context.ts';
 
 /** As OTEL_TRACES_SAMPLER has them. */
 export type SamplerName =
@@ -20,53 +12,36 @@ export type SamplerName =
 const BURST = 100;
 
 /**
- * OpenTelemetry's sampler of that name, within a bound: of the requests that come with a caller's trace, no greater
- * share is recorded than `ratio`. Callers choose both the flag and the id by which samplers judge, so without it
- * anybody could have all requests recorded. The spans within a request are recorded if the request is.
+ * OpenTelemetry's sampler of that name (https://opentelemetry.io/docs/specs/otel/trace/sdk/#built-in-samplers), within
+ * a bound: of the requests that come with a caller's trace, no greater share is recorded than `ratio`. Callers choose
+ * both the flag and the id by which samplers judge, so without it anybody could have all requests recorded.
  */
-export class BoundedSampler implements Sampler {
-  readonly #sampler: Sampler;
-  readonly #ratio: number;
+export class TraceSampler {
+  readonly #isParentBased: boolean;
+  /** Of all ids, by which that is chosen. */
+  readonly #share: number;
+  /** What may be recorded of callers' traces. */
+  readonly #callersShare: number;
   #allowance = BURST;
 
+  /** `ratio` is the share that is recorded, 0 to 1, by the samplers that have one. */
   constructor(name: SamplerName, ratio: number) {
-    this.#ratio = name.endsWith('always_on') ? 1 : ratio;
-    this.#sampler = createSampler(name, ratio);
+    this.#isParentBased = name.startsWith('parentbased_');
+    this.#callersShare = name.endsWith('always_on') ? 1 : ratio;
+    this.#share = name === 'always_off' ? 0 : this.#callersShare;
   }
 
-  shouldSample(...[context, ...rest]: Parameters<Sampler['shouldSample']>) {
-    const parent = trace.getSpanContext(context);
-    if (parent === undefined) return this.#sampler.shouldSample(context, ...rest);
-    if (parent.isRemote !== true) {
-      const isRecorded = (parent.traceFlags & TraceFlags.SAMPLED) !== 0;
-      return isRecorded ? { decision: SamplingDecision.RECORD_AND_SAMPLED } : NOT_RECORDED;
-    }
-    this.#allowance = Math.min(BURST, this.#allowance + this.#ratio);
-    const result = this.#sampler.shouldSample(context, ...rest);
-    if (result.decision === SamplingDecision.NOT_RECORD) return result;
-    if (this.#allowance < 1) return NOT_RECORDED;
+  /**
+   * Whether the gateway's part of a trace is recorded, whose id has this rank, 0 to 1 (exclusive). `caller` says of whose
+   * trace that is; undefined: it begins here. To be called once for each.
+   */
+  records(rank: number, caller?: TraceContext): boolean {
+    const isOfShare = rank < this.#share;
+    if (caller === undefined) return isOfShare;
+    this.#allowance = Math.min(BURST, this.#allowance + this.#callersShare);
+    const isWanted = this.#isParentBased ? caller.isSampled : isOfShare;
+    if (!isWanted || this.#allowance < 1) return false;
     this.#allowance -= 1;
-    return result;
-  }
-
-  toString(): string {
-    return `Bounded{${this.#sampler.toString()}}`;
-  }
-}
-
-const NOT_RECORDED = { decision: SamplingDecision.NOT_RECORD };
-
-function createSampler(name: SamplerName, ratio: number): Sampler {
-  switch (name) {
-    case 'always_on':
-      return new AlwaysOnSampler();
-    case 'always_off':
-      return new AlwaysOffSampler();
-    case 'traceidratio':
-      return new TraceIdRatioBasedSampler(ratio);
-    case 'parentbased_always_on':
-      return new ParentBasedSampler({ root: new AlwaysOnSampler() });
-    case 'parentbased_traceidratio':
-      return new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) });
+    return true;
   }
 }

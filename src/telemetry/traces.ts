@@ -1,23 +1,8 @@
-import {
-  type Attributes,
-  type Context,
-  ROOT_CONTEXT,
-  type Span,
-  type SpanContext,
-  SpanKind,
-  SpanStatusCode,
-  TraceFlags,
-  type Tracer,
-  trace,
-} from '@opentelemetry/api';
-import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources';
-import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
 import type { BatchKey } from '../core/batch-key.ts';
 import type {
   CallObserver,
   OutgoingCall,
   RequestTrace,
-  SpanReference,
   StatusObserver,
   StatusReport,
   TracedExecution,
@@ -25,9 +10,19 @@ import type {
   WaitReason,
 } from '../core/request-trace.ts';
 import type { RequestEvent, Telemetry } from '../core/telemetry.ts';
-import { OtlpExporter, type PostSpans } from './otlp-exporter.ts';
-import { readTraceContext, toTraceHeaders } from './trace-context.ts';
-import { BoundedSampler, type SamplerName } from './trace-sampler.ts';
+import type { Clock } from '../lib/clock.ts';
+import { portOf } from '../lib/url.ts';
+import { type ExporterOptions, OtlpExporter } from './otlp-exporter.ts';
+import { type AttributeText, SPAN_KIND, Span, toAttribute } from './span.ts';
+import {
+  createSpanId,
+  createTraceId,
+  rankOf,
+  readTraceContext,
+  readTraceState,
+  toTraceHeaders,
+} from './trace-context.ts';
+import { type SamplerName, TraceSampler } from './trace-sampler.ts';
 
 interface TracesOptions {
   sampler: SamplerName;
@@ -37,12 +32,13 @@ interface TracesOptions {
   attributes: Readonly<Record<string, string>>;
   /** Whether upstream calls carry `traceparent`. */
   propagates: boolean;
-  post: PostSpans;
+  clock: Clock;
+  post: ExporterOptions['post'];
   /** What is told is handed on to it. */
   telemetry: Telemetry;
 }
 
-/** Traces by OpenTelemetry's SDK: docs/traces.md has the spans. */
+/** Traces as OpenTelemetry has them: docs/traces.md has the spans. */
 export interface Traces {
   /** To be told what happens. */
   readonly telemetry: Telemetry;
@@ -50,45 +46,46 @@ export interface Traces {
   close(): Promise<void>;
 }
 
-/** Spans that wait to be sent; those beyond are dropped. */
-const MAX_WAITING_SPANS = 2_048;
-/** To write more of them out at once would hold others up. */
-const SPANS_PER_MESSAGE = 128;
-const SEND_INTERVAL_MS = 1_000;
-const SPAN_LIMITS = { attributeValueLengthLimit: 256, eventCountLimit: 64, linkCountLimit: 32 };
-
 export function createTraces(options: TracesOptions): Traces {
-  const { telemetry: next, propagates } = options;
-  const processor = new BatchSpanProcessor({
-    exporter: new OtlpExporter(options.post, next),
-    maxQueueSize: MAX_WAITING_SPANS,
-    maxExportBatchSize: SPANS_PER_MESSAGE,
-    scheduledDelayMillis: SEND_INTERVAL_MS,
+  const { clock, telemetry: next, propagates } = options;
+  const exporter = createExporter(options);
+  const sampler = new TraceSampler(options.sampler, options.ratio);
+  const ended = (span: string) => exporter.add(span);
+  const originOf = (traceId: string, state: string) => ({
+    ...{ traceId, state, clock, ended },
+    wallOffsetMs: clock.date().getTime() - clock.now(),
   });
-  const provider = new TracerProvider({
-    sampler: new BoundedSampler(options.sampler, options.ratio),
-    resource: defaultResource().merge(resourceFromAttributes(options.attributes)),
-    spanLimits: SPAN_LIMITS,
-    spanProcessors: [processor],
-  });
-  const tracer = provider.getTracer('participant-gateway', options.attributes['service.version']);
   return {
     telemetry: {
       ...next,
       traceRequest({ method = '', headers }) {
         const parent = readTraceContext(headers);
-        const context =
-          parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
-        const span = tracer.startSpan(`${method} ${ROUTE}`, { kind: SpanKind.SERVER }, context);
-        if (span.isRecording()) return new RecordedRequest(tracer, span, propagates);
-        if (!propagates && parent === undefined) return undefined;
-        return new UnrecordedRequest(span.spanContext(), propagates);
+        const rank = parent === undefined ? Math.random() : rankOf(parent);
+        const isRecorded = sampler.records(rank, parent);
+        // For most requests nothing is made.
+        if (!isRecorded && !propagates) return parent && new UnrecordedRequest(parent.traceId);
+        const traceId = parent?.traceId ?? createTraceId(rank);
+        const state = parent === undefined ? '' : readTraceState(headers);
+        if (!isRecorded) return new UnrecordedRequest(traceId, state);
+        const span = new Span(originOf(traceId, state), {
+          parentSpanId: parent?.spanId,
+          isParentRemote: parent !== undefined,
+          name: `${method} ${ROUTE}`,
+          kind: SPAN_KIND.server,
+        });
+        return new RecordedRequest(span, propagates);
       },
       traceTokenCall(cause, tenant) {
-        const context = cause?.span ? toContext(cause.span) : ROOT_CONTEXT;
-        const attributes = tenant === undefined ? {} : { 'participant_gateway.tenant': tenant };
-        const options = { kind: SpanKind.CLIENT, attributes };
-        const span = tracer.startSpan('access token', options, context);
+        const { span: parent } = cause ?? {};
+        const rank = Math.random();
+        if (parent === undefined && !sampler.records(rank)) return undefined;
+        const span = new Span(originOf(parent?.traceId ?? createTraceId(rank), ''), {
+          parentSpanId: parent?.spanId,
+          isParentRemote: false,
+          name: 'access token',
+          kind: SPAN_KIND.client,
+          attributes: toAttribute('participant_gateway.tenant', tenant),
+        });
         return { end: (_status, outcome) => endCall(span, undefined, outcome) };
       },
       request(event) {
@@ -96,160 +93,166 @@ export function createTraces(options: TracesOptions): Traces {
         if (event.trace instanceof RecordedRequest) event.trace.end(event);
       },
     },
-    close: () => provider.shutdown(),
+    close: () => exporter.close(),
   };
+}
+
+function createExporter({ attributes, clock, post, telemetry }: TracesOptions): OtlpExporter {
+  const name = 'participant-gateway';
+  const version = attributes['service.version'];
+  const sdk = {
+    'telemetry.sdk.language': 'nodejs',
+    'telemetry.sdk.name': name,
+    ...(version !== undefined && { 'telemetry.sdk.version': version }),
+  };
+  return new OtlpExporter({
+    ...{ clock, post, telemetry },
+    resource: {
+      attributes: Object.entries({ ...sdk, ...attributes }).map(([key, stringValue]) => ({
+        key,
+        value: { stringValue },
+      })),
+    },
+    scope: { name, version },
+  });
 }
 
 /** Of the GraphQL endpoint. */
 const ROUTE = '/graphql';
+const ROUTE_ATTRIBUTES =
+  toAttribute('http.route', ROUTE) +
+  toAttribute('url.path', ROUTE) +
+  toAttribute('url.scheme', 'http');
 const UPSTREAM_TEMPLATE = '/core/api/v2/participants/{participantType}/batch/status';
-
-function toContext({ traceId, spanId }: SpanReference): Context {
-  return trace.setSpanContext(ROOT_CONTEXT, { traceId, spanId, traceFlags: TraceFlags.SAMPLED });
-}
+const UPSTREAM_ATTRIBUTES =
+  toAttribute('http.request.method', 'GET') + toAttribute('url.template', UPSTREAM_TEMPLATE);
 
 /** A request whose spans are recorded. */
 class RecordedRequest implements RequestTrace {
   readonly id: string;
-  readonly #tracer: Tracer;
   readonly #span: Span;
   readonly #propagates: boolean;
 
-  constructor(tracer: Tracer, span: Span, propagates: boolean) {
-    this.id = span.spanContext().traceId;
-    this.#tracer = tracer;
+  constructor(span: Span, propagates: boolean) {
+    this.id = span.traceId;
     this.#span = span;
     this.#propagates = propagates;
   }
 
   execute(operationName: string | null): TracedExecution {
-    return new RecordedExecution(this.#tracer, this.#span, operationName, this.#propagates);
+    return new RecordedExecution(this.#span, operationName, this.#propagates);
   }
 
   /** By the semantic conventions of HTTP and of GraphQL; what is ours has a name of ours. */
   end({ requestId, tenant, method, address, status, answer }: RequestEvent): void {
     const { operationName, operationType, errorCodes, cached } = answer;
-    const span = this.#span;
-    span.setAttributes({
-      'http.request.method': method,
-      'http.route': ROUTE,
-      'url.path': ROUTE,
-      'url.scheme': 'http',
-      'client.address': address,
-      'participant_gateway.request_id': requestId,
-      ...(tenant !== undefined && { 'participant_gateway.tenant': tenant }),
-      ...(status !== undefined && { 'http.response.status_code': status }),
-      ...(operationType !== undefined && { 'graphql.operation.type': operationType }),
-      ...(operationName !== null && { 'graphql.operation.name': operationName }),
-      ...(cached && { 'participant_gateway.cached': true }),
-      ...errorType(status === undefined ? 'CLIENT_GONE' : errorCodes[0]),
-    });
-    if (status !== undefined && status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
-    span.end();
+    this.#span.add(
+      toAttribute('http.request.method', method) +
+        ROUTE_ATTRIBUTES +
+        toAttribute('client.address', address) +
+        toAttribute('participant_gateway.request_id', requestId) +
+        toAttribute('participant_gateway.tenant', tenant) +
+        toAttribute('http.response.status_code', status) +
+        toAttribute('graphql.operation.type', operationType) +
+        toAttribute('graphql.operation.name', operationName) +
+        toAttribute('participant_gateway.cached', cached || undefined) +
+        toAttribute('error.type', status === undefined ? 'CLIENT_GONE' : errorCodes[0]),
+    );
+    this.#span.end(status !== undefined && status >= 500);
   }
-}
-
-function errorType(type: string | undefined): Attributes {
-  return type === undefined ? {} : { 'error.type': type };
 }
 
 /** The span of an execution, with those of its upstream calls below it. */
 class RecordedExecution implements TracedExecution {
-  readonly span: SpanReference;
-  readonly #tracer: Tracer;
-  readonly #span: Span;
-  readonly #context: Context;
+  readonly span: Span;
   readonly #propagates: boolean;
 
-  constructor(tracer: Tracer, request: Span, operationName: string | null, propagates: boolean) {
-    const attributes = {
-      'graphql.operation.type': 'query',
-      ...(operationName !== null && { 'graphql.operation.name': operationName }),
-    };
-    const ofRequest = trace.setSpan(ROOT_CONTEXT, request);
-    this.#tracer = tracer;
-    this.#span = tracer.startSpan('query', { attributes }, ofRequest);
-    this.#context = trace.setSpan(ROOT_CONTEXT, this.#span);
+  constructor(request: Span, operationName: string | null, propagates: boolean) {
+    this.span = request.child({
+      name: 'query',
+      kind: SPAN_KIND.internal,
+      attributes:
+        toAttribute('graphql.operation.type', 'query') +
+        toAttribute('graphql.operation.name', operationName),
+    });
     this.#propagates = propagates;
-    this.span = this.#span.spanContext();
   }
 
   joined(key: BatchKey, other: StatusObserver | undefined): void {
-    if (other?.span === undefined) return;
-    const context = { ...other.span, traceFlags: TraceFlags.SAMPLED };
-    this.#span.addLink({ context, attributes: attributesOf(key) });
+    if (other?.span !== undefined) this.span.addLink(other.span, attributesOf(key));
   }
 
   waited(key: BatchKey, reason: WaitReason, ms: number): void {
-    this.#span.addEvent('waited', {
-      ...attributesOf(key),
-      'participant_gateway.wait_reason': reason,
-      'participant_gateway.wait_ms': ms,
-    });
+    this.span.addEvent(
+      'waited',
+      attributesOf(key) +
+        toAttribute('participant_gateway.wait_reason', reason) +
+        toAttribute('participant_gateway.wait_ms', ms),
+    );
   }
 
   called({ key, requestId, url }: OutgoingCall): CallObserver {
-    const { hostname, port, protocol } = new URL(url.origin);
-    const attributes = {
-      'http.request.method': 'GET',
-      'server.address': hostname,
-      'server.port': Number(port || (protocol === 'https:' ? '443' : '80')),
-      'url.template': UPSTREAM_TEMPLATE,
-      'participant_gateway.upstream_request_id': requestId,
-      ...attributesOf(key),
-    };
-    const options = { kind: SpanKind.CLIENT, attributes };
-    const span = this.#tracer.startSpan(`GET ${UPSTREAM_TEMPLATE}`, options, this.#context);
+    const origin = new URL(url.origin);
+    const span = this.span.child({
+      name: `GET ${UPSTREAM_TEMPLATE}`,
+      kind: SPAN_KIND.client,
+      attributes:
+        UPSTREAM_ATTRIBUTES +
+        toAttribute('server.address', origin.hostname) +
+        toAttribute('server.port', portOf(origin)) +
+        toAttribute('participant_gateway.upstream_request_id', requestId) +
+        attributesOf(key),
+    });
     return {
-      headers: this.#propagates ? toTraceHeaders(span.spanContext()) : [],
+      headers: this.#propagates ? toTraceHeaders(span, span.state) : [],
       end: (status, outcome) => endCall(span, status, outcome),
     };
   }
 
   got(key: BatchKey, { source }: StatusReport): void {
-    const attributes = { ...attributesOf(key), 'participant_gateway.status_source': source };
-    this.#span.addEvent('status', attributes);
+    this.span.addEvent(
+      'status',
+      attributesOf(key) + toAttribute('participant_gateway.status_source', source),
+    );
   }
 
   end([firstCode]: readonly string[]): void {
-    if (firstCode !== undefined) this.#span.setAttributes(errorType(firstCode));
-    this.#span.end();
+    this.span.add(toAttribute('error.type', firstCode));
+    this.span.end();
   }
 }
 
-function attributesOf({ participantType, batchId }: BatchKey): Attributes {
-  return {
-    'participant_gateway.participant_type': participantType,
-    ...(batchId !== null && { 'participant_gateway.batch_id': batchId }),
-  };
+function attributesOf({ participantType, batchId }: BatchKey): AttributeText {
+  return (
+    toAttribute('participant_gateway.participant_type', participantType) +
+    toAttribute('participant_gateway.batch_id', batchId)
+  );
 }
 
 function endCall(span: Span, status: number | undefined, outcome: UpstreamCallOutcome): void {
   const hasFailed = outcome !== 'ok' && outcome !== 'aborted';
-  span.setAttributes({
-    'participant_gateway.outcome': outcome,
-    ...(status !== undefined && { 'http.response.status_code': status }),
-    ...errorType(hasFailed ? outcome : undefined),
-  });
-  if (hasFailed) span.setStatus({ code: SpanStatusCode.ERROR });
-  span.end();
+  span.add(
+    toAttribute('participant_gateway.outcome', outcome) +
+      toAttribute('http.response.status_code', status) +
+      toAttribute('error.type', hasFailed ? outcome : undefined),
+  );
+  span.end(hasFailed);
 }
 
-/** A request of a trace that is not recorded here. Where that is wanted, the upstream is told which trace it is. */
+/** A request of a trace that is not recorded here. */
 class UnrecordedRequest implements RequestTrace, TracedExecution {
   readonly id: string;
   readonly span = undefined;
-  readonly #context: SpanContext;
-  readonly #propagates: boolean;
+  readonly #state: string | undefined;
 
-  constructor(context: SpanContext, propagates: boolean) {
-    this.id = context.traceId;
-    this.#context = context;
-    this.#propagates = propagates;
+  /** The upstream is told of the trace, with its `state`; undefined: it is not. */
+  constructor(traceId: string, state?: string) {
+    this.id = traceId;
+    this.#state = state;
   }
 
   execute(): TracedExecution | undefined {
-    return this.#propagates ? this : undefined;
+    return this.#state === undefined ? undefined : this;
   }
 
   joined(): void {}
@@ -258,6 +261,7 @@ class UnrecordedRequest implements RequestTrace, TracedExecution {
   end(): void {}
 
   called(): CallObserver {
-    return { headers: toTraceHeaders(this.#context), end() {} };
+    const context = { traceId: this.id, spanId: createSpanId(), isSampled: false };
+    return { headers: toTraceHeaders(context, this.#state), end() {} };
   }
 }
