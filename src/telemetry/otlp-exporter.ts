@@ -59,7 +59,6 @@ export class OtlpExporter {
     if (this.#open !== undefined) this.#setAside(this.#open);
     this.#open = new Message(this.#head, span, this.#spare);
     this.#spare = undefined;
-    this.#sendNext();
     if (!this.#isTimed) this.#sendSoon();
   }
 
@@ -73,6 +72,7 @@ export class OtlpExporter {
   #setAside(message: Message): void {
     if (this.#full.length < MAX_WAITING_MESSAGES) this.#full.push(message);
     else this.#lose(message.spans, 'the collector does not take them as fast as they come');
+    this.#sendNext();
   }
 
   #sendSoon(): void {
@@ -112,8 +112,8 @@ export class OtlpExporter {
       this.#lose(message.spans, failure);
       return;
     }
-    // Else it may be on its way still.
-    this.#spare = message.memory;
+    // Before it has been taken, it may be on its way still.
+    if (message.memory.length === MESSAGE_BYTES) this.#spare = message.memory;
     if (this.#lostSpans > 0 && this.#full.length === 0) {
       this.#options.telemetry.tracesBack?.({ lostSpans: this.#lostSpans });
       this.#lostSpans = 0;

@@ -70,7 +70,7 @@ export function createTraceId(rank: number): string {
   return ID.toString('hex');
 }
 
-/** By it samplers judge: those of OpenTelemetry for Go, Rust and Python record the same ids. */
+/** By it samplers judge: those of OpenTelemetry for Go and Rust record the same ids. */
 export function rankOf({ traceId }: Pick<TraceContext, 'traceId'>): number {
   return Number.parseInt(traceId.slice(16, 24), 16) / VALUES;
 }

@@ -130,7 +130,7 @@ test('a query is one trace: the request, its execution, the token call and the u
     'deployment.environment.name': 'test bed',
     team: 'batch',
     'telemetry.sdk.language': 'nodejs',
-    'telemetry.sdk.name': 'opentelemetry',
+    'telemetry.sdk.name': 'participant-gateway',
     'telemetry.sdk.version': expect.any(String),
   });
   expect(collector.messages[0]?.path).toBe('/v1/traces');
