@@ -51,10 +51,10 @@ export function createTraces(options: TracesOptions): Traces {
   const exporter = createExporter(options);
   const sampler = new TraceSampler(options.sampler, options.ratio);
   const ended = (span: string) => exporter.add(span);
-  const originOf = (traceId: string, state: string) => ({
-    ...{ traceId, state, clock, ended },
-    wallOffsetMs: clock.date().getTime() - clock.now(),
-  });
+  const originOf = (traceId: string, state: string) => {
+    const wallOffsetMs = clock.date().getTime() - clock.now();
+    return { traceId, state, clock, wallOffsetMs, ended };
+  };
   return {
     telemetry: {
       ...next,
