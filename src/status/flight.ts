@@ -90,11 +90,23 @@ export class Flight implements StatusInquiry {
     this.#upstreamCalls += 1;
   }
 
-  /** Waits for it. Rejects with what it fails with, or with the reason of the waiter's signal. */
-  join(waiter: Waiter): Promise<BatchStatus> {
+  /**
+   * Waits for it. Resolves to what `toResult` makes of the status, or `toFailure` of what it fails with, or of the
+   * reason of the waiter's signal; neither may throw.
+   */
+  join<T>(
+    waiter: Waiter,
+    toResult: (status: BatchStatus) => T,
+    toFailure: (error: unknown) => T | Promise<T>,
+  ): Promise<T> {
     this.#deadline = Math.max(this.#deadline, waiter.deadline);
-    return new Promise((resolve, reject) => {
-      const seat = new Seat(waiter.signal, resolve, reject, () => this.#leave(seat));
+    return new Promise((resolve) => {
+      const seat = new Seat(
+        waiter.signal,
+        (status) => resolve(toResult(status)),
+        (error) => resolve(toFailure(error)),
+        () => this.#leave(seat),
+      );
       this.#waiting.push(seat);
     });
   }

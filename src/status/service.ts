@@ -279,7 +279,8 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     const flight = underWay ?? begin(id, key, requester, isPoll, stale === undefined);
     if (underWay !== undefined) requester.observer?.joined(key, flight.observer);
     const callsMade = () => (underWay === undefined ? flight.upstreamCalls : 0);
-    return flight.join(requester).then(
+    return flight.join<StatusResult>(
+      requester,
       (status) => {
         const isOwn = underWay === undefined;
         const source = isOwn ? (flight.isShared ? 'shared' : 'fetched') : 'joined';
