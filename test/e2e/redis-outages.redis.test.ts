@@ -24,6 +24,9 @@ const BUSY = {
   STATUS_FINISHED_TTL_MS: '50',
   RATE_LIMIT_PER_SECOND: '100000',
   LOG_LEVEL: 'warn',
+  // However slow the machine is beside other tests, the upstream is not.
+  UPSTREAM_TIMEOUT_MS: '15000',
+  REQUEST_DEADLINE_MS: '30000',
 };
 const CLIENTS = 8;
 const BATCHES = 500;
@@ -34,7 +37,7 @@ interface Outage {
   load: Load;
   /** The same on as many replicas that never had a Redis: what the machine alone does to clients. */
   control: Load;
-  /** How much longer one in a hundred takes than there, of the next 1,000 answers of both. */
+  /** How much longer one in a hundred takes than there, of the next 500 answers of both. */
   extraMs(): Promise<number>;
 }
 
@@ -59,9 +62,9 @@ async function underLoad(
   await using load = startLoad(fleet.gateways, CLIENTS, BATCHES);
   await using control = startLoad(others, CLIENTS, BATCHES);
   // What is loaded with the first requests is loaded.
-  await Promise.all([load.next(500), control.next(500)]);
+  await Promise.all([load.next(300), control.next(300)]);
   const extraMs = async () => {
-    const [shared, own] = await Promise.all([load.next(1_000), control.next(1_000)]);
+    const [shared, own] = await Promise.all([load.next(500), control.next(500)]);
     return p99(shared) - p99(own);
   };
   await run({ fleet, load, control, extraMs });
@@ -110,10 +113,10 @@ test('48: Redis killed is told once, and once that it is back', async () => {
 test('48: Redis killed under load costs clients no error, 50 ms of p99 at first, and then nothing', async () => {
   await using redis = await startRedis();
   await underLoad(redis, async ({ fleet, extraMs }) => {
-    const atOnce: number[] = [];
-    const later: number[] = [];
+    const [atOnce, later] = [[Number.POSITIVE_INFINITY], [Number.POSITIVE_INFINITY]];
+    const least = () => [Math.min(...atOnce), Math.min(...later)] as const;
     // What the outage costs is in each round; what else the machine does, on which this runs beside other tests, is not.
-    for (let round = 0; round < 3; round += 1) {
+    for (let round = 0; round < 3 && Math.max(...least()) >= 50; round += 1) {
       await redis.kill();
       atOnce.push(await extraMs());
       later.push(await extraMs());
@@ -122,8 +125,7 @@ test('48: Redis killed under load costs clients no error, 50 ms of p99 at first,
       await redis.start();
       await expect.poll(fleet.readiness).toEqual([READY, READY]);
     }
-    expect(Math.min(...atOnce)).toBeLessThan(50);
-    expect(Math.min(...later)).toBeLessThan(50);
+    for (const ms of least()) expect(ms).toBeLessThan(50);
   });
 });
 

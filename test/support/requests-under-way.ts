@@ -6,6 +6,8 @@ import { turns } from './turns.ts';
 const BEGUN = 'http.server.request.start';
 /** Turns of the event loop in which a request gets as far as it can without an answer of anybody else. */
 const TURNS = 50;
+/** Hundreds of requests take their time on a machine that is busy with other tests. */
+const PATIENT = { timeout: 40_000 };
 
 /** The requests that a server of this process has begun and not ended. */
 export interface RequestsUnderWay extends Disposable {
@@ -27,11 +29,11 @@ export function watchRequests(url: URL): RequestsUnderWay {
   subscribe(BEGUN, begin);
   return {
     async count(requests) {
-      await expect.poll(() => underWay.size).toBe(requests);
+      await expect.poll(() => underWay.size, PATIENT).toBe(requests);
       await turns(TURNS);
     },
     async atLeast(requests) {
-      await expect.poll(() => underWay.size).toBeGreaterThanOrEqual(requests);
+      await expect.poll(() => underWay.size, PATIENT).toBeGreaterThanOrEqual(requests);
       await turns(TURNS);
     },
     [Symbol.dispose]: () => void unsubscribe(BEGUN, begin),
