@@ -20,17 +20,19 @@ export function respond(
   headers.push('content-length', String(length));
   if (!response.req.complete) closeInSteps(response.req);
   response.writeHead(status, headers);
-  if (isHead) response.end();
   // ASCII alone is the same in both, faster as Latin-1, and has a byte for each character.
-  else if (length > PART_BYTES) sendInParts(response, toParts(body, length));
-  else if (length === body.length) response.end(body, 'latin1');
-  else response.end(body);
+  const encoding = length === body.length ? 'latin1' : 'utf8';
+  if (isHead) response.end();
+  else if (length > PART_BYTES) sendInParts(response, toParts(body, encoding));
+  else response.end(body, encoding);
 }
 
-function toParts(body: string | Buffer, length: number): Buffer[] {
-  if (typeof body !== 'string') return [body];
-  const encoding = length === body.length ? 'latin1' : 'utf8';
-  return partsOf(body).map((part) => Buffer.from(part, encoding));
+function toParts(body: string | Buffer, encoding: BufferEncoding): Buffer[] {
+  if (typeof body === 'string') return partsOf(body).map((part) => Buffer.from(part, encoding));
+  const count = Math.ceil(body.length / PART_BYTES);
+  return Array.from({ length: count }, (_, index) =>
+    body.subarray(index * PART_BYTES, (index + 1) * PART_BYTES),
+  );
 }
 
 function sendInParts(response: ServerResponse, parts: Buffer[]): void {
