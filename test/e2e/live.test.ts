@@ -6,6 +6,7 @@ import { type EventStream, openStream } from '../support/event-stream.ts';
 import { ECHO, startScriptedUpstream } from '../support/scripted-upstream.ts';
 import { TestClock } from '../support/test-clock.ts';
 import { startTestGateway, type TestGateway, UUID } from '../support/test-gateway.ts';
+import { turns } from '../support/turns.ts';
 
 const UPDATES = `subscription Updates($batches: [BatchStatusKey!]!) {
   batchStatusUpdates(batches: $batches) {
@@ -92,7 +93,7 @@ function failed(batchId: string, message: string, extensions: object) {
 
 /** Resolves when nothing of this process that a test waits for is under way. */
 async function untilQuiet(isQuiet: () => boolean): Promise<void> {
-  while (!isQuiet()) await new Promise((resolve) => setImmediate(resolve));
+  while (!isQuiet()) await turns(1);
 }
 
 interface EndOfStream {

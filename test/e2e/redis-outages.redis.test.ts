@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { type Fleet, type Load, p99, startFleet, startLoad, untilUsed } from '../support/fleet.ts';
 import { type RunningRedis, startRedis } from '../support/redis.ts';
-import { type Relay, startRelay } from '../support/relay.ts';
 import { startScriptedUpstream } from '../support/scripted-upstream.ts';
 import { STATUS_QUERY, startTestGateway } from '../support/test-gateway.ts';
 
@@ -99,12 +99,12 @@ test('48: replicas start without Redis, serve as with memory alone, and share on
 
 test('48: Redis killed is told once, and once that it is back', async () => {
   await using redis = await startRedis();
-  await using relay = await startRelay(redis.port);
+  await using proxy = await startFaultProxy(redis.url, systemClock);
   await using upstream = await startScriptedUpstream();
-  await using fleet = await startFleet({ replicas: 1, redis: behind(relay, redis), upstream });
+  await using fleet = await startFleet({ replicas: 1, redis: behind(proxy, redis), upstream });
   await redis.kill();
   await expect.poll(fleet.readiness).toEqual([degraded('the connection was closed')]);
-  await inVain(relay, 10);
+  await inVain(proxy, 10);
   await redis.start();
   await expect.poll(fleet.readiness).toEqual([READY]);
   expect(fleet.redisLog()).toEqual([['Redis is lost', 'Redis is back']]);
@@ -131,13 +131,13 @@ test('48: Redis killed under load costs clients no error, 50 ms of p99 at first,
 
 test('49: Redis that hangs under load costs clients no error, and is used again when it answers', async () => {
   await using redis = await startRedis();
-  await using relay = await startRelay(redis.port);
-  await underLoad(behind(relay, redis), async ({ fleet }) => {
+  await using proxy = await startFaultProxy(redis.url, systemClock);
+  await underLoad(behind(proxy, redis), async ({ fleet }) => {
     redis.hang();
     const reason = 'no answer within 50 ms';
     await expect.poll(fleet.readiness).toEqual([degraded(reason), degraded(reason)]);
     // Connections that are of no use are replaced, two of each replica, and the new ones are not answered either.
-    await inVain(relay, 4);
+    await inVain(proxy, 4);
     redis.resume();
     await expect.poll(fleet.readiness).toEqual([READY, READY]);
   });
@@ -205,19 +205,20 @@ test('53: after a failover to an empty server replicas share again', async () =>
   expect(upstream.statusCalls).toHaveLength(2);
 });
 
-/** Redis, for a fleet whose connections go through a relay. */
+/** Redis, for a fleet whose connections go through a proxy. */
 function behind(
-  relay: Relay,
+  proxy: FaultProxy,
   { url, command }: RunningRedis,
 ): Pick<RunningRedis, 'url' | 'command'> {
-  const relayed = new URL(url);
-  relayed.port = `${relay.port}`;
-  return { url: relayed, command };
+  const proxied = new URL(url);
+  proxied.port = proxy.url.port;
+  return { url: proxied, command };
 }
 
 /** Resolves when so many more connections have been tried. */
-async function inVain(relay: Relay, count: number): Promise<void> {
-  await expect.poll(relay.connections).toBeGreaterThanOrEqual(relay.connections() + count);
+async function inVain(proxy: FaultProxy, count: number): Promise<void> {
+  const enough = proxy.accepted + count;
+  await expect.poll(() => proxy.accepted).toBeGreaterThanOrEqual(enough);
 }
 
 /** Of the connections that replicas have. */

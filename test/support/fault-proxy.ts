@@ -32,18 +32,24 @@ export interface FaultProxy extends AsyncDisposable {
   requests: number;
   /** Connections to it that are open now. */
   readonly connections: number;
+  /** All so far, with those that the upstream was not there to take. */
+  accepted: number;
   /** Takes no connections, and ends those that there are. */
   refuse(): Promise<void>;
   /** Takes connections again, at the same address. */
   accept(): Promise<void>;
 }
 
-/** HTTP/1.1 without pipelining: what the gateway sends at a time is one request. */
+/**
+ * For HTTP/1.1 without pipelining: what the gateway sends at a time is one request. Without a fault it hands on whatever
+ * comes.
+ */
 export async function startFaultProxy(target: URL, clock: Clock): Promise<FaultProxy> {
   const sockets = new Set<Socket>();
   const clients = new Set<Socket>();
 
   function serve(client: Socket): void {
+    proxy.accepted += 1;
     const upstream = connect(Number(target.port), target.hostname);
     let fault: Fault = proxy.fault;
     let answered = 0;
@@ -109,6 +115,7 @@ export async function startFaultProxy(target: URL, clock: Clock): Promise<FaultP
     fault: 'none',
     nextFaults: [],
     requests: 0,
+    accepted: 0,
     get connections() {
       return clients.size;
     },
