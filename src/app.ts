@@ -185,7 +185,6 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
     sockets: settings.sockets,
     slowReaders: {
       timeoutMs: settings.responseTimeoutMs,
-      turns,
       isStream: streams.has,
       othersWait: () => intake.isFull || sendRoom.isFull,
     },

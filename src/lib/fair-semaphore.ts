@@ -26,6 +26,8 @@ export interface Entry {
 
 /** What an admitted entry holds. */
 export interface Permit {
+  /** How much that is; undefined: it was given back. */
+  readonly held: number | undefined;
   /** Sets how much that is, once it is known better. */
   resize(size: number): void;
   /** Gives it back. Does nothing the second time. */

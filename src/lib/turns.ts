@@ -1,6 +1,6 @@
 /**
- * Lets heavy work be done one piece in a turn of the event loop: so what is light waits for one piece, and not for
- * all of them. One for the whole process.
+ * Lets work that is heavy, or comes in crowds, be done one piece in a turn of the event loop: so what is light waits
+ * for one piece, and not for all of them. One for the whole process.
  */
 export class Turns {
   /** Those that wait for the turns of a group; none is empty. The group that has waited longest is the first. */

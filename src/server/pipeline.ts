@@ -29,7 +29,7 @@ import type { HeldRequest, Intake } from './guards/intake.ts';
 import { type CallerIdentity, CountedCaller, type RateLimit } from './guards/rate-limit.ts';
 import { HttpRequestContext } from './request-context.ts';
 import { respond } from './respond.ts';
-import type { SendRoom } from './send-room.ts';
+import type { RoomRequest, SendRoom } from './send-room.ts';
 import type { Streams } from './streams.ts';
 
 /** A tenant as the pipeline knows it: its own guards, and what answers for it. */
@@ -138,23 +138,44 @@ class Run {
     const { intake, sendRoom, maxBodyBytes, eventLoop } = this.#options;
     const request = this.#request;
     const { method = '', headers } = request;
-    let answer: Answer | undefined;
+    let asker: Asker;
+    let question: GraphQLHttpRequest;
+    let tenant: ServedTenant;
     try {
       this.#held = intake.enter(this.#address);
       const found = this.#findTenant();
-      const tenant = found instanceof Promise ? await found : found;
+      tenant = found instanceof Promise ? await found : found;
       this.#tenant = tenant;
       if (tenant.name !== undefined) this.#held?.countFor(tenant.name);
       tenant.csrf(request);
-      const { handler } = tenant;
       const identified = this.#identify(tenant, this.#address);
-      const asker = identified instanceof Promise ? await identified : identified;
+      asker = identified instanceof Promise ? await identified : identified;
       this.#subject = asker.principal.subject;
       const body = method === 'POST' ? await readBody(request, maxBodyBytes, this.#held) : '';
+      question = { method, headers, search, body };
       // Behind another on its connection: nobody can take its answer before that of the other.
       if (this.#response.socket === null) await this.#untilNext();
+      const expecting = sendRoom.expect(toRoomRequest(question, asker), this.#context);
+      if (expecting !== undefined) this.#sending = await expecting;
       await eventLoop.endOfIteration();
-      const question = { method, headers, search, body };
+    } catch (error) {
+      const refusal = this.#refuse(error);
+      await eventLoop.endOfIteration();
+      this.#write(refusal);
+      return;
+    }
+    await this.#handle(question, asker, tenant);
+  }
+
+  /**
+   * Apart from {@link answer}, which may have waited long: V8 moves what lives long to where it seldom collects, and
+   * keeps there what that referred to last, done or not. It would keep every answer.
+   */
+  async #handle(question: GraphQLHttpRequest, asker: Asker, tenant: ServedTenant): Promise<void> {
+    const { sendRoom, eventLoop } = this.#options;
+    const { handler } = tenant;
+    let answer: Answer | undefined;
+    try {
       const made =
         handler.cached(question, asker.principal) ?? handler.handle(question, this.#context, asker);
       const ready = made instanceof Promise ? await made : made;
@@ -163,7 +184,8 @@ class Run {
         return;
       }
       answer = ready;
-      const entering = sendRoom.enter(answer.maxBytes, asker.caller, this.#context);
+      const room = toRoomRequest(question, asker);
+      const entering = sendRoom.enter(answer.maxBytes, room, this.#context, this.#sending);
       this.#sending = entering instanceof Promise ? await entering : entering;
       if (answer.summary.batches !== undefined) this.#audit(answer.summary);
     } catch (error) {
@@ -291,6 +313,7 @@ class Run {
     this.#context.end(true);
     this.#held?.leave();
     this.#held = undefined;
+    this.#sending?.leave();
   }
 
   /** Counted by name once that is known, and by address before. What is at hand is no promise. */
@@ -388,6 +411,10 @@ function hasOtherSettings(): RefusedRequest {
     'Your tenant has other settings as of now: subscribe again.',
     { retryAfterMs: 1_000 },
   );
+}
+
+function toRoomRequest({ search, body }: GraphQLHttpRequest, { caller }: Asker): RoomRequest {
+  return { caller, length: search.length + body.length };
 }
 
 function identityOf({ subject }: Principal, address: string): CallerIdentity {

@@ -23,22 +23,27 @@ export function respond(
   // ASCII alone is the same in both, faster as Latin-1, and has a byte for each character.
   const encoding = length === body.length ? 'latin1' : 'utf8';
   if (isHead) response.end();
-  else if (length > PART_BYTES) sendInParts(response, toParts(body, encoding));
+  else if (length > PART_BYTES) sendInParts(response, toParts(body), encoding);
   else response.end(body, encoding);
 }
 
-function toParts(body: string | Buffer, encoding: BufferEncoding): Buffer[] {
-  if (typeof body === 'string') return partsOf(body).map((part) => Buffer.from(part, encoding));
+/** Texts stay texts: what the kernel takes of them at once is never held outside of V8's heap. */
+function toParts(body: string | Buffer): (string | Buffer)[] {
+  if (typeof body === 'string') return partsOf(body);
   const count = Math.ceil(body.length / PART_BYTES);
   return Array.from({ length: count }, (_, index) =>
     body.subarray(index * PART_BYTES, (index + 1) * PART_BYTES),
   );
 }
 
-function sendInParts(response: ServerResponse, parts: Buffer[]): void {
+function sendInParts(
+  response: ServerResponse,
+  parts: (string | Buffer)[],
+  encoding: BufferEncoding,
+): void {
   const part = parts.shift();
-  if (parts.length === 0) response.end(part);
-  else response.write(part, (error) => error ?? sendInParts(response, parts));
+  if (parts.length === 0) response.end(part, encoding);
+  else response.write(part, encoding, (error) => error ?? sendInParts(response, parts, encoding));
 }
 
 /** An answer that is not GraphQL. */

@@ -11,15 +11,30 @@ export interface SendRoom {
   /** The part of the room that is taken, from 0; a single answer can be longer than all of it. */
   readonly share: number;
   /**
-   * Waits for room for an answer that is `maxBytes` long at the most; undefined: it needs none. Rejects with a
-   * {@link RefusedRequest} (503) when there is none before the request's time is up. Those that wait are served
-   * fairly by caller, and one caller has a quarter at the most while others wait.
+   * Waits for room for an answer as long as the caller got last for a request of that length, before it is made;
+   * undefined: that was not long. So who does not take long answers waits for room with nothing in hand, and one of
+   * them begins at a time. They leave half of the room to others. Rejects as {@link enter} does.
+   */
+  expect(request: RoomRequest, context: RequestContext): Promise<Permit> | undefined;
+  /**
+   * Waits for room for an answer that is `maxBytes` long at the most; undefined: it needs none. `expected`: what there
+   * is for it already, which is given back where it is too little. Rejects with a {@link RefusedRequest} (503) when
+   * there is none before the request's time is up. Those that wait are served fairly by caller, and one caller has a
+   * quarter at the most while others wait.
    */
   enter(
     maxBytes: number,
-    caller: Caller,
+    request: RoomRequest,
     context: RequestContext,
+    expected: Permit | undefined,
   ): Permit | Promise<Permit> | undefined;
+}
+
+/** What is known of a request before it is read: who asks the same again mostly sends as many characters. */
+export interface RoomRequest {
+  readonly caller: Caller;
+  /** Of its query string and body, in characters. */
+  readonly length: number;
 }
 
 /** An answer so short waits for nothing: the requests that are held at a time bound the number of them. */
@@ -29,6 +44,10 @@ const HEAVY_ANSWER_BYTES = 256 * 1024;
 /** Longer ones leave an eighth of the room to the others. */
 const LONG_ANSWER_BYTES = 1024 * 1024;
 const FOR_OTHERS = 1 / 8;
+/** The part of the room for expected answers while others wait. */
+const FOR_EXPECTED = 1 / 2;
+/** Requests of which it is remembered that their answers were long. */
+const MAX_REMEMBERED = 10_000;
 
 interface SendRoomOptions {
   /** Bytes of all answers together. */
@@ -45,9 +64,43 @@ export function createSendRoom({ maxBytes, maxWaiting, turns }: SendRoomOptions)
     share: (1 - FOR_OTHERS) * maxBytes,
     reserve: FOR_OTHERS * maxBytes,
   };
-  async function enterInTurn(entering: Permit | Promise<Permit>, { key }: Caller): Promise<Permit> {
+  const expectedAnswers: Group = {
+    key: 'expected answers',
+    share: FOR_EXPECTED * maxBytes,
+    reserve: (1 - FOR_EXPECTED) * maxBytes,
+  };
+  /** The length of the last answer, where it was long. Who has had one for longest is the first. */
+  const lastBytes = new Map<string, number>();
+
+  function remember(request: RoomRequest, bytes: number): void {
+    const key = requestKey(request);
+    lastBytes.delete(key);
+    if (bytes <= HEAVY_ANSWER_BYTES) return;
+    lastBytes.set(key, bytes);
+    const [oldest] = lastBytes.keys();
+    if (lastBytes.size > MAX_REMEMBERED && oldest !== undefined) lastBytes.delete(oldest);
+  }
+
+  function acquire(
+    size: number,
+    caller: Caller,
+    context: RequestContext,
+    { isExpected }: { isExpected: boolean },
+  ): Permit | Promise<Permit> {
+    const groups: [Group, ...Group[]] = [
+      { key: caller.key, share: (caller.weight * maxBytes) / 4, reserve: 0 },
+    ];
+    if (size > LONG_ANSWER_BYTES) groups.push(longAnswers);
+    if (isExpected) groups.push(expectedAnswers);
+    return semaphore.acquire(
+      { size, groups },
+      { signal: () => context.signal, refused: noRoom, aborted: noRoom },
+    );
+  }
+
+  async function inTurn(entering: Permit | Promise<Permit>): Promise<Permit> {
     const permit = await entering;
-    await turns.next(key);
+    await turns.nextUrgent();
     return permit;
   }
 
@@ -58,19 +111,29 @@ export function createSendRoom({ maxBytes, maxWaiting, turns }: SendRoomOptions)
     get share() {
       return semaphore.used / maxBytes;
     },
-    enter(longest, caller, context) {
-      if (longest <= SHORT_ANSWER_BYTES) return undefined;
-      const ofCaller = { key: caller.key, share: (caller.weight * maxBytes) / 4, reserve: 0 };
-      const entering = semaphore.acquire(
-        {
-          size: longest,
-          groups: longest > LONG_ANSWER_BYTES ? [ofCaller, longAnswers] : [ofCaller],
-        },
-        { signal: () => context.signal, refused: noRoom, aborted: noRoom },
-      );
-      return longest > HEAVY_ANSWER_BYTES ? enterInTurn(entering, caller) : entering;
+    expect(request, context) {
+      const expected = lastBytes.size === 0 ? undefined : lastBytes.get(requestKey(request));
+      return expected === undefined
+        ? undefined
+        : inTurn(acquire(expected, request.caller, context, { isExpected: true }));
+    },
+    enter(longest, request, context, expected) {
+      if (lastBytes.size > 0 || longest > HEAVY_ANSWER_BYTES) remember(request, longest);
+      const fitting =
+        expected !== undefined && longest <= (expected.held ?? 0) ? expected : undefined;
+      fitting?.resize(longest);
+      if (fitting === undefined) {
+        expected?.leave();
+        if (longest <= SHORT_ANSWER_BYTES) return undefined;
+      }
+      const entering = fitting ?? acquire(longest, request.caller, context, { isExpected: false });
+      return longest > HEAVY_ANSWER_BYTES ? inTurn(entering) : entering;
     },
   };
+}
+
+function requestKey({ caller, length }: RoomRequest): string {
+  return JSON.stringify([caller.key, length]);
 }
 
 function noRoom(): RefusedRequest {

@@ -16,7 +16,7 @@ const { createServer }: typeof import('node:http') = createRequire(import.meta.u
 export interface ServerOptions {
   routes: Routes;
   sockets: SocketLimits;
-  slowReaders: Pick<SlowReadersOptions, 'timeoutMs' | 'turns' | 'isStream' | 'othersWait'>;
+  slowReaders: Pick<SlowReadersOptions, 'timeoutMs' | 'isStream' | 'othersWait'>;
   clientIp: FaultyRequestsOptions['clientIp'];
   clock: Clock;
   telemetry: Telemetry;

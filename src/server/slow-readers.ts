@@ -2,15 +2,12 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { Turns } from '../lib/turns.ts';
 
 export interface SlowReadersOptions {
   /** Those under way. */
   responses: Iterable<WatchedResponse> & { readonly size: number };
   clock: Clock;
   telemetry: Telemetry;
-  /** For connections that are ended. */
-  turns: Turns;
   /** How long a client may take next to nothing of an answer, in milliseconds. */
   timeoutMs: number;
   /** Whether a response is a stream, which has a time limit of its own. */
@@ -45,7 +42,8 @@ interface Look {
 }
 
 export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
-  const { responses, clock, telemetry, turns, timeoutMs, isStream, othersWait } = options;
+  const { responses, clock, telemetry, timeoutMs, isStream, othersWait } = options;
+  const everyMs = timeoutMs / LOOKS;
   /** Of connections on which an answer waited to be taken at the last look. */
   let looks = new Map<WatchedSocket, Look>();
   let isLooking = false;
@@ -54,7 +52,7 @@ export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
     const now = clock.now();
     const next = new Map<WatchedSocket, Look>();
     const tooSlow: WatchedSocket[] = [];
-    const limitMs = othersWait() ? timeoutMs / LOOKS : timeoutMs;
+    const limitMs = othersWait() ? everyMs : timeoutMs;
     for (const response of responses) {
       const { socket, headersSent, writableFinished } = response;
       // Without a socket, it waits behind another answer on the same connection.
@@ -68,23 +66,25 @@ export function createSlowReaders(options: SlowReadersOptions): SlowReaders {
       else next.set(socket, { at: now, sentBytes });
     }
     looks = next;
-    for (const socket of tooSlow) void cutOff(socket);
     if (tooSlow.length > 0) telemetry.slowReadersCutOff?.({ connections: tooSlow.length });
+    cutOff(tooSlow, everyMs / tooSlow.length);
     isLooking = responses.size > 0;
-    if (isLooking) clock.after(timeoutMs / LOOKS, look);
+    if (isLooking) clock.after(everyMs, look);
   }
 
-  async function cutOff(socket: WatchedSocket): Promise<void> {
-    // All that was asked for over it ends then.
-    await turns.nextUrgent();
+  /** One after the other until the next look: all that was asked for over one ends then, and others get its room. */
+  function cutOff(sockets: WatchedSocket[], afterMs: number): void {
+    const socket = sockets.shift();
+    if (socket === undefined) return;
     socket.destroy();
+    if (sockets.length > 0) clock.after(afterMs, () => cutOff(sockets, afterMs));
   }
 
   return {
     watch() {
       if (isLooking) return;
       isLooking = true;
-      clock.after(timeoutMs / LOOKS, look);
+      clock.after(everyMs, look);
     },
   };
 }

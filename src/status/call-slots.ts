@@ -2,11 +2,14 @@ import type { Caller } from '../core/caller.ts';
 import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { FairSemaphore, type Group, type Permit } from '../lib/fair-semaphore.ts';
+import type { Turns } from '../lib/turns.ts';
 import { tooManyCalls } from '../upstream/errors.ts';
 
 interface CallSlotsOptions {
   /** Calls at a time. */
   slots: number;
+  /** For calls that have waited: slots that were taken together become free together. */
+  turns: Turns;
   clock: Clock;
 }
 
@@ -22,7 +25,7 @@ export interface CallSlots {
   readonly waiting: number;
   /**
    * A slot for one call; a promise where it has to wait, that rejects with the reason of `signal`, or with an
-   * `UpstreamError` when too many wait.
+   * `UpstreamError` when too many wait. Of those that have waited one begins in a turn of the event loop.
    */
   enter(participantType: string, caller: Caller, signal: CancelSignal): Permit | Promise<Permit>;
 }
@@ -30,7 +33,7 @@ export interface CallSlots {
 /** For each slot: so many calls of 300 ms are made within the default deadline of a request. */
 const WAITING_PER_SLOT = 16;
 
-export function createCallSlots({ slots, clock }: CallSlotsOptions): CallSlots {
+export function createCallSlots({ slots, turns, clock }: CallSlotsOptions): CallSlots {
   const semaphore = new FairSemaphore({ capacity: slots, maxWaiting: WAITING_PER_SLOT * slots });
   const callers = new RecentKeys();
   const types = new RecentKeys();
@@ -43,6 +46,18 @@ export function createCallSlots({ slots, clock }: CallSlotsOptions): CallSlots {
       share: Math.max(1, Math.floor(share * slots)),
       reserve: recent.hasOther(key) ? Math.floor(reserve * slots) : 0,
     };
+  }
+
+  async function inTurn(
+    entering: Promise<Permit>,
+    { key }: Caller,
+    signal: CancelSignal,
+  ): Promise<Permit> {
+    const permit = await entering;
+    await turns.next(key);
+    if (!signal.aborted) return permit;
+    permit.leave();
+    throw signal.reason;
   }
 
   return {
@@ -61,10 +76,11 @@ export function createCallSlots({ slots, clock }: CallSlotsOptions): CallSlots {
       types.add(type.key, now);
       const ofCaller = groupOf(callers, caller.key, caller.weight / 4, 1 / 8);
       const ofType = groupOf(types, type.key, 1 / 2, 1 / 2);
-      return semaphore.acquire(
+      const entering = semaphore.acquire(
         { size: 1, groups: [ofCaller, ofType] },
         { signal: () => signal, refused: tooManyCalls, aborted: () => signal.reason },
       );
+      return entering instanceof Promise ? inTurn(entering, caller, signal) : entering;
     },
   };
 }

@@ -142,6 +142,7 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     const known = ageMs > 0 ? entries.peek(id) : undefined;
     if (known !== undefined && known.staleUntil > staleUntil) return;
     const { fetchedAt, memory, jsonBytes } = status;
+    if (!entries.admits(id, memory.bytes)) return;
     const kept = text !== undefined && text.length > HEAVY_TEXT_LENGTH ? new LongText(text) : text;
     const content =
       kept === undefined ? status : { text: kept, fetchedAt, size: memory.bytes, jsonBytes };

@@ -9,6 +9,11 @@ import type { BatchStatus } from './status.ts';
 /** Bounds of what is kept: in number, and in bytes as they are held. */
 const MAX_ENTRIES = 10_000;
 const MAX_ENTRIES_SIZE = 32 * 1024 * 1024;
+/** What is longer is admitted the first time only while so much is not taken. */
+const LONG_ENTRY_SIZE = 64 * 1024;
+const ROOM_FOR_LONG = (3 / 4) * MAX_ENTRIES_SIZE;
+/** Keys that are remembered of those that were not admitted. */
+const MAX_TURNED_AWAY = 1_000;
 /** What an entry takes beside the upstream's answer: its key, typed fields, dates, its place in the cache. */
 const ENTRY_SIZE = 1_024;
 
@@ -33,6 +38,12 @@ export interface TenantStatuses {
   get(id: string): CacheEntry | undefined;
   /** The same, without counting as a use. */
   peek(id: string): CacheEntry | undefined;
+  /**
+   * Whether an entry of so many bytes is worth to be kept. A long one that nobody has asked for before is not, once
+   * most of the room is taken: it would push out what is asked for again. To be asked before the entry is made: V8 makes
+   * what is mostly kept where it seldom collects, and keeps there what that refers to.
+   */
+  admits(id: string, bytes: number): boolean;
   set(id: string, entry: CacheEntry): void;
   delete(id: string): void;
   /** Drops them all, and is empty from then on. */
@@ -55,8 +66,10 @@ export class StatusStore {
     max: MAX_ENTRIES,
     maxSize: MAX_ENTRIES_SIZE,
     sizeCalculation: ({ content }) =>
-      ENTRY_SIZE + ('text' in content ? bytesOf(content.text) : content.memory.bytes),
+      ENTRY_SIZE + ('text' in content ? textSize(content.text) : content.memory.bytes),
   });
+  /** By key; the longest ago is the first. */
+  readonly #turnedAway = new Set<string>();
 
   ofTenant(tenantId: string): TenantStatuses {
     const entries = this.#entries;
@@ -64,6 +77,7 @@ export class StatusStore {
     return {
       get: (id) => (isClosed ? undefined : entries.get(id)),
       peek: (id) => (isClosed ? undefined : entries.peek(id)),
+      admits: (id, bytes) => !isClosed && this.#admits(id, bytes),
       set(id, entry) {
         if (!isClosed) entries.set(id, entry);
       },
@@ -78,12 +92,24 @@ export class StatusStore {
     };
   }
 
+  #admits(id: string, bytes: number): boolean {
+    if (bytes <= LONG_ENTRY_SIZE || this.#entries.has(id)) return true;
+    if (this.#entries.calculatedSize + bytes <= ROOM_FOR_LONG) return true;
+    if (this.#turnedAway.delete(id)) return true;
+    this.#turnedAway.add(id);
+    const [oldest] = this.#turnedAway;
+    if (this.#turnedAway.size > MAX_TURNED_AWAY && oldest !== undefined) {
+      this.#turnedAway.delete(oldest);
+    }
+    return false;
+  }
+
   use(): CacheUse {
     const { size: entries, calculatedSize: bytes } = this.#entries;
     return { hits: this.served.cached, misses: this.misses, entries, bytes };
   }
 }
 
-function bytesOf(text: StatusText['text']): number {
+function textSize(text: StatusText['text']): number {
   return typeof text === 'string' ? textBytes(text) : text.bytes;
 }

@@ -256,7 +256,7 @@ export function createTenantServices(
     clock,
     telemetry,
   });
-  const callSlots = createCallSlots({ slots: settings.upstreamMaxConnections, clock });
+  const callSlots = createCallSlots({ slots: settings.upstreamMaxConnections, turns, clock });
   const ofStatuses = {
     clock,
     turns,

@@ -12,7 +12,10 @@ test.each([
   async (_, body) => {
     const lengths: number[] = [];
     const server = createServer((_request, response) => {
-      const count = (chunk: unknown) => lengths.push(Buffer.isBuffer(chunk) ? chunk.length : -1);
+      const count = (chunk: unknown) => {
+        const isBody = typeof chunk === 'string' || Buffer.isBuffer(chunk);
+        return lengths.push(isBody ? Buffer.byteLength(chunk) : -1);
+      };
       const { write, end } = response;
       response.write = (...args: unknown[]) =>
         count(args[0]) && Reflect.apply(write, response, args);

@@ -1,15 +1,14 @@
 import { expect, test } from 'vitest';
-import { Turns } from '../../src/lib/turns.ts';
 import { createSlowReaders } from '../../src/server/slow-readers.ts';
 import { TestClock } from '../support/test-clock.ts';
 
 const KIB = 1024;
 
 /** Watches a response whose client takes so many bytes in each second, and tells after how many it is cut off. */
-async function secondsUntilCutOff(
+function secondsUntilCutOff(
   takenInSecond: (second: number) => number,
   { othersWait = false, bytesLeft = 10_000 * KIB, sockets = true } = {},
-): Promise<number | undefined> {
+): number | undefined {
   const clock = new TestClock();
   const cutOff: number[] = [];
   let isDestroyed = false;
@@ -31,14 +30,12 @@ async function secondsUntilCutOff(
     clock,
     telemetry: { slowReadersCutOff: ({ connections }) => cutOff.push(connections) },
     timeoutMs: 10_000,
-    turns: new Turns(),
     isStream: () => false,
     othersWait: () => othersWait,
   });
   readers.watch();
   for (let second = 1; second <= 60; second += 1) {
     clock.advance(1_000);
-    await new Promise((resolve) => setImmediate(resolve));
     if (isDestroyed) {
       expect(cutOff).toEqual([1]);
       return second;
@@ -68,17 +65,45 @@ test.each([
   ['takes all at once', () => 10_000 * KIB, undefined],
 ] as const)(
   '80: with RESPONSE_TIMEOUT_MS of 10 s, a client that %s is cut off in time, or not at all',
-  async (_, taken, second) => {
-    expect(await secondsUntilCutOff(taken)).toBe(second);
+  (_, taken, second) => {
+    expect(secondsUntilCutOff(taken)).toBe(second);
   },
 );
 
-test('80: while others wait, a second in which nothing is taken is enough', async () => {
-  expect(await secondsUntilCutOff(() => 0, { othersWait: true })).toBe(2);
-  expect(await secondsUntilCutOff(() => 15 * KIB, { othersWait: true })).toBe(2);
-  expect(await secondsUntilCutOff(() => 17 * KIB, { othersWait: true })).toBe(undefined);
+test('80: while others wait, a second in which nothing is taken is enough', () => {
+  expect(secondsUntilCutOff(() => 0, { othersWait: true })).toBe(2);
+  expect(secondsUntilCutOff(() => 15 * KIB, { othersWait: true })).toBe(2);
+  expect(secondsUntilCutOff(() => 17 * KIB, { othersWait: true })).toBe(undefined);
 });
 
-test('80: an answer that waits behind another on its connection is not looked at by itself', async () => {
-  expect(await secondsUntilCutOff(() => 0, { sockets: false })).toBe(undefined);
+test('80: an answer that waits behind another on its connection is not looked at by itself', () => {
+  expect(secondsUntilCutOff(() => 0, { sockets: false })).toBe(undefined);
+});
+
+test('80: those that are cut off at one look are ended one after the other until the next', () => {
+  const clock = new TestClock();
+  const endedAt: number[] = [];
+  const responses = new Set(
+    Array.from({ length: 4 }, () => ({
+      headersSent: true,
+      writableFinished: false,
+      socket: {
+        bytesWritten: 0,
+        writableLength: KIB,
+        destroy: () => endedAt.push(clock.now()),
+      },
+    })),
+  );
+  const readers = createSlowReaders({
+    responses,
+    clock,
+    telemetry: {},
+    timeoutMs: 10_000,
+    isStream: () => false,
+    othersWait: () => true,
+  });
+  const startedAt = clock.now();
+  readers.watch();
+  for (let ms = 0; ms < 2_900; ms += 50) clock.advance(50);
+  expect(endedAt.map((at) => at - startedAt)).toEqual([2_000, 2_250, 2_500, 2_750]);
 });
