@@ -44,7 +44,7 @@ const HEAVY_ANSWER_BYTES = 256 * 1024;
 /** Longer ones leave an eighth of the room to the others. */
 const LONG_ANSWER_BYTES = 1024 * 1024;
 const FOR_OTHERS = 1 / 8;
-/** The part of the room for expected answers while others wait. */
+/** The part of the room for answers that are expected: the rest is for those that are made. */
 const FOR_EXPECTED = 1 / 2;
 /** Requests of which it is remembered that their answers were long. */
 const MAX_REMEMBERED = 10_000;
@@ -119,14 +119,13 @@ export function createSendRoom({ maxBytes, maxWaiting, turns }: SendRoomOptions)
     },
     enter(longest, request, context, expected) {
       if (lastBytes.size > 0 || longest > HEAVY_ANSWER_BYTES) remember(request, longest);
-      const fitting =
-        expected !== undefined && longest <= (expected.held ?? 0) ? expected : undefined;
-      fitting?.resize(longest);
-      if (fitting === undefined) {
-        expected?.leave();
-        if (longest <= SHORT_ANSWER_BYTES) return undefined;
-      }
-      const entering = fitting ?? acquire(longest, request.caller, context, { isExpected: false });
+      const isEnough = expected !== undefined && longest <= (expected.held ?? 0);
+      if (isEnough) expected.resize(longest);
+      else expected?.leave();
+      if (!isEnough && longest <= SHORT_ANSWER_BYTES) return undefined;
+      const entering = isEnough
+        ? expected
+        : acquire(longest, request.caller, context, { isExpected: false });
       return longest > HEAVY_ANSWER_BYTES ? inTurn(entering) : entering;
     },
   };

@@ -66,7 +66,7 @@ export class StatusStore {
     max: MAX_ENTRIES,
     maxSize: MAX_ENTRIES_SIZE,
     sizeCalculation: ({ content }) =>
-      ENTRY_SIZE + ('text' in content ? textSize(content.text) : content.memory.bytes),
+      ENTRY_SIZE + ('text' in content ? bytesOf(content.text) : content.memory.bytes),
   });
   /** By key; the longest ago is the first. */
   readonly #turnedAway = new Set<string>();
@@ -110,6 +110,6 @@ export class StatusStore {
   }
 }
 
-function textSize(text: StatusText['text']): number {
+function bytesOf(text: StatusText['text']): number {
   return typeof text === 'string' ? textBytes(text) : text.bytes;
 }
