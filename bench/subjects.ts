@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WORKLOADS, type Workload } from './workloads.ts';
@@ -20,8 +20,14 @@ export interface Subject {
 /** The folder of this project. */
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** The first that a checkout has starts its gateway. */
-const PROGRAMS = ['bin/participant-gateway.js', 'src/main.ts'];
+/** Arguments for node that start the gateway of a checkout: those of its `npm start`. */
+function startOf(folder: string): string[] {
+  const { scripts }: { scripts: { start: string } } = JSON.parse(
+    readFileSync(resolve(folder, 'package.json'), 'utf8'),
+  );
+  const [, ...args] = scripts.start.split(' ');
+  return args.map((arg) => (arg.startsWith('-') ? arg : resolve(folder, arg)));
+}
 
 /** The gateway of a checkout, from its sources. */
 export function gatewayAt(folder: string): Subject {
@@ -29,7 +35,7 @@ export function gatewayAt(folder: string): Subject {
     name: 'gateway',
     label: 'participant-gateway',
     workloads: WORKLOADS,
-    program: [PROGRAMS.map((path) => resolve(folder, path)).find(existsSync) ?? folder],
+    program: startOf(folder),
     env: {},
   };
 }

@@ -35,6 +35,22 @@ test('the image has the settings of production, and the port that it names', () 
   expect(textOf('EXPOSE')).toBe('4000');
 });
 
+test('a young generation has the same bound in the image, in each example, and with npm start', async () => {
+  const files = [
+    'Containerfile',
+    'package.json',
+    'deploy/kubernetes/deployment.yaml',
+    'deploy/systemd/participant-gateway@.service',
+  ];
+  const bounds = files.map(async (file) => {
+    const content = await readFile(new URL(file, ROOT), 'utf8');
+    return [file, content.match(/--max-semi-space-size=\d+/g)];
+  });
+  expect(await Promise.all(bounds)).toEqual(
+    files.map((file) => [file, ['--max-semi-space-size=16']]),
+  );
+});
+
 test('the image has what was built alone, and the build what it names: no folder as a whole', async () => {
   const copies = (stage: string[]) =>
     stage.filter((line) => line.startsWith('COPY ')).map((line) => line.split(' ').slice(1));
