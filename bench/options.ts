@@ -7,7 +7,7 @@ import type { Subject } from './subjects.ts';
 export const SLICE_OPTIONS = {
   rounds: { type: 'string', default: '10' },
   seconds: { type: 'string', default: '1' },
-  warmup: { type: 'string', default: '4' },
+  warmup: { type: 'string', default: '10' },
   only: { type: 'string' },
   against: { type: 'string' },
   write: { type: 'boolean', default: false },

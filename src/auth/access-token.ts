@@ -12,6 +12,7 @@ import {
 import { LRUCache } from 'lru-cache';
 import type { Principal } from '../core/principal.ts';
 import type { Clock } from '../lib/clock.ts';
+import { upTo } from '../lib/entry-bound.ts';
 import { InvalidTokenError, KeysUnavailableError } from './errors.ts';
 import type { KeySet } from './jwks.ts';
 import { toJoseAlgorithms } from './public-keys.ts';
@@ -71,10 +72,8 @@ export function createAccessTokenVerifier(options: AccessTokenOptions): AccessTo
   const algorithms = toJoseAlgorithms(options.algorithms);
   const tokenTypes = new Set(options.tokenTypes.map(bareType));
   const underWay = new Map<string, Promise<TokenClaims>>();
-  // By size, not by number: room for so many is not taken before there are some.
   const remembered = new LRUCache<string, Remembered>({
-    maxSize: MAX_REMEMBERED,
-    sizeCalculation: () => 1,
+    ...upTo(MAX_REMEMBERED),
     perf: clock,
     ttlResolution: 0,
   });

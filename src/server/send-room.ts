@@ -1,6 +1,8 @@
+import { LRUCache } from 'lru-cache';
 import type { Caller } from '../core/caller.ts';
 import { RefusedRequest } from '../core/errors.ts';
 import type { RequestContext } from '../core/request-context.ts';
+import { upTo } from '../lib/entry-bound.ts';
 import { FairSemaphore, type Group, type Permit } from '../lib/fair-semaphore.ts';
 import type { Turns } from '../lib/turns.ts';
 
@@ -69,16 +71,13 @@ export function createSendRoom({ maxBytes, maxWaiting, turns }: SendRoomOptions)
     share: FOR_EXPECTED * maxBytes,
     reserve: (1 - FOR_EXPECTED) * maxBytes,
   };
-  /** The length of the last answer, where it was long. Who has had one for longest is the first. */
-  const lastBytes = new Map<string, number>();
+  /** The length of the last answer, where it was long. */
+  const lastBytes = new LRUCache<string, number>(upTo(MAX_REMEMBERED));
 
   function remember(request: RoomRequest, bytes: number): void {
     const key = requestKey(request);
-    lastBytes.delete(key);
-    if (bytes <= HEAVY_ANSWER_BYTES) return;
-    lastBytes.set(key, bytes);
-    const [oldest] = lastBytes.keys();
-    if (lastBytes.size > MAX_REMEMBERED && oldest !== undefined) lastBytes.delete(oldest);
+    if (bytes > HEAVY_ANSWER_BYTES) lastBytes.set(key, bytes);
+    else lastBytes.delete(key);
   }
 
   function acquire(

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { StatusOrigin } from '../core/request-trace.ts';
 import type { CacheUse } from '../core/telemetry.ts';
+import { upTo } from '../lib/entry-bound.ts';
 import { textBytes } from '../lib/json-size.ts';
 import type { LongText } from '../lib/long-text.ts';
 import { deleteOfTenant } from '../lib/tenant-keys.ts';
@@ -68,8 +69,8 @@ export class StatusStore {
     sizeCalculation: ({ content }) =>
       ENTRY_SIZE + ('text' in content ? bytesOf(content.text) : content.memory.bytes),
   });
-  /** By key; the longest ago is the first. */
-  readonly #turnedAway = new Set<string>();
+  /** Keys of those that were not admitted. */
+  readonly #turnedAway = new LRUCache<string, true>(upTo(MAX_TURNED_AWAY));
 
   ofTenant(tenantId: string): TenantStatuses {
     const entries = this.#entries;
@@ -96,11 +97,7 @@ export class StatusStore {
     if (bytes <= LONG_ENTRY_SIZE || this.#entries.has(id)) return true;
     if (this.#entries.calculatedSize + bytes <= ROOM_FOR_LONG) return true;
     if (this.#turnedAway.delete(id)) return true;
-    this.#turnedAway.add(id);
-    const [oldest] = this.#turnedAway;
-    if (this.#turnedAway.size > MAX_TURNED_AWAY && oldest !== undefined) {
-      this.#turnedAway.delete(oldest);
-    }
+    this.#turnedAway.set(id, true);
     return false;
   }
 

@@ -5,6 +5,7 @@ import type { Telemetry } from '../core/telemetry.ts';
 import { pause } from '../lib/abort.ts';
 import { type CancelSignal, neverAborted } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
+import { upTo } from '../lib/entry-bound.ts';
 import { TokenError } from '../tokens/errors.ts';
 import type { AccessToken, TokenCache } from '../tokens/token-cache.ts';
 import type { CircuitBreakerState } from './circuit-breaker.ts';
@@ -91,16 +92,13 @@ export function createParticipantService(options: ParticipantServiceOptions): Pa
   };
 }
 
-/** By size, not by number: room for so many is not taken before there are some. */
-const BOUND = { maxSize: MAX_TYPES, sizeCalculation: () => 1 };
-
 /** What is known of the pace of calls for a participant type. */
 class Pace {
   readonly #clock: Clock;
   /** By participant type, when it may be asked for again. */
-  readonly #heldUntil = new LRUCache<string, number>(BOUND);
+  readonly #heldUntil = new LRUCache<string, number>(upTo(MAX_TYPES));
   /** By participant type, how long a call takes: one that waited is not begun where nobody could wait so long. */
-  readonly #usual = new LRUCache<string, { ms: number }>(BOUND);
+  readonly #usual = new LRUCache<string, { ms: number }>(upTo(MAX_TYPES));
 
   constructor(clock: Clock) {
     this.#clock = clock;
