@@ -44,9 +44,13 @@ const BEYOND_LATIN_1 = /[^\0-\xff]/;
 /** The names of an object so far, in their order, as V8 keeps them in a hidden class; undefined: not remembered. */
 interface KnownShape {
   readonly size: number;
-  readonly next: Map<string, KnownShape>;
-  /** What the last name takes in an object, now that it is known. */
+  /** The last name. */
+  readonly name: string;
+  /** What that takes in an object, now that it is known. */
   readonly bytes: number;
+  readonly next: Map<string, KnownShape>;
+  /** The one of `next` that came last: mostly it comes again. */
+  lastNext: KnownShape | undefined;
 }
 export type JsonShape = KnownShape | undefined;
 
@@ -57,7 +61,7 @@ const MAX_NAME_LENGTH = 64;
 
 /** Which names objects had before, in which order: so much less does the next one take that has them. */
 export class JsonShapes {
-  #root: JsonShape = { size: 0, next: new Map(), bytes: 0 };
+  #root = createShape(undefined, '');
   #count = 0;
 
   /** Of an object without members. */
@@ -65,31 +69,50 @@ export class JsonShapes {
     return this.#root;
   }
 
+  /** The shape of such an object with that name, where it is known. */
+  known(shape: JsonShape, name: string): JsonShape {
+    if (shape === undefined) return undefined;
+    if (shape.lastNext?.name === name) return shape.lastNext;
+    const known = shape.next.get(name);
+    if (known !== undefined) shape.lastNext = known;
+    return known;
+  }
+
   /** What `name` adds to an object of that shape, in bytes at most. */
   bytesOfName(shape: JsonShape, name: string, bytesPerCharacter: number): number {
-    const known = shape?.next.get(name);
+    const known = this.known(shape, name);
     if (known !== undefined) return known.bytes;
     return (bytesBesideText(shape, name) || NEW_NAME) + bytesPerCharacter * name.length;
   }
 
   /** The shape of such an object with that name, which from now on is known. */
   with(shape: JsonShape, name: string): JsonShape {
-    const known = shape?.next.get(name);
+    const known = this.known(shape, name);
     if (known !== undefined || shape === undefined) return known;
     if (name.length > MAX_NAME_LENGTH) return undefined;
     // What is forgotten counts as new when it comes again.
-    if (shape.next.size >= MAX_NEXT) shape.next.clear();
+    if (shape.next.size >= MAX_NEXT) {
+      shape.next.clear();
+      shape.lastNext = undefined;
+    }
     if (this.#count >= MAX_SHAPES) this.#forget();
     this.#count += 1;
-    const added = { size: shape.size + 1, next: new Map(), bytes: bytesBesideText(shape, name) };
+    const added = createShape(shape, name);
     shape.next.set(name, added);
     return added;
   }
 
   #forget(): void {
-    this.#root = { size: 0, next: new Map(), bytes: 0 };
+    this.#root = createShape(undefined, '');
     this.#count = 0;
   }
+}
+
+/** `before`: the shape without the name; undefined: the one that has none. */
+function createShape(before: JsonShape, name: string): KnownShape {
+  const size = before === undefined ? 0 : before.size + 1;
+  const bytes = before === undefined ? 0 : bytesBesideText(before, name);
+  return { size, name, bytes, next: new Map(), lastNext: undefined };
 }
 
 /** What a name takes in each object, beside its text; 0 where it is a part of the hidden class. */

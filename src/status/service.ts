@@ -152,9 +152,9 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
   function accept(
     id: string,
     key: BatchKey,
-    { envelope, ageMs = 0, ...found }: FoundStatus,
+    { envelope, ageMs = 0, fetchedAt, size }: FoundStatus,
   ): BatchStatus {
-    const status = toBatchStatus({ key, envelope, ...found, finishedStatuses });
+    const status = toBatchStatus({ key, envelope, fetchedAt, size, finishedStatuses });
     keep(id, status, envelope.text, ageMs);
     return status;
   }

@@ -223,6 +223,10 @@ function redactAll(value: JsonValue, levels: number, walk: Walk): JsonValue {
     walk.size += JSON_BYTES.string + walk.bytesPerCharacter * value.length;
     return redact(value, walk);
   }
+  if (typeof value === 'boolean' || value === null) {
+    walk.size += JSON_BYTES.literal;
+    return value;
+  }
   if (typeof value === 'number' || JSON.isRawJSON(value)) {
     walk.numbers += 1;
     walk.size += typeof value === 'number' ? JSON_BYTES.number : JSON_BYTES.rawNumber;
@@ -232,10 +236,6 @@ function redactAll(value: JsonValue, levels: number, walk: Walk): JsonValue {
     const digits = toLabel(value) ?? '';
     const shown = redact(digits, walk);
     return shown === digits ? value : shown;
-  }
-  if (typeof value !== 'object' || value === null) {
-    walk.size += JSON_BYTES.literal;
-    return value;
   }
   if (levels === 0) throw new MalformedEnvelope('unsafe');
   if (Array.isArray(value)) {
@@ -250,7 +250,7 @@ function redactAll(value: JsonValue, levels: number, walk: Walk): JsonValue {
   walk.size += JSON_BYTES.object;
   let shape: JsonShape = shapes.root;
   for (const name in value) {
-    const known = shape?.next.get(name);
+    const known = shapes.known(shape, name);
     walk.size += known?.bytes ?? shapes.bytesOfName(shape, name, walk.bytesPerCharacter);
     shape = known ?? shapes.with(shape, name);
     const inside = value[name] ?? null;
