@@ -91,6 +91,7 @@ if (process.env['NODE_ENV'] === 'production') process.on('SIGUSR1', () => {});
 
 const [
   { createGateway, GRAPHQL_PATH, ListenError },
+  { letHeapDouble },
   { monitorProcess },
   { createLog, createPrettyDestination },
   { createStandardOutput, LogOutput },
@@ -98,6 +99,7 @@ const [
   { createAuditLog, logReadiness },
 ] = await Promise.all([
   import('./app.ts'),
+  import('./lib/heap-growth.ts'),
   import('./server/process-monitor.ts'),
   import('./telemetry/log.ts'),
   import('./telemetry/log-output.ts'),
@@ -222,7 +224,10 @@ if (isSandbox) output.write(sandboxGreeting());
 
 // Not left to the exit, which may be a kill; and once more for what is loaded a little later.
 flushCompileCache();
-setTimeout(flushCompileCache, LATE_MODULES_MS).unref();
+setTimeout(() => {
+  flushCompileCache();
+  letHeapDouble();
+}, LATE_MODULES_MS).unref();
 
 function sandboxGreeting(): string {
   const query =
