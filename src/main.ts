@@ -91,7 +91,6 @@ if (process.env['NODE_ENV'] === 'production') process.on('SIGUSR1', () => {});
 
 const [
   { createGateway, GRAPHQL_PATH, ListenError },
-  { letHeapDouble },
   { monitorProcess },
   { createLog, createPrettyDestination },
   { createStandardOutput, LogOutput },
@@ -99,7 +98,6 @@ const [
   { createAuditLog, logReadiness },
 ] = await Promise.all([
   import('./app.ts'),
-  import('./lib/heap-growth.ts'),
   import('./server/process-monitor.ts'),
   import('./telemetry/log.ts'),
   import('./telemetry/log-output.ts'),
@@ -224,10 +222,7 @@ if (isSandbox) output.write(sandboxGreeting());
 
 // Not left to the exit, which may be a kill; and once more for what is loaded a little later.
 flushCompileCache();
-setTimeout(() => {
-  flushCompileCache();
-  letHeapDouble();
-}, LATE_MODULES_MS).unref();
+setTimeout(flushCompileCache, LATE_MODULES_MS).unref();
 
 function sandboxGreeting(): string {
   const query =
