@@ -112,6 +112,13 @@ export default {
       to: { path: '^src/(commands|doctor)/' },
     },
     {
+      name: 'node-http-not-by-import',
+      comment: 'Its import loads fetch and WebSocket: src/lib/node-http.ts has what is used of it.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/lib/node-http\\.ts$' },
+      to: { path: '^(node:)?http$', dependencyTypesNot: ['type-only'] },
+    },
+    {
       name: 'process-in-main-only',
       comment: 'src/main.ts is the only file of src/ that talks to the process.',
       severity: 'error',

@@ -220,7 +220,10 @@ export async function createGateway(dependencies: GatewayDependencies): Promise<
       sharing?.redis.connect();
       metricsUrl = metrics && new URL(METRICS_PATH, metricsOrigin ?? origin);
       // A turn later, when it is told that it listens: what is loaded for these takes as long as Node to start.
-      setImmediate(() => tenants.prime());
+      setImmediate(() => {
+        tenants.prime();
+        documents.load();
+      });
       return origin;
     },
     metricsUrl: () => metricsUrl,

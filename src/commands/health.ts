@@ -1,8 +1,9 @@
-import { get, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { SettingsError } from '../config/load.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Clock } from '../lib/clock.ts';
+import { get } from '../lib/node-http.ts';
 
 type Address = Pick<Settings, 'host' | 'port'>;
 

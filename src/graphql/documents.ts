@@ -19,7 +19,8 @@ import { useHiddenSchema } from './use-hidden-schema.ts';
 import { OperationVariables, type Variables } from './variables.ts';
 
 /** As CommonJS, of which its 400 files, with all that they bring, are loaded faster and in less memory. */
-const yogaModule: typeof import('graphql-yoga') = createRequire(import.meta.url)('graphql-yoga');
+const loadYoga = (): typeof import('graphql-yoga') =>
+  createRequire(import.meta.url)('graphql-yoga');
 
 /** Bounds of what is kept: in number, and in bytes of memory. */
 const MAX_DOCUMENTS = 1_000;
@@ -84,6 +85,8 @@ export interface Documents {
   known(text: string): PreparedDocument | undefined;
   /** Throws a `RefusedRequest` for a document that exceeds a limit. */
   prepare(text: string): PreparedDocument;
+  /** Loads what the first `prepare` needs, and else loads itself: about as long as Node.js takes to start. */
+  load(): void;
   cacheUse(): CacheUse;
 }
 
@@ -94,17 +97,21 @@ export interface Documents {
 export function createDocuments(options: DocumentsOptions): Documents {
   const { schema, limits, introspection } = options;
   const plugins: Plugin[] = [useLimits(limits), ...(introspection ? [] : [useHiddenSchema()])];
-  const yoga = yogaModule.createYoga({
-    schema,
-    plugins,
-    // Errors become public in errors.ts, texts are remembered here.
-    maskedErrors: false,
-    parserAndValidationCache: false,
-    graphiql: false,
-    landingPage: false,
-    logging: false,
+  const load = lazily(() => {
+    const { YogaServer } = loadYoga();
+    // Not by createYoga, which would make a server of it, and have Node.js load fetch.
+    const yoga = new YogaServer({
+      schema,
+      plugins,
+      // Errors become public in errors.ts, texts are remembered here.
+      maskedErrors: false,
+      parserAndValidationCache: false,
+      graphiql: false,
+      landingPage: false,
+      logging: false,
+    });
+    return yoga.getEnveloped({});
   });
-  const { parse, validate, execute, subscribe } = yoga.getEnveloped({});
   const byText = new LRUCache<string, PreparedDocument>({
     max: MAX_DOCUMENTS,
     maxSize: MAX_ALL_BYTES,
@@ -122,10 +129,10 @@ export function createDocuments(options: DocumentsOptions): Documents {
   let last: { text: string; document: PreparedDocument } | undefined;
   let hits = 0;
   let misses = 0;
-  let countingSchema: GraphQLSchema | undefined;
-  const countedBy = () => (countingSchema ??= options.createCountingSchema());
+  const countingSchema = lazily(options.createCountingSchema);
 
   function prepare(text: string, comesAgain: boolean): PreparedDocument {
+    const { parse, validate, execute, subscribe } = load();
     let document: DocumentNode;
     try {
       document = parse(text);
@@ -135,7 +142,7 @@ export function createDocuments(options: DocumentsOptions): Documents {
     }
     const errors: readonly GraphQLError[] = validate(schema, document);
     if (errors.length > 0) return new FaultyDocument(errors);
-    const parts = { schema, countingSchema: countedBy, document, limits, execute, subscribe };
+    const parts = { schema, countingSchema, document, limits, execute, subscribe };
     return new ValidDocument({ ...parts, mayCompile: comesAgain });
   }
 
@@ -161,8 +168,15 @@ export function createDocuments(options: DocumentsOptions): Documents {
       else cameOnce.set(text, true);
       return prepared;
     },
+    load: () => void load(),
     cacheUse: () => ({ hits, misses, entries: byText.size, bytes: byText.calculatedSize }),
   };
+}
+
+/** Makes a value when it is asked for first. */
+function lazily<Value extends object>(create: () => Value): () => Value {
+  let value: Value | undefined;
+  return () => (value ??= create());
 }
 
 class FaultyDocument implements PreparedDocument {

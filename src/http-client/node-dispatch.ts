@@ -1,6 +1,7 @@
-import { type OutgoingHttpHeaders, request as sendByNode } from 'node:http';
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { buildConnector } from 'undici';
 import type { CancelSignal } from '../lib/cancellation.ts';
+import { request as sendByNode } from '../lib/node-http.ts';
 import { HttpClientError } from './errors.ts';
 import type { ResponseCollector } from './response-collector.ts';
 

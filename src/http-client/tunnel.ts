@@ -1,7 +1,8 @@
-import { type RequestOptions, request as requestPlain } from 'node:http';
+import type { RequestOptions } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { isIP, type Socket } from 'node:net';
 import buildConnector from 'undici/lib/core/connect.js';
+import { request as requestPlain } from '../lib/node-http.ts';
 import { hostOf, portOf } from '../lib/url.ts';
 import { HttpClientError } from './errors.ts';
 

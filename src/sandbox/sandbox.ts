@@ -1,5 +1,6 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../lib/clock.ts';
+import { createServer } from '../lib/node-http.ts';
 import { createBatchBook, DEFAULT_BATCH_ID, PARTICIPANT_TYPES } from './batches.ts';
 import { sendData, sendError } from './envelope.ts';
 import { createFaults } from './faults.ts';

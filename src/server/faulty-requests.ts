@@ -1,6 +1,7 @@
-import { type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Telemetry } from '../core/telemetry.ts';
+import { STATUS_CODES } from '../lib/node-http.ts';
 import type { ClientIp } from './client-ip.ts';
 import { respondJson } from './respond.ts';
 

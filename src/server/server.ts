@@ -1,17 +1,14 @@
 import type { ServerResponse } from 'node:http';
-import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import type { Telemetry } from '../core/telemetry.ts';
 import type { Clock } from '../lib/clock.ts';
+import { createServer } from '../lib/node-http.ts';
 import { SlotSet } from '../lib/slot-set.ts';
 import { answerFaultyRequests, type FaultyRequestsOptions } from './faulty-requests.ts';
 import { respondJson } from './respond.ts';
 import type { Routes } from './routes.ts';
 import { createSlowReaders, type SlowReadersOptions } from './slow-readers.ts';
 import { boundUnreadBody } from './unread-body.ts';
-
-/** Not by import, for which Node reads all that the module exports, and loads fetch and WebSocket for that. */
-const { createServer }: typeof import('node:http') = createRequire(import.meta.url)('node:http');
 
 export interface ServerOptions {
   routes: Routes;
