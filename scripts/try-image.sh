@@ -84,7 +84,7 @@ in_container() { # command…
     exec env -i NODE_ENV=production HOST=0.0.0.0 "PORT=$PORT" SANDBOX=on AUTH_MODE=none "$@"' \
     "$root" "$chroot" --userspec=65532:65532 --groups=65532 "$root" "$@"
 }
-entrypoint=(/nodejs/bin/node --initial-old-space-size=96 /app/bin/participant-gateway.js)
+entrypoint=(/nodejs/bin/node /app/bin/participant-gateway.js)
 export PORT
 
 (in_container "${entrypoint[@]}" serve) >"$folder/log" 2>&1 &

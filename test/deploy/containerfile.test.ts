@@ -19,7 +19,6 @@ test('the image runs as a user without a name, and starts the gateway without a 
   expect(textOf('USER')).toBe('65532:65532');
   expect(JSON.parse(textOf('ENTRYPOINT'))).toEqual([
     '/nodejs/bin/node',
-    '--initial-old-space-size=96',
     '/app/bin/participant-gateway.js',
   ]);
   expect(JSON.parse(textOf('CMD'))).toEqual(['serve']);
@@ -50,12 +49,6 @@ test('a young generation has the same bound in the image, in each example, and w
   expect(await Promise.all(bounds)).toEqual(
     files.map((file) => [file, ['--max-semi-space-size=16']]),
   );
-});
-
-test('V8 collects all of the heap from the same size on in the image and with npm start', async () => {
-  const { scripts } = JSON.parse(await readFile(new URL('package.json', ROOT), 'utf8'));
-  const flagsOf = (words: string[]) => words.filter((word) => word.startsWith('--initial-'));
-  expect(flagsOf(scripts.start.split(' '))).toEqual(flagsOf(JSON.parse(textOf('ENTRYPOINT'))));
 });
 
 test('the image has what was built alone, and the build what it names: no folder as a whole', async () => {

@@ -34,7 +34,7 @@ async function startGateway(upstream: ScriptedUpstream, heapMiB = 256) {
       REQUEST_TIMEOUT_MS: '60000',
       TRUSTED_PROXIES: '127.0.0.1',
     },
-    { nodeArgs: [`--max-old-space-size=${heapMiB}`, '--initial-old-space-size=96'] },
+    { nodeArgs: [`--max-old-space-size=${heapMiB}`] },
   );
   const [, endpoint = ''] = await program.printed(/"graphql":"([^"]+)"/);
   const query = async (body: object): Promise<Answer> => {
