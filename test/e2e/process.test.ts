@@ -237,6 +237,26 @@ test.concurrent('on a Node that is too old, a line says which one is needed', as
   }
 });
 
+test.concurrent('neither fetch nor Yoga is loaded before it listens: a quarter of a start', async () => {
+  const preload = `
+    const { Server } = process.getBuiltinModule('net');
+    const { _cache: files } = process.getBuiltinModule('module');
+    const { listen } = Server.prototype;
+    Server.prototype.listen = function (...args) {
+      const loaded = [...process.moduleLoadList, ...Object.keys(files)];
+      const late = ['internal/deps/undici/undici', 'node_modules/graphql-yoga/'];
+      const early = late.filter((part) => loaded.some((name) => name.includes(part)));
+      process._rawDebug(\`listens with \${JSON.stringify(early)} of \${loaded.length > 100}\`);
+      return listen.apply(this, args);
+    };`;
+  const nodeArgs = ['--import', `data:text/javascript,${encodeURIComponent(preload)}`];
+  await using upstream = await startScriptedUpstream();
+  const environment = { PORT: '0', ...definedOnly(environmentFor(upstream.url)) };
+  await using program = runProgram(GATEWAY, environment, { nodeArgs });
+  const [, early] = await program.printed(/listens with (\S+) of true/);
+  expect(early).toBe('[]');
+});
+
 test.concurrent('a port that is taken is said in one line, with exit code 1', async () => {
   await using upstream = await startScriptedUpstream();
   await using program = runProgram(GATEWAY, { PORT: upstream.url.port });
