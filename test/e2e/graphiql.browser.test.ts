@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
 import { startSandbox } from '../../src/sandbox/sandbox.ts';
@@ -49,14 +49,22 @@ async function run(page: Page): Promise<unknown> {
   }
 }
 
-/** Clicks on a tab until its text is there: as with `run`, a click can be lost. */
-async function openTab(page: Page, title: string, text: string): Promise<void> {
-  const line = page.locator('.graphiql-query-editor').getByText(text);
+/** Clicks until what that brings is there: as with `run`, a click can be lost. */
+async function clickFor(brought: Locator, clicked: Locator): Promise<void> {
   const click = async () => {
-    await page.getByTitle(title, { exact: true }).click();
-    return line.isVisible();
+    if (await brought.isVisible()) return true;
+    await clicked.click();
+    return brought.waitFor({ timeout: 3_000 }).then(
+      () => true,
+      () => false,
+    );
   };
   await expect.poll(click, PATIENCE).toBe(true);
+}
+
+function openTab(page: Page, title: string, text: string): Promise<void> {
+  const line = page.locator('.graphiql-query-editor').getByText(text);
+  return clickFor(line, page.getByTitle(title, { exact: true }));
 }
 
 /**
@@ -118,9 +126,8 @@ test('GraphiQL follows a batch, and shows each change until it is finished', asy
   });
 
   await openTab(page, 'FollowBatches', 'batchStatusUpdates');
-  await page.getByRole('button', { name: 'Execute query' }).click();
   const stop = page.getByRole('button', { name: 'Stop query' });
-  await stop.waitFor();
+  await clickFor(stop, page.getByRole('button', { name: 'Execute query' }));
   await expect
     .poll(shown, PATIENCE)
     .toEqual(update({ progress: 0.35, successCount: 420, fetchedAt: '2026-01-31T12:00:21.000Z' }));
