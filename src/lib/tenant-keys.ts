@@ -1,7 +1,7 @@
 import type { LRUCache } from 'lru-cache';
 
 /** Deletes what is kept under keys that are JSON arrays and begin with a tenant. */
-export function deleteOfTenant<Entry extends object>(
+export function deleteOfTenant<Entry extends object | number>(
   entries: LRUCache<string, Entry>,
   tenantId: string,
 ): void {

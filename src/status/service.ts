@@ -4,7 +4,6 @@ import { DeadlineExceeded } from '../core/errors.ts';
 import type { StatusObserver, StatusOrigin } from '../core/request-trace.ts';
 import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
-import { LongText } from '../lib/long-text.ts';
 import { SlotMap } from '../lib/slot-map.ts';
 import type { Turns } from '../lib/turns.ts';
 import { decodeAgain } from '../upstream/envelope.ts';
@@ -15,7 +14,7 @@ import type { CallSlots } from './call-slots.ts';
 import { Flight } from './flight.ts';
 import type { FoundStatus, StatusSource } from './source.ts';
 import { type BatchStatus, toBatchStatus } from './status.ts';
-import type { CacheEntry, StatusStore, StatusText } from './store.ts';
+import type { CacheEntry, StatusStore, UnreadEntry } from './store.ts';
 
 /** On whose behalf a status is wanted. */
 export interface Requester {
@@ -112,9 +111,6 @@ interface Observer {
   toldOf: number | undefined;
 }
 
-/** Characters of a status that takes a millisecond or so to be read. */
-const HEAVY_TEXT_LENGTH = 64 * 1024;
-
 /** Under which a status is kept, and a call under way found. */
 export function batchStatusKey(
   tenantId: string,
@@ -143,10 +139,12 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     if (known !== undefined && known.staleUntil > staleUntil) return;
     const { fetchedAt, memory, jsonBytes } = status;
     if (!entries.admits(id, memory.bytes)) return;
-    const kept = text !== undefined && text.length > HEAVY_TEXT_LENGTH ? new LongText(text) : text;
-    const content =
-      kept === undefined ? status : { text: kept, fetchedAt, size: memory.bytes, jsonBytes };
-    entries.set(id, { content, freshUntil, staleUntil });
+    entries.set(
+      id,
+      text === undefined
+        ? { status, freshUntil, staleUntil }
+        : { text, fetchedAt, size: memory.bytes, jsonBytes, freshUntil, staleUntil },
+    );
   }
 
   function accept(
@@ -175,25 +173,23 @@ export function createStatusService(options: StatusServiceOptions): StatusServic
     key: BatchKey,
     entry: CacheEntry,
   ): BatchStatus | Promise<BatchStatus> {
-    const { content } = entry;
-    if (!('text' in content)) return content;
-    const isHeavy = content.text.length > HEAVY_TEXT_LENGTH;
-    const turn = isHeavy ? turns.next(key.participantType) : undefined;
-    // Others may have read it meanwhile.
-    return turn === undefined
-      ? read(id, key, entry, content)
-      : turn.then(() => {
-          const { content: now } = entries.peek(id) ?? entry;
-          return 'text' in now ? read(id, key, entry, now) : now;
-        });
+    if ('status' in entry) return entry.status;
+    const isLong = typeof entry.text !== 'string';
+    const turn = isLong ? turns.next(key.participantType) : undefined;
+    if (turn === undefined) return read(id, key, entry);
+    return turn.then(() => {
+      // Others may have read it meanwhile.
+      const now = entries.peek(id) ?? entry;
+      return 'status' in now ? now.status : read(id, key, now);
+    });
   }
 
   /** Is kept as it is read from then on. */
-  function read(id: string, key: BatchKey, entry: CacheEntry, content: StatusText): BatchStatus {
-    const { text, ...known } = content;
-    const envelope = { ...decodeAgain(text.toString()), ...known };
-    const status = toBatchStatus({ key, envelope, ...known, finishedStatuses });
-    if (entries.peek(id) === entry) entries.set(id, { ...entry, content: status });
+  function read(id: string, key: BatchKey, entry: UnreadEntry): BatchStatus {
+    const { text, fetchedAt, size, jsonBytes, freshUntil, staleUntil } = entry;
+    const envelope = { ...decodeAgain(text.toString()), jsonBytes };
+    const status = toBatchStatus({ key, envelope, fetchedAt, size, finishedStatuses });
+    if (entries.has(id)) entries.set(id, { status, freshUntil, staleUntil });
     return status;
   }
 

@@ -3,9 +3,10 @@ import type { StatusOrigin } from '../core/request-trace.ts';
 import type { CacheUse } from '../core/telemetry.ts';
 import { upTo } from '../lib/entry-bound.ts';
 import { textBytes } from '../lib/json-size.ts';
-import type { LongText } from '../lib/long-text.ts';
+import { LongText } from '../lib/long-text.ts';
 import { deleteOfTenant } from '../lib/tenant-keys.ts';
 import type { BatchStatus } from './status.ts';
+import { TextEntries, type TextEntry } from './text-entries.ts';
 
 /** Bounds of what is kept: in number, and in bytes as they are held. */
 const MAX_ENTRIES = 10_000;
@@ -17,22 +18,26 @@ const ROOM_FOR_LONG = (3 / 4) * MAX_ENTRIES_SIZE;
 const MAX_TURNED_AWAY = 1_000;
 /** What an entry takes beside the upstream's answer: its key, typed fields, dates, its place in the cache. */
 const ENTRY_SIZE = 1_024;
+/** Characters of a text that takes a millisecond or so to be parsed, and a block of its own in V8's heap. */
+const LONG_TEXT = 64 * 1024;
 
-/** The last answer about a batch. As long as nobody asks again, it is kept as it came: a single text. */
-export interface CacheEntry {
-  readonly content: BatchStatus | StatusText;
-  /** Until when it may be served, on the clock. */
-  readonly freshUntil: number;
-  /** Until when it may be served when the upstream fails. */
-  readonly staleUntil: number;
+/** The last answer about a batch. */
+export type CacheEntry = UnreadEntry | StatusEntry;
+
+/** One that nobody has asked for again. */
+export type UnreadEntry = TextEntry | LongTextEntry;
+
+interface LongTextEntry extends Omit<TextEntry, 'text'> {
+  readonly text: LongText;
 }
 
-/** A status that is not read yet. */
-export interface StatusText extends Pick<BatchStatus, 'fetchedAt' | 'jsonBytes'> {
-  readonly text: string | LongText;
-  /** Bytes that it takes in memory at most, once it is read. */
-  readonly size: number;
+/** One that somebody has asked for again. */
+interface StatusEntry extends Pick<TextEntry, 'freshUntil' | 'staleUntil'> {
+  readonly status: BatchStatus;
 }
+
+/** An entry, or its place among those that are not read. */
+type KeptEntry = CacheEntry | number;
 
 /** The last statuses of one tenant, by keys that begin with it. */
 export interface TenantStatuses {
@@ -45,7 +50,8 @@ export interface TenantStatuses {
    * what is mostly kept where it seldom collects, and keeps there what that refers to.
    */
   admits(id: string, bytes: number): boolean;
-  set(id: string, entry: CacheEntry): void;
+  has(id: string): boolean;
+  set(id: string, entry: TextEntry | StatusEntry): void;
   delete(id: string): void;
   /** Drops them all, and is empty from then on. */
   close(): void;
@@ -63,11 +69,14 @@ export class StatusStore {
   };
   /** Of those that were looked for, how many were not there, or too old. */
   misses = 0;
-  readonly #entries = new LRUCache<string, CacheEntry>({
+  readonly #texts = new TextEntries();
+  readonly #entries = new LRUCache<string, KeptEntry>({
     max: MAX_ENTRIES,
     maxSize: MAX_ENTRIES_SIZE,
-    sizeCalculation: ({ content }) =>
-      ENTRY_SIZE + ('text' in content ? bytesOf(content.text) : content.memory.bytes),
+    sizeCalculation: (kept) => ENTRY_SIZE + this.#bytesOf(kept),
+    dispose: (kept) => {
+      if (typeof kept === 'number') this.#texts.delete(kept);
+    },
   });
   /** Keys of those that were not admitted. */
   readonly #turnedAway = new LRUCache<string, true>(upTo(MAX_TURNED_AWAY));
@@ -76,11 +85,12 @@ export class StatusStore {
     const entries = this.#entries;
     let isClosed = false;
     return {
-      get: (id) => (isClosed ? undefined : entries.get(id)),
-      peek: (id) => (isClosed ? undefined : entries.peek(id)),
+      get: (id) => (isClosed ? undefined : this.#toEntry(entries.get(id))),
+      peek: (id) => (isClosed ? undefined : this.#toEntry(entries.peek(id))),
       admits: (id, bytes) => !isClosed && this.#admits(id, bytes),
-      set(id, entry) {
-        if (!isClosed) entries.set(id, entry);
+      has: (id) => !isClosed && entries.has(id),
+      set: (id, entry) => {
+        if (!isClosed) entries.set(id, this.#keep(entry));
       },
       delete(id) {
         if (!isClosed) entries.delete(id);
@@ -101,12 +111,25 @@ export class StatusStore {
     return false;
   }
 
+  #keep(entry: TextEntry | StatusEntry): KeptEntry {
+    if ('status' in entry) return entry;
+    if (entry.text.length > LONG_TEXT) return { ...entry, text: new LongText(entry.text) };
+    return this.#texts.add(entry) ?? entry;
+  }
+
+  #toEntry(kept: KeptEntry | undefined): CacheEntry | undefined {
+    return typeof kept === 'number' ? this.#texts.get(kept) : kept;
+  }
+
+  /** What the upstream's answer takes. */
+  #bytesOf(kept: KeptEntry): number {
+    if (typeof kept === 'number') return this.#texts.textBytes(kept);
+    if ('status' in kept) return kept.status.memory.bytes;
+    return typeof kept.text === 'string' ? textBytes(kept.text) : kept.text.bytes;
+  }
+
   use(): CacheUse {
     const { size: entries, calculatedSize: bytes } = this.#entries;
     return { hits: this.served.cached, misses: this.misses, entries, bytes };
   }
-}
-
-function bytesOf(text: StatusText['text']): number {
-  return typeof text === 'string' ? textBytes(text) : text.bytes;
 }

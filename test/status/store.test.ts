@@ -1,12 +1,21 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { type CacheEntry, StatusStore } from '../../src/status/store.ts';
+import { StatusStore } from '../../src/status/store.ts';
+import type { TextEntry } from '../../src/status/text-entries.ts';
 
 const MIB = 1024 * 1024;
 
-function entryOf(length: number): CacheEntry {
+function entryOf(length: number): TextEntry {
   const text = 'x'.repeat(length);
-  const content = { text, fetchedAt: new Date(0), jsonBytes: length, size: length };
-  return { content, freshUntil: 1, staleUntil: 1 };
+  return {
+    text,
+    fetchedAt: new Date(0),
+    jsonBytes: length,
+    size: length,
+    freshUntil: 1,
+    staleUntil: 1,
+  };
 }
 
 const LONG = entryOf(MIB);
@@ -61,4 +70,37 @@ test('nothing is admitted for a tenant that is gone', () => {
   const { statuses } = createTest();
   statuses.close();
   expect(statuses.admits('next', 10)).toBe(false);
+});
+
+test('what is not asked for again takes nothing of the heap but a key, however many come and go', () => {
+  setFlagsFromString('--expose-gc');
+  const collect: () => void = runInNewContext('gc');
+  const heapUsed = () => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const statuses = new StatusStore().ofTenant('tenant');
+  const before = heapUsed();
+  for (let number = 0; number < 50_000; number += 1) {
+    statuses.set(`${number}`, { ...entryOf(0), text: `${number}`.padEnd(1_500) });
+  }
+  // Keys, and their places in the cache.
+  expect(heapUsed() - before).toBeLessThan(2 * MIB);
+  expect(statuses.peek('39999')).toBe(undefined);
+  for (let number = 40_000; number < 50_000; number += 1) {
+    expect(statuses.peek(`${number}`)).toEqual({ ...entryOf(0), text: `${number}`.padEnd(1_500) });
+  }
+});
+
+test('of a tenant that is gone nothing is kept', () => {
+  const store = new StatusStore();
+  const [one, other] = [store.ofTenant('one'), store.ofTenant('other')];
+  const [idOfOne, idOfOther] = ['["one","a"]', '["other","a"]'];
+  one.set(idOfOne, entryOf(10));
+  other.set(idOfOther, entryOf(20));
+  one.close();
+  one.set(idOfOne, entryOf(10));
+  expect(one.peek(idOfOne)).toBe(undefined);
+  expect(other.peek(idOfOther)).toEqual(entryOf(20));
+  expect(store.use().entries).toBe(1);
 });
