@@ -1,5 +1,4 @@
 import SchemaBuilder from '@pothos/core';
-import { DateTimeResolver, JSONObjectResolver, JSONResolver } from 'graphql-scalars';
 import type { JsonObject, JsonValue } from '../../lib/json.ts';
 import type { GraphQLContext } from '../context.ts';
 
@@ -8,21 +7,29 @@ export const builder = new SchemaBuilder<{
   Context: GraphQLContext;
   Scalars: {
     ID: { Input: string; Output: string };
-    DateTime: { Input: Date; Output: Date };
-    JSON: { Input: JsonValue; Output: JsonValue };
-    JSONObject: { Input: JsonObject; Output: JsonObject };
+    // Of answers alone.
+    DateTime: { Input: never; Output: Date };
+    JSON: { Input: never; Output: JsonValue };
+    JSONObject: { Input: never; Output: JsonObject };
   };
 }>({});
 
-builder.addScalarType('DateTime', DateTimeResolver, {
+builder.scalarType('DateTime', {
   description: 'A moment in UTC, as RFC 3339 writes it: "2026-01-31T12:00:00.000Z".',
+  serialize: (moment) => moment.toISOString(),
 });
-builder.addScalarType('JSON', JSONResolver, {
+
+const ECMA_404 = 'http://www.ecma-international.org/publications/files/ECMA-ST/ECMA-404.pdf';
+builder.scalarType('JSON', {
   description: 'Any JSON value, as it came from the Participant Service.',
+  specifiedByURL: ECMA_404,
+  serialize: (value) => value,
 });
-builder.addScalarType('JSONObject', JSONObjectResolver, {
+builder.scalarType('JSONObject', {
   description:
     'A JSON object, as it came from the Participant Service. Its members cannot be selected: it comes whole.',
+  specifiedByURL: ECMA_404,
+  serialize: (object) => object,
 });
 
 builder.queryType({ description: 'What can be asked of the gateway.' });
