@@ -1,7 +1,18 @@
 import { bytesPerCharacter } from './json-size.ts';
 
+/** Characters of a text that takes a millisecond or so to be parsed as JSON, and a block of its own in V8's heap. */
+export const LONG_TEXT_LENGTH = 64 * 1024;
+
 /** Memory of that length is used again; a longer piece is new memory each time, which costs more than its use. */
 const PART_LENGTH = 32 * 1024;
+
+/** In which a text is kept outside of V8's heap: neither changes it, whatever is in it. */
+type TextEncoding = 'latin1' | 'utf16le';
+
+/** That of a text whose characters take so many bytes each. */
+export function encodingOf(bytesPerCharacter: number): TextEncoding {
+  return bytesPerCharacter === 1 ? 'latin1' : 'utf16le';
+}
 
 /**
  * A long text to be kept, in parts outside of V8's heap: there each would be a block of its own, which a collection
@@ -12,12 +23,12 @@ export class LongText {
   readonly bytes: number;
   /** In characters. */
   readonly length: number;
-  readonly #encoding: 'latin1' | 'utf16le';
+  readonly #encoding: TextEncoding;
   readonly #parts: readonly Buffer[];
 
   constructor(text: string) {
     this.length = text.length;
-    this.#encoding = bytesPerCharacter(text) === 1 ? 'latin1' : 'utf16le';
+    this.#encoding = encodingOf(bytesPerCharacter(text));
     this.#parts = partsOf(text).map((part) => Buffer.from(part, this.#encoding));
     this.bytes = this.#parts.reduce((bytes, part) => bytes + part.length, 0);
   }

@@ -3,6 +3,7 @@ import type { BatchKey } from '../core/batch-key.ts';
 import { pause } from '../lib/abort.ts';
 import type { Clock } from '../lib/clock.ts';
 import { JsonShapes } from '../lib/json-size.ts';
+import { LONG_TEXT_LENGTH } from '../lib/long-text.ts';
 import type { Redis, RedisReply } from '../lib/redis.ts';
 import type { Turns } from '../lib/turns.ts';
 import { isOutage, isRefusal } from '../upstream/errors.ts';
@@ -47,8 +48,6 @@ const LOCK_MARGIN_MS = 500;
 const UNKNOWN_LOCK_MS = 250;
 /** Between two looks of who waits for another replica's call: grows from the first to the longest. */
 const LOOK_MS = { first: 10, growth: 1.5, longest: 100 };
-/** Characters of a status that takes a millisecond or so to be read. */
-const HEAVY_TEXT_LENGTH = 64 * 1024;
 
 /*
  * The scripts get a status (KEYS[1]) and its lock (KEYS[2]). A status is a head, which begins with the version of the
@@ -143,7 +142,7 @@ export function createSharedStatuses(options: SharedStatusesOptions): StatusSour
     const end = text.indexOf('\n');
     const [, fetchedAt, writtenFor] = HEAD.exec(text.slice(0, Math.max(end, 0))) ?? [];
     if (writtenFor !== id) return undefined;
-    if (text.length > HEAVY_TEXT_LENGTH) await turns.next(key.participantType);
+    if (text.length > LONG_TEXT_LENGTH) await turns.next(key.participantType);
     const kept = { text: text.slice(end + 1), fetchedAt: new Date(Number(fetchedAt)) };
     const answer = decodeKeptStatus(key, kept, decoding);
     return answer && { ...answer, ageMs };

@@ -3,7 +3,7 @@ import type { StatusOrigin } from '../core/request-trace.ts';
 import type { CacheUse } from '../core/telemetry.ts';
 import { upTo } from '../lib/entry-bound.ts';
 import { textBytes } from '../lib/json-size.ts';
-import { LongText } from '../lib/long-text.ts';
+import { LONG_TEXT_LENGTH, LongText } from '../lib/long-text.ts';
 import { deleteOfTenant } from '../lib/tenant-keys.ts';
 import type { BatchStatus } from './status.ts';
 import { TextEntries, type TextEntry } from './text-entries.ts';
@@ -18,8 +18,6 @@ const ROOM_FOR_LONG = (3 / 4) * MAX_ENTRIES_SIZE;
 const MAX_TURNED_AWAY = 1_000;
 /** What an entry takes beside the upstream's answer: its key, typed fields, dates, its place in the cache. */
 const ENTRY_SIZE = 1_024;
-/** Characters of a text that takes a millisecond or so to be parsed, and a block of its own in V8's heap. */
-const LONG_TEXT = 64 * 1024;
 
 /** The last answer about a batch. */
 export type CacheEntry = UnreadEntry | StatusEntry;
@@ -113,7 +111,7 @@ export class StatusStore {
 
   #keep(entry: TextEntry | StatusEntry): KeptEntry {
     if ('status' in entry) return entry;
-    if (entry.text.length > LONG_TEXT) return { ...entry, text: new LongText(entry.text) };
+    if (entry.text.length > LONG_TEXT_LENGTH) return { ...entry, text: new LongText(entry.text) };
     return this.#texts.add(entry) ?? entry;
   }
 

@@ -1,4 +1,5 @@
 import { bytesPerCharacter } from '../lib/json-size.ts';
+import { encodingOf } from '../lib/long-text.ts';
 
 /** The last answer about a batch as it came: it is parsed when somebody asks again. */
 export interface TextEntry {
@@ -107,9 +108,4 @@ export class TextEntries {
     const block = Math.floor(place / BLOCK_BYTES);
     this.#counts[block] = (this.#counts[block] ?? 0) + change;
   }
-}
-
-/** Neither changes a text, whatever is in it. */
-function encodingOf(bytesPerCharacter: number): 'latin1' | 'utf16le' {
-  return bytesPerCharacter === 1 ? 'latin1' : 'utf16le';
 }

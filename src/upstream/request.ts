@@ -12,6 +12,7 @@ import type { HttpResponse } from '../http-client/response-collector.ts';
 import type { CancelSignal } from '../lib/cancellation.ts';
 import type { Clock } from '../lib/clock.ts';
 import { JsonShapes } from '../lib/json-size.ts';
+import { LONG_TEXT_LENGTH } from '../lib/long-text.ts';
 import type { Turns } from '../lib/turns.ts';
 import { urlBelow } from '../lib/url.ts';
 import type { AccessToken } from '../tokens/token-cache.ts';
@@ -58,9 +59,6 @@ export type StatusCall = (
   signal: CancelSignal,
   observer?: StatusObserver,
 ) => Promise<CallOutcome>;
-
-/** Characters of an answer that takes a millisecond or so to be read. */
-const HEAVY_BODY_LENGTH = 64 * 1024;
 
 export function createStatusCall(options: StatusCallOptions): StatusCall {
   const { send, baseUrl, tenantId, tokenHeader, clock, turns, patienceMs, maxParsedBytes } =
@@ -127,8 +125,8 @@ export function createStatusCall(options: StatusCallOptions): StatusCall {
     const outcome = send({ method: 'GET', url, headers }, signal, progress).then(
       (response) => {
         progress.status = response.status;
-        const isHeavy = response.body.length > HEAVY_BODY_LENGTH;
-        const turn = isHeavy ? turns.next(key.participantType) : undefined;
+        const isLong = response.body.length > LONG_TEXT_LENGTH;
+        const turn = isLong ? turns.next(key.participantType) : undefined;
         return turn === undefined
           ? read(key, token, requestId, response)
           : turn.then(() => read(key, token, requestId, response));

@@ -1,8 +1,7 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { parseJson } from '../../src/lib/json.ts';
 import { estimateParsedBytes, JsonShapes } from '../../src/lib/json-size.ts';
+import { heapUsed } from '../support/heap.ts';
 
 function list(count: number, element: (index: number) => string): string {
   return `[${Array.from({ length: count }, (_, index) => element(index)).join(',')}]`;
@@ -69,14 +68,6 @@ function record(index: number): string {
     id: `participant-${index}`,
     reason: 'The licence number is not known',
   });
-}
-
-setFlagsFromString('--expose-gc');
-const collectGarbage: unknown = runInNewContext('gc');
-
-function heapUsed(): number {
-  if (typeof collectGarbage === 'function') collectGarbage();
-  return process.memoryUsage().heapUsed;
 }
 
 /** Bytes that the value of a text takes: the median of five, since other things happen in the heap, too. */

@@ -1,8 +1,7 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { StatusStore } from '../../src/status/store.ts';
 import type { TextEntry } from '../../src/status/text-entries.ts';
+import { heapUsed } from '../support/heap.ts';
 
 const MIB = 1024 * 1024;
 
@@ -73,12 +72,6 @@ test('nothing is admitted for a tenant that is gone', () => {
 });
 
 test('what is not asked for again takes nothing of the heap but a key, however many come and go', () => {
-  setFlagsFromString('--expose-gc');
-  const collect: () => void = runInNewContext('gc');
-  const heapUsed = () => {
-    collect();
-    return process.memoryUsage().heapUsed;
-  };
   const statuses = new StatusStore().ofTenant('tenant');
   const before = heapUsed();
   for (let number = 0; number < 50_000; number += 1) {
