@@ -20,22 +20,24 @@ export interface Subject {
 /** The folder of this project. */
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** Arguments for node that start the gateway of a checkout: those of its `npm start`. */
-function startOf(folder: string): string[] {
+/** How the `npm start` of a checkout starts its gateway. */
+function startOf(folder: string): { flags: string[]; file: string } {
   const { scripts }: { scripts: { start: string } } = JSON.parse(
     readFileSync(resolve(folder, 'package.json'), 'utf8'),
   );
   const [, ...args] = scripts.start.split(' ');
-  return args.map((arg) => (arg.startsWith('-') ? arg : resolve(folder, arg)));
+  const file = args.pop() ?? '';
+  return { flags: args, file: resolve(folder, file) };
 }
 
 /** The gateway of a checkout, from its sources. */
 export function gatewayAt(folder: string): Subject {
+  const { flags, file } = startOf(folder);
   return {
     name: 'gateway',
     label: 'participant-gateway',
     workloads: WORKLOADS,
-    program: startOf(folder),
+    program: [...flags, file],
     env: {},
   };
 }
@@ -46,13 +48,14 @@ export const GATEWAY: Subject = gatewayAt(ROOT);
 /** The steps of peers/ladder.ts from inside out, ahead of the whole gateway. */
 const STEPS = ['http-client', 'upstream-call', 'status-service', 'document'];
 
-/** The steps of a checkout, as far as it has them, and its gateway. */
+/** The steps of a checkout, as far as it has them, and its gateway: all with its gateway's flags for node. */
 export function ladderAt(folder: string): Subject[] {
   const file = resolve(folder, 'bench/peers/ladder.ts');
   const steps = existsSync(file) ? STEPS : [];
+  const { flags } = startOf(folder);
   const cold = { workloads: ['cold'], env: {} } as const;
   return [
-    ...steps.map((name) => ({ ...cold, name, label: name, program: [file, name] })),
+    ...steps.map((name) => ({ ...cold, name, label: name, program: [...flags, file, name] })),
     gatewayAt(folder),
   ];
 }

@@ -84,7 +84,8 @@ in_container() { # command…
     exec env -i NODE_ENV=production HOST=0.0.0.0 "PORT=$PORT" SANDBOX=on AUTH_MODE=none "$@"' \
     "$root" "$chroot" --userspec=65532:65532 --groups=65532 "$root" "$@"
 }
-entrypoint=(/nodejs/bin/node /app/bin/participant-gateway.js)
+# Those of the image, so that a flag which its Node.js does not know shows.
+mapfile -t entrypoint < <(buildah inspect --type image --format '{{range .Docker.Config.Entrypoint}}{{println .}}{{end}}' "$image" | grep .)
 export PORT
 
 (in_container "${entrypoint[@]}" serve) >"$folder/log" 2>&1 &
