@@ -1,12 +1,15 @@
 import { bytesPerCharacter } from './json-size.ts';
 
-/** Characters of a text that takes a millisecond or so to be parsed as JSON, and a block of its own in V8's heap. */
+/**
+ * Characters of a text that takes a millisecond or so to be parsed as JSON. With two bytes each, it is a block of its own
+ * in V8's heap.
+ */
 export const LONG_TEXT_LENGTH = 64 * 1024;
 
 /** Memory of that length is used again; a longer piece is new memory each time, which costs more than its use. */
 const PART_LENGTH = 32 * 1024;
 
-/** In which a text is kept outside of V8's heap: neither changes it, whatever is in it. */
+/** How a text is written outside of V8's heap: neither changes it, whatever is in it. */
 type TextEncoding = 'latin1' | 'utf16le';
 
 /** That of a text whose characters take so many bytes each. */

@@ -26,8 +26,9 @@ test('200 tenants, each with its token, keys and an answer, take at most 200 MiB
     };
     await writeFile(join(directory, `${name}.json`), JSON.stringify(settings));
   }
-  // As the image runs it.
-  const nodeArgs = ['--v8-pool-size=1', '--max-semi-space-size=16', '--initial-old-space-size=96'];
+  // As npm start runs it.
+  const { scripts } = JSON.parse(await readFile('package.json', 'utf8'));
+  const [, ...nodeArgs] = scripts.start.split(' ').slice(0, -1);
   const environment = { PORT: '0', TENANTS_DIR: directory, AUTH_MODE: 'jwt', TENANT_CLAIM };
   await using program = runProgram('bin/participant-gateway.js', environment, { nodeArgs });
   const [, endpoint = ''] = await program.printed(/"graphql":"([^"]+)"/);
